@@ -1,0 +1,54 @@
+# Everything a newcomer or CI needs; `make help` lists it.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+# One file says which extras an environment has, so that make knows when to install again.
+DEMO_READY := $(VENV)/.installed-demo
+DEV_READY := $(VENV)/.installed-dev
+
+.PHONY: help demo test check lint format clean bench
+
+help:
+	@echo "make demo    the sample project in the workbench (headless without a terminal)"
+	@echo "make test    the whole test suite"
+	@echo "make check   ruff, mypy --strict, import contracts and the tests"
+	@echo "make bench   the figures of benchmarks/README.md, measured again"
+	@echo "make format  let ruff lay out the code"
+	@echo "make clean   remove the environment and all caches"
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "mlbench needs Python 3.11 or newer: make PYTHON=python3.12 …" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(DEMO_READY): pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[demo]'
+	@touch $@
+
+$(DEV_READY): pyproject.toml $(DEMO_READY)
+	$(BIN)/python -m pip install --quiet 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --group dev
+	@touch $@
+
+demo: $(DEMO_READY)
+	@$(BIN)/mlbench demo
+
+test: $(DEV_READY)
+	$(BIN)/python -m pytest -n auto
+
+lint: $(DEV_READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+check: lint test
+
+bench: $(DEV_READY)
+	$(BIN)/python -m benchmarks
+
+format: $(DEV_READY)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
