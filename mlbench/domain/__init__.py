@@ -1,0 +1,1 @@
+"""The words of mlbench: plain frozen values, events, errors and the expression language."""

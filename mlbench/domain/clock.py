@@ -1,0 +1,12 @@
+"""Times as the record writes them: ISO 8601 in UTC."""
+
+from __future__ import annotations
+
+import time
+
+
+def utc(seconds: float | None = None) -> str:
+    """`2026-11-23T09:15:02.120Z` for seconds since the epoch, by default now."""
+    moment = time.time() if seconds is None else seconds
+    whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(moment))
+    return f"{whole}.{int(moment % 1 * 1000):03d}Z"

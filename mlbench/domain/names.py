@@ -1,0 +1,32 @@
+"""Friendly names and sortable ids for runs."""
+
+from __future__ import annotations
+
+import secrets
+import time
+
+_ADJECTIVES = (
+    "amber brave bright brisk calm clever cosy crisp daring eager early fair fleet fond gentle glad "
+    "golden happy hardy honest humble jolly keen kind lively loyal lucid lucky mellow merry mild "
+    "neat nimble noble patient placid plucky polite proud quick quiet ready robust rosy sharp shiny "
+    "silent sleek smart snug solid spry steady sunny swift tidy tender vivid warm wise witty"
+).split()
+_ANIMALS = (
+    "badger bear beaver bison bunting crane curlew deer dolphin dove eagle egret elk falcon ferret "
+    "finch fox gecko goose grebe hare hawk heron ibis jackdaw jay kestrel kite lark lemur linnet "
+    "lynx magpie marten mink mole moose newt nuthatch otter owl panda petrel pika plover puffin "
+    "quail rabbit raven robin salmon seal shrew siskin sparrow stoat stork swan swift tern thrush "
+    "toad trout turtle viper vole walrus weasel wren"
+).split()
+
+
+def new_run_id() -> str:
+    """`20261123-091502-4f3a1c`: sorts by time, unique across machines."""
+    return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(3)}"
+
+
+def friendly_name(run_id: str) -> str:
+    """`brave-otter`: always the same for one id, from the random part of it."""
+    number = int(run_id.rsplit("-", 1)[-1], 16)
+    adjective = _ADJECTIVES[number % len(_ADJECTIVES)]
+    return f"{adjective}-{_ANIMALS[number // len(_ADJECTIVES) % len(_ANIMALS)]}"

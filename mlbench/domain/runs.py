@@ -1,0 +1,71 @@
+"""A run: one state of all the stages, with what it was made from and what it gave."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from mlbench.domain.outcomes import RunOutcome, StageOutcome
+
+Scalar = str | int | float | bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class TestCounts:
+    """How a test stage's single tests came out."""
+
+    passed: int
+    failed: int
+    skipped: int
+
+    @property
+    def total(self) -> int:
+        """All tests that pytest reported."""
+        return self.passed + self.failed + self.skipped
+
+
+@dataclass(frozen=True, slots=True)
+class StageRecord:
+    """What became of one stage in a run; `ran_in` names the run whose log and series are its own."""
+
+    outcome: StageOutcome
+    seconds: float
+    key: str | None
+    ran_in: str | None
+    outs: Mapping[str, str] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    tests: TestCounts | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CodeState:
+    """Where the code stood: None and False where the project is no git repository."""
+
+    commit: str | None = None
+    branch: str | None = None
+    dirty: bool = False
+    changed_files: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One recorded run; `outcome` is None while it runs; times are ISO 8601 in UTC."""
+
+    id: str
+    name: str
+    outcome: RunOutcome | None
+    origin: str
+    by: str
+    started: str
+    seconds: float
+    code: CodeState
+    params: Mapping[str, Scalar]
+    metrics: Mapping[str, float]
+    stages: Mapping[str, StageRecord]
+    tags: tuple[str, ...] = ()
+    note: str = ""
+
+    @property
+    def state(self) -> Mapping[str, str | None]:
+        """The tuple of fingerprints that this run is one state of."""
+        return {name: stage.key for name, stage in self.stages.items()}
