@@ -1,0 +1,1 @@
+"""The user's project: its files, their layout, its git repository and its interpreter."""

@@ -1,0 +1,75 @@
+"""Reading one typed field out of a TOML table, with one sentence where its type is wrong."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from mlbench.project.toml_file import TomlFile
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d)?")
+_SECONDS = {None: 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table of a file and where it stands, for fields that complain by themselves."""
+
+    file: TomlFile
+    where: str
+    value: dict[str, Any]
+
+    def fail(self, key: str, problem: str) -> NoReturn:
+        """Raise a ProjectFileError for one key of this table."""
+        self.file.fail(f"{self.where}.{key}" if key else self.where, problem)
+
+    def text(self, key: str) -> str | None:
+        """A string, or None where the key is not there."""
+        return self._typed(key, str, "a string")
+
+    def flag(self, key: str, default: bool) -> bool:
+        """true or false."""
+        value: bool | None = self._typed(key, bool, "true or false")
+        return default if value is None else value
+
+    def whole(self, key: str) -> int | None:
+        """A whole number (true and false are none)."""
+        if isinstance(self.value.get(key), bool):
+            self.fail(key, "must be a whole number")
+        return self._typed(key, int, "a whole number")
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        """A list of strings, or one string for a list of one."""
+        value = self.value.get(key, [])
+        items = [value] if isinstance(value, str) else value
+        if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
+            self.fail(key, "must be a string or a list of strings")
+        return tuple(items)
+
+    def choice(self, key: str, choices: tuple[str, ...]) -> str:
+        """One of a few words; the first is the default."""
+        value = self.text(key)
+        if value is None:
+            return choices[0]
+        if value not in choices:
+            self.fail(key, f'"{value}" is none of {", ".join(choices)}')
+        return value
+
+    def seconds(self, key: str) -> float | None:
+        """A duration: seconds as a number, or text such as "90s", "10m" or "2h"."""
+        value = self.value.get(key)
+        if value is None:
+            return None
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0:
+            return float(value)
+        match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
+        if match is None:
+            self.fail(key, 'must be a duration such as 90, "90s", "10m" or "2h"')
+        return float(match.group(1)) * _SECONDS[match.group(2)]
+
+    def _typed(self, key: str, kind: type[Any], described: str) -> Any:
+        value = self.value.get(key)
+        if value is not None and not isinstance(value, kind):
+            self.fail(key, f"must be {described}")
+        return value

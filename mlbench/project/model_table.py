@@ -1,0 +1,65 @@
+"""`[models.NAME]` and `[environments.NAME]` tables to their specifications."""
+
+from __future__ import annotations
+
+import posixpath
+from typing import Any
+
+from mlbench.domain.expression import ExpressionError, parse
+from mlbench.domain.stages import EnvironmentSpec, GateSpec, ModelSpec
+from mlbench.project import keys
+from mlbench.project.fields import Table
+
+LEVELS = ("error", "warn")
+_HIGHEST_PORT = 65535
+
+
+def read_model(table: Table, name: str) -> ModelSpec:
+    """The model of a table; ProjectFileError for an unknown key or a wrong value."""
+    table.file.refuse_unknown(table.value, keys.MODEL, table.where)
+    stage, path = table.text("stage"), table.text("path")
+    if stage is None:
+        table.fail("stage", "a model needs the stage that makes it")
+    if path is None:
+        table.fail("path", "a model needs the path of its file")
+    table.choice("format", ("onnx",))
+    sample = table.text("sample")
+    return ModelSpec(
+        name=name,
+        stage=stage,
+        path=posixpath.normpath(path),
+        sample=posixpath.normpath(sample) if sample else None,
+        target=table.text("target"),
+        gates=tuple(_gate(table, item) for item in _gates(table)),
+    )
+
+
+def read_environment(table: Table, name: str) -> EnvironmentSpec:
+    """The environment of a table; ProjectFileError for an unknown key or a wrong value."""
+    table.file.refuse_unknown(table.value, keys.ENVIRONMENT, table.where)
+    port = table.whole("port")
+    if port is None or not 0 < port <= _HIGHEST_PORT:
+        table.fail("port", f"an environment needs a port from 1 to {_HIGHEST_PORT}")
+    return EnvironmentSpec(name=name, port=port, require=table.texts("require"))
+
+
+def _gates(table: Table) -> list[Any]:
+    value = table.value.get("gates", [])
+    if not isinstance(value, list):
+        table.fail("gates", "must be a list of expressions")
+    return list(value)
+
+
+def _gate(table: Table, item: Any) -> GateSpec:
+    if isinstance(item, dict):
+        table.file.refuse_unknown(item, keys.GATE, f"{table.where}.gates")
+        gate = GateSpec(str(item.get("check", "")), str(item.get("level", "error")))
+    else:
+        gate = GateSpec(str(item))
+    if gate.level not in LEVELS:
+        table.fail("gates", f'{gate.check}: level "{gate.level}" is none of {", ".join(LEVELS)}')
+    try:
+        parse(gate.check)
+    except ExpressionError as error:
+        table.fail("gates", f'"{gate.check}": {error}')
+    return gate

@@ -1,0 +1,89 @@
+"""Which line of a TOML file each key stands on: what an error message points at.
+
+The standard library's parser keeps no positions, so this reads the text a second time, and only
+when a message needs it.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator
+
+_TOKEN = re.compile(
+    r"""
+    (?P<comment>\#[^\n]*)
+  | (?P<string>\"\"\"(?:\\.|[^\\])*?\"{3,5} | '''.*?'{3,5} | "(?:\\.|[^"\\\n])*" | '[^'\n]*')
+  | (?P<open>[\[{])
+  | (?P<close>[\]}])
+  | (?P<newline>\n)
+  | (?P<equals>=)
+  | (?P<other>[^\s\#"'\[\]{}=]+|.)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+
+
+def lines_of_keys(text: str) -> dict[str, int]:
+    """Each dotted key or table of a valid TOML text, with its line from 1; first one wins."""
+    lines: dict[str, int] = {}
+    table = ""
+    for line, statement in _statements(text):
+        if statement.startswith("["):
+            table = _path(statement.strip("[]")) or ""
+            _note(lines, table, line)
+        else:
+            key = _path(statement)
+            if key is not None:
+                _note(lines, f"{table}.{key}" if table else key, line)
+    return lines
+
+
+def nearest_line(lines: dict[str, int], key: str) -> int | None:
+    """The line of a key, or of the nearest table around it."""
+    while key:
+        if key in lines:
+            return lines[key]
+        key = key.rpartition(".")[0]
+    return None
+
+
+def _note(lines: dict[str, int], key: str, line: int) -> None:
+    parts = key.split(".")
+    for end in range(1, len(parts) + 1):
+        lines.setdefault(".".join(parts[:end]), line)
+
+
+def _statements(text: str) -> Iterator[tuple[int, str]]:
+    """Each table header, and what stands before each top-level equals sign, with its line."""
+    line, depth, pending, in_value = 1, 0, "", False
+    for match in _TOKEN.finditer(text):
+        kind, token = match.lastgroup, match.group()
+        if kind == "newline":
+            if depth == 0:
+                if pending.startswith("[") and not in_value:
+                    yield line, pending
+                pending, in_value = "", False
+        elif kind == "equals" and depth == 0 and not in_value:
+            yield line, pending.strip()
+            in_value = True
+        elif kind in ("open", "close") and in_value:
+            depth += 1 if kind == "open" else -1
+        elif kind != "comment" and not in_value:
+            pending += token
+        line += token.count("\n")
+    if pending.startswith("[") and not in_value:
+        yield line, pending
+
+
+def _path(key: str) -> str | None:
+    """A key as written, quotes and spaces gone: `space."train.alpha"` gives `space.train.alpha`."""
+    try:
+        value: object = tomllib.loads(f"{key} = 0")
+    except tomllib.TOMLDecodeError:
+        return None
+    parts: list[str] = []
+    while isinstance(value, dict):
+        part, value = next(iter(value.items()))
+        parts.append(part)
+    return ".".join(parts)

@@ -1,0 +1,1 @@
+"""What the operating system gives: locks, safe files, the content store, processes."""

@@ -1,0 +1,136 @@
+"""The content store: files and folders by what they hold, written once, never altered."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+_FICLONE = 0x40049409
+_COPY_UNSUPPORTED = {errno.EOPNOTSUPP, errno.ENOTTY, errno.EXDEV, errno.EINVAL, errno.ENOSYS}
+FOLDER_MARK = "tree:"
+
+
+def hash_file(path: Path) -> str:
+    """BLAKE3 of a file's bytes, in hex; mapped and on several threads where that pays."""
+    from blake3 import blake3
+
+    hasher = blake3(max_threads=blake3.AUTO)
+    hasher.update_mmap(path)
+    return hasher.hexdigest()
+
+
+def hash_bytes(data: bytes) -> str:
+    """BLAKE3 of some bytes, in hex."""
+    from blake3 import blake3
+
+    return blake3(data).hexdigest()
+
+
+def clone_file(source: Path, target: Path) -> None:
+    """Copy by reflink where the file system can, else byte by byte; never a hardlink.
+
+    A hardlink would let a write in place reach the store.
+    """
+    with source.open("rb") as reader, target.open("wb") as writer:
+        try:
+            fcntl.ioctl(writer.fileno(), _FICLONE, reader.fileno())
+        except OSError as error:
+            if error.errno not in _COPY_UNSUPPORTED:
+                raise
+            shutil.copyfileobj(reader, writer, 1 << 20)
+    shutil.copymode(source, target)
+
+
+class ContentStore:
+    """Files under `ab/cdef…`; a folder is a JSON listing of its files, stored the same way."""
+
+    def __init__(self, root: Path) -> None:
+        """Use a folder, which is made on the first write."""
+        self._root = root
+
+    def path_of(self, digest: str) -> Path:
+        """Where the bytes of a digest lie, whether they are there or not."""
+        digest = digest.removeprefix(FOLDER_MARK)
+        return self._root / digest[:2] / digest[2:]
+
+    def has(self, digest: str) -> bool:
+        """Whether everything that a digest stands for is there."""
+        path = self.path_of(digest)
+        if not path.is_file():
+            return False
+        if not digest.startswith(FOLDER_MARK):
+            return True
+        return all(self.has(inner) for inner in self._listing(digest).values())
+
+    def put(self, path: Path, digest: str, digest_of: Callable[[Path], str] = hash_file) -> None:
+        """Keep what `path` holds under its digest; `digest_of` hashes the files of a folder."""
+        if not digest.startswith(FOLDER_MARK):
+            self._put_file(path, digest)
+            return
+        listing = folder_listing(path, digest_of)
+        for name, inner in listing.items():
+            self._put_file(path / name, inner)
+        self._put_bytes(listing_bytes(listing), digest)
+
+    def restore(self, digest: str, target: Path) -> None:
+        """Bring what a digest stands for back to `target`, which must not exist."""
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not digest.startswith(FOLDER_MARK):
+            clone_file(self.path_of(digest), target)
+            return
+        target.mkdir()
+        for name, inner in self._listing(digest).items():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            clone_file(self.path_of(inner), target / name)
+
+    def _listing(self, digest: str) -> dict[str, str]:
+        listing: dict[str, str] = json.loads(self.path_of(digest).read_bytes())
+        return listing
+
+    def _put_file(self, path: Path, digest: str) -> None:
+        if not self.path_of(digest).exists():
+            self._place(digest, lambda temporary: clone_file(path, temporary))
+
+    def _put_bytes(self, data: bytes, digest: str) -> None:
+        if not self.path_of(digest).exists():
+            self._place(digest, lambda temporary: temporary.write_bytes(data))
+
+    def _place(self, digest: str, fill: Callable[[Path], object]) -> None:
+        target = self.path_of(digest)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=".new-")
+        os.close(descriptor)
+        temporary = Path(name)
+        try:
+            fill(temporary)
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            temporary.chmod(0o444 | (temporary.stat().st_mode & 0o111))
+            os.replace(temporary, target)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise
+
+
+def folder_listing(folder: Path, digest_of: Callable[[Path], str]) -> dict[str, str]:
+    """Relative path → digest of every file below a folder, sorted; caches of bytecode left out."""
+    listing = {}
+    for base, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if name != "__pycache__")
+        for name in files:
+            path = Path(base) / name
+            listing[path.relative_to(folder).as_posix()] = digest_of(path)
+    return dict(sorted(listing.items()))
+
+
+def listing_bytes(listing: dict[str, str]) -> bytes:
+    """A listing as the bytes whose hash is the folder's digest."""
+    return json.dumps(listing, sort_keys=True).encode()
