@@ -1,0 +1,41 @@
+"""The environment variables that a stage is started with."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from mlbench.domain.stages import Project, Stage
+from mlbench.pipeline.results import JUNIT_NAME
+
+# The folder holds nothing but what `import mlbench` needs in the user's interpreter.
+_ON_PATH = Path(__file__).parents[1] / "inside" / "onpath"
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+
+
+def stage_environment(
+    project: Project, stage: Stage, folder: Path, run: str, base: Mapping[str, str]
+) -> dict[str, str]:
+    """The environment of one stage: the project's Python first on PATH, mlbench's words added."""
+    cores = os.cpu_count() or 1
+    env = dict(base)
+    env.update(
+        PATH=os.pathsep.join((os.path.dirname(project.python), base.get("PATH", os.defpath))),
+        PYTHONPATH=_joined(str(_ON_PATH), base.get("PYTHONPATH")),
+        PYTHONUNBUFFERED="1",
+        MLBENCH_RUN=run,
+        MLBENCH_STAGE=stage.name,
+        MLBENCH_STAGE_DIR=str(folder),
+    )
+    # Stages side by side with a thread for every core each would fight over the cores.
+    for name in _THREADS:
+        env.setdefault(name, str(max(1, cores // project.jobs)))
+    if stage.is_test:
+        report = f"--junitxml='{folder / JUNIT_NAME}'"
+        env["PYTEST_ADDOPTS"] = " ".join(filter(None, (base.get("PYTEST_ADDOPTS"), report)))
+    return env
+
+
+def _joined(first: str, rest: str | None) -> str:
+    return f"{first}{os.pathsep}{rest}" if rest else first

@@ -1,0 +1,119 @@
+"""A stage's fingerprint: every input that is known before it runs, each by name."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mlbench.domain.outcomes import ReasonKind
+from mlbench.domain.stages import Project, Stage
+from mlbench.pipeline.code import CodeGraph
+from mlbench.pipeline.digests import Digests, Stat, stat_of
+from mlbench.project.params import select
+from mlbench.system.content import hash_bytes
+
+MISSING = "missing"
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """`parts` maps `kind:name` of each input to its value or hash; `key` is the hash of them all.
+
+    `chains` says for a code file how the stage reaches it; `watched` are the files behind the
+    parts with their stat when they were hashed, which tells whether one moved since.
+    """
+
+    key: str
+    parts: Mapping[str, str]
+    chains: Mapping[str, str] = field(default_factory=dict)
+    watched: Mapping[str, Stat | None] = field(default_factory=dict)
+
+
+def part_name(kind: ReasonKind, what: str) -> str:
+    """The name of an input in `parts`."""
+    return f"{kind.word}:{what}"
+
+
+def key_of(parts: Mapping[str, str]) -> str:
+    """The key of a set of parts, whatever their order."""
+    return hash_bytes(json.dumps(parts, sort_keys=True).encode())[:32]
+
+
+class Fingerprinter:
+    """Takes fingerprints of one project's stages as its tree stands at the moment."""
+
+    def __init__(self, root: Path, digests: Digests) -> None:
+        """Remember hashes in `digests` and parsed imports for as long as this object lives."""
+        self._root = root
+        self._digests = digests
+        self._code = CodeGraph(root)
+
+    def take(self, stage: Stage, project: Project) -> Fingerprint:
+        """The fingerprint of a stage now; ProjectFileError where a params key is not there."""
+        watched: dict[str, Stat | None] = {}
+        chains: dict[str, str] = {}
+        parts: dict[str, str] = {}
+        for kind, what, value in self._inputs(stage, project, watched, chains):
+            parts[part_name(kind, what)] = value
+        return Fingerprint(key_of(parts), parts, chains, watched)
+
+    def _inputs(
+        self,
+        stage: Stage,
+        project: Project,
+        watched: dict[str, Stat | None],
+        chains: dict[str, str],
+    ) -> Iterator[tuple[ReasonKind, str, str]]:
+        # The stat is taken before the content is read: an edit between the two then shows as a
+        # moved stat, never as a fingerprint of the new content under the old stat.
+        yield ReasonKind.COMMAND, "cmd", "\n".join(stage.commands)
+        yield ReasonKind.COMMAND, "wdir", stage.wdir
+        yield ReasonKind.COMMAND, "outs", "\n".join(sorted(stage.out_paths))
+        yield ReasonKind.PYTHON, "python", project.python
+        for name in stage.env:
+            value = os.environ.get(name)
+            yield ReasonKind.ENV, name, MISSING if value is None else hash_bytes(value.encode())
+        for wanted in stage.params:
+            for name, value in select(self._root, wanted).items():
+                yield ReasonKind.PARAM, name, json.dumps(value, default=str)
+        reached = self._code.reached_by(stage)
+        for name, module in reached.items():
+            watched[name] = stat_of(module.path)
+            chains[name] = " → ".join(module.chain)
+            yield ReasonKind.CODE, name, self._digests.meaning(module.path) or MISSING
+        for dep in stage.deps:
+            if dep not in reached:
+                watched |= stats_below(self._root, dep)
+                yield ReasonKind.FILE, dep, self._digests.meaning(self._root / dep) or MISSING
+
+
+def stats_below(root: Path, name: str) -> dict[str, Stat | None]:
+    """The stat of a file, or of every file and folder below a folder, by relative path."""
+    path = root / name
+    stats = {name: stat_of(path)}
+    if path.is_dir():
+        for base, folders, files in os.walk(path):
+            folders[:] = [folder for folder in folders if folder != "__pycache__"]
+            for file in files:
+                inner = Path(base) / file
+                stats[inner.relative_to(root).as_posix()] = stat_of(inner)
+        # Bytecode caches come and go inside a folder and move its own stat; its files tell enough.
+        stats[name] = None
+    return stats
+
+
+def moved_since(root: Path, fingerprint: Fingerprint) -> str | None:
+    """The first input whose stat is not what it was when the fingerprint was taken.
+
+    The stat and never the content: an edit and its undoing (A→B→A) may have been read in between.
+    """
+    for name, stat in fingerprint.watched.items():
+        now = stat_of(root / name)
+        if stat is not None and now != stat:
+            return name
+        if stat is None and now is not None and not (root / name).is_dir():
+            return name
+    return None
