@@ -56,10 +56,6 @@ class FolderNotWritableError(MlbenchError):
     exit_status = 2
 
 
-class LoopHeldError(MlbenchError):
-    """Another process holds this folder's loop and can't be reached."""
-
-
 class InterruptedRunError(MlbenchError):
     """The user pressed Ctrl-C; what was started has been stopped."""
 

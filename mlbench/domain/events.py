@@ -54,7 +54,10 @@ class PlanMade:
 
 @dataclass(frozen=True, slots=True)
 class RunStarted:
-    """Sent when a run begins, before its first stage; `stages` are those it considers."""
+    """Sent when a run begins, before its first stage; `stages` are those it considers.
+
+    `requests` are the ids of the commands that asked for it.
+    """
 
     event: ClassVar[str] = "run_started"
     at: str
@@ -62,6 +65,7 @@ class RunStarted:
     name: str
     origin: str
     stages: tuple[str, ...]
+    requests: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +131,7 @@ class RunFinished:
     metrics: Mapping[str, float]
     gates: tuple[GateResult, ...]
     recorded: bool = False
+    requests: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

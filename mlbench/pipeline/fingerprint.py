@@ -12,6 +12,7 @@ from mlbench.domain.outcomes import ReasonKind
 from mlbench.domain.stages import Project, Stage
 from mlbench.pipeline.code import CodeGraph
 from mlbench.pipeline.digests import Digests, Stat, stat_of
+from mlbench.project.interpreter import identity
 from mlbench.project.params import select
 from mlbench.system.content import hash_bytes
 
@@ -72,7 +73,7 @@ class Fingerprinter:
         yield ReasonKind.COMMAND, "cmd", "\n".join(stage.commands)
         yield ReasonKind.COMMAND, "wdir", stage.wdir
         yield ReasonKind.COMMAND, "outs", "\n".join(sorted(stage.out_paths))
-        yield ReasonKind.PYTHON, "python", project.python
+        yield ReasonKind.PYTHON, "python", identity(project.python)
         for name in stage.env:
             value = os.environ.get(name)
             yield ReasonKind.ENV, name, MISSING if value is None else hash_bytes(value.encode())

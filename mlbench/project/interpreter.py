@@ -33,4 +33,13 @@ def find_python(root: Path, configured: str | None, table: Table) -> str:
             python = root / folder / "bin" / "python"
             if os.access(python, os.X_OK):
                 return os.path.abspath(python)
-    return sys.executable
+    own = os.path.join(sys.prefix, "bin", "python")
+    return own if os.access(own, os.X_OK) else sys.executable
+
+
+def identity(python: str) -> str:
+    """What makes an interpreter this one: its environment's folder and the binary behind its links.
+
+    `python` and `python3` of one environment are the same.
+    """
+    return f"{os.path.dirname(python)} ({os.path.realpath(python)})"

@@ -1,0 +1,1 @@
+"""One file a command: `configure` names its arguments, `run` carries it out."""

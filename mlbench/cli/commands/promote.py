@@ -1,0 +1,46 @@
+"""`mlbench promote`: make a model what an environment serves."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from mlbench.cli.follow import carry_out, session
+from mlbench.cli.output import narrate, print_json
+from mlbench.domain.commands import Command, Promote
+from mlbench.domain.events import Event, Promoted
+from mlbench.domain.plain import event_to_plain
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Name the arguments."""
+    parser.add_argument("model", metavar="MODEL[@VERSION or @RUN]", help="what to promote")
+    parser.add_argument("environment", metavar="ENV", help="where to")
+    parser.add_argument("--allow-dirty", action="store_true", help="also from uncommitted code")
+    parser.add_argument("--json", action="store_true", help="one JSON document")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Promote, starting the environment's server if it is down."""
+    model, _, which = options.model.partition("@")
+    command = Promote(
+        options.environment, model or None, which or None, allow_dirty=options.allow_dirty
+    )
+    return release(options, command)
+
+
+def release(options: argparse.Namespace, command: Command) -> int:
+    """Carry out a promotion or rollback and say what is live now."""
+    promoted: list[Promoted] = []
+
+    def on_event(event: Event) -> None:
+        if isinstance(event, Promoted):
+            promoted.append(event)
+
+    with session(Path(options.folder)) as line:
+        done = carry_out(line, command, on_event)
+    if options.json:
+        print_json(event_to_plain(promoted[-1]) if promoted else {"message": done.message})
+    else:
+        narrate(done.message)
+    return done.exit_status

@@ -1,0 +1,28 @@
+"""`mlbench stop`: stop what runs."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from mlbench.cli.follow import carry_out, session
+from mlbench.cli.output import narrate
+from mlbench.domain.commands import StopStages
+from mlbench.engine.queries import Queries
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Name the arguments."""
+    parser.add_argument("stages", nargs="*", metavar="STAGE", help="these alone; default: all")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Ask the holder of the loop to stop stages; without a holder nothing runs."""
+    folder = Path(options.folder)
+    if not Queries.of(folder).loop_is_held():
+        narrate("nothing is running")
+        return 0
+    with session(folder) as line:
+        done = carry_out(line, StopStages(tuple(options.stages)), lambda event: None)
+    narrate(done.message)
+    return done.exit_status

@@ -1,0 +1,68 @@
+"""Following the loop from a command until what it asked for is done."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mlbench.cli.output import narrate
+from mlbench.domain.commands import Command, RunStages, StopStages
+from mlbench.domain.errors import InterruptedRunError, MlbenchError
+from mlbench.domain.events import CommandDone, Event
+from mlbench.engine.session import Session, open_session
+
+_POLL_SECONDS = 0.02
+
+
+class RefusedError(MlbenchError):
+    """The loop refused a command; carries its sentence and exit status."""
+
+    def __init__(self, done: CommandDone) -> None:
+        """Take both from the answer."""
+        super().__init__(done.message)
+        self.exit_status = done.exit_status
+
+
+@contextmanager
+def session(folder: Path, *, from_start: bool = False) -> Iterator[Session]:
+    """A session that lets the loop go at the end, whatever happens."""
+    opened = open_session(folder, from_start=from_start)
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+def carry_out(
+    line: Session, command: Command, on_event: Callable[[Event], None]
+) -> CommandDone:
+    """Send a command and hand on events until it is done.
+
+    Ctrl-C stops what a run started, waits for its end and raises InterruptedRunError.
+    RefusedError where the loop refuses the command with a sentence.
+    """
+    command_id = line.send(command)
+    interrupted = False
+    while True:
+        try:
+            for event in line.poll():
+                on_event(event)
+                if isinstance(event, CommandDone) and event.command == command_id:
+                    return _ended(event, interrupted)
+            time.sleep(_POLL_SECONDS)
+        except KeyboardInterrupt:
+            if interrupted or not isinstance(command, RunStages):
+                raise
+            interrupted = True
+            narrate("stopping; once more leaves at once")
+            line.send(StopStages())
+
+
+def _ended(done: CommandDone, interrupted: bool) -> CommandDone:
+    if interrupted:
+        raise InterruptedRunError("interrupted; what was started has been stopped")
+    if done.exit_status and done.message:
+        raise RefusedError(done)
+    return done

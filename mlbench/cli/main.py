@@ -1,0 +1,140 @@
+"""The one entry of the command line: parses, loads the command asked for, phrases errors."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from mlbench.domain.errors import MlbenchError, nearest
+
+# What each command does, in the words of `mlbench --help`; its file is cli/commands/NAME.py.
+COMMANDS = {
+    "init": "write an mlbench.toml from what is in the folder",
+    "demo": "copy the sample project and open the workbench on it",
+    "doctor": "check the installation and the project's health",
+    "status": "how each stage stands, with every reason",
+    "run": "bring stages up to date",
+    "stop": "stop what runs",
+    "watch": "the loop without a screen",
+    "runs": "the history of runs",
+    "show": "everything about one run",
+    "logs": "what the stages of a run printed",
+    "models": "versions and candidates with gates and parity",
+    "promote": "make a model what an environment serves",
+    "rollback": "make an environment serve what it served before",
+    "ledger": "what was live when, by whom",
+    "serve": "run the environments' servers in the foreground",
+    "predict": "ask a served model",
+}
+INTERRUPTED = 130
+
+
+@dataclass(frozen=True, slots=True)
+class OpenWorkbench:
+    """What a command ends with when the workbench is to be opened on a folder."""
+
+    folder: Path
+
+
+Ending = int | OpenWorkbench
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one sentence, with the nearest spelling, and ends with status 2."""
+
+    def error(self, message: str) -> NoReturn:
+        """Phrase argparse's complaint as every other message."""
+        if "invalid choice" in message:
+            word = message.split("'")[1]
+            message = f'there is no command "{word}"{nearest(word, COMMANDS)}'
+        print(f"mlbench: {message}; `{self.prog} --help` lists what there is", file=sys.stderr)
+        raise SystemExit(2)
+
+
+def run(arguments: Sequence[str]) -> Ending:
+    """Carry out one command line; gives the exit status, or asks for the workbench."""
+    try:
+        return _run(arguments)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has gone; Python would complain once more at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def build_parser(chosen: str | None = None) -> argparse.ArgumentParser:
+    """The parser, with the arguments of the chosen command alone, or of all for None."""
+    parser = _Parser(
+        prog="mlbench",
+        description="The terminal workbench for the local way from experiment to deployment. "
+        "Without a command it opens the workbench on this folder.",
+    )
+    parser.add_argument("-C", dest="folder", metavar="DIR", default=".", help="work in this folder")
+    parser.add_argument("--debug", action="store_true", help="show Python's traceback of an error")
+    parser.add_argument("--version", action="store_true", help="print the version and exit")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
+    for name, sentence in COMMANDS.items():
+        command = commands.add_parser(name, help=sentence, description=sentence.capitalize() + ".")
+        if chosen in (name, None):
+            module = importlib.import_module(f"mlbench.cli.commands.{name}")
+            module.configure(command)
+            command.set_defaults(carry_out=module.run)
+    return parser
+
+
+def _run(arguments: Sequence[str]) -> Ending:
+    options = build_parser(_chosen(arguments)).parse_args(arguments)
+    if options.version:
+        from importlib.metadata import version
+
+        print(f"mlbench {version('mlbench')}")
+        return 0
+    folder = Path(options.folder)
+    try:
+        if not folder.is_dir():
+            raise MlbenchError(f"{folder}: there is no such folder")
+        if options.command is None:
+            return _workbench(folder)
+        ending: Ending = options.carry_out(options)
+    except MlbenchError as error:
+        if options.debug:
+            raise
+        print(f"mlbench: {error}", file=sys.stderr)
+        return error.exit_status
+    except Exception as error:
+        if options.debug:
+            raise
+        print(f"mlbench: internal error: {error!r}; --debug shows where", file=sys.stderr)
+        return 1
+    return ending
+
+
+def _chosen(arguments: Sequence[str]) -> str:
+    """The command among the words, so that only its file is imported."""
+    skip = False
+    for word in arguments:
+        if skip:
+            skip = False
+        elif word == "-C":
+            skip = True
+        elif not word.startswith("-"):
+            return word
+    return ""
+
+
+def _workbench(folder: Path) -> Ending:
+    from mlbench.engine.session import check_project
+
+    check_project(folder)
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise MlbenchError(
+            "the workbench needs a terminal; `mlbench watch` is the loop without a screen"
+        )
+    return OpenWorkbench(folder)

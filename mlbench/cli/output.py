@@ -1,0 +1,69 @@
+"""How the command line prints: data to standard output, narration to standard error."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from typing import IO, Any
+
+# Names of domain.outcomes' vocabulary to the eight colours that every terminal has.
+_COLOURS = {"ok": "32", "warn": "33", "fail": "31", "info": "36", "quiet": "2", "strong": "1"}
+
+
+def print_json(value: Any) -> None:
+    """One JSON document, or one line of a stream, flushed at once."""
+    print(json.dumps(value, ensure_ascii=False, allow_nan=True), flush=True)
+
+
+def narrate(text: str) -> None:
+    """A sentence for whoever watches; never part of the data."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def coloured(text: str, colour: str, stream: IO[str] | None = None) -> str:
+    """The text in a named colour where the stream is a terminal and NO_COLOR is not set."""
+    stream = stream or sys.stdout
+    if os.environ.get("NO_COLOR") or not stream.isatty():
+        return text
+    return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m"
+
+
+def print_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A table as wide as its content; columns that are empty everywhere are left out."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    rows = [tuple(row) for row in rows]
+    kept = [at for at in range(len(heads)) if not rows or any(row[at] for row in rows)]
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for at in kept:
+        table.add_column(heads[at], no_wrap=True, overflow="ellipsis")
+    for row in rows:
+        table.add_row(*(Text(row[at]) for at in kept))
+    is_terminal = sys.stdout.isatty()
+    width = None if is_terminal else 10_000
+    Console(width=width, highlight=False, soft_wrap=not is_terminal).print(table)
+
+
+def number(value: float | None) -> str:
+    """A number in few digits that still tell."""
+    if value is None:
+        return ""
+    if isinstance(value, int) or float(value).is_integer() and abs(value) < 1e15:
+        return str(int(value))
+    return f"{value:.4g}"
+
+
+def seconds(value: float) -> str:
+    """`0.42 s`, `6.1 s`, `2:05`, `1:02:05`."""
+    if value < 1:
+        return f"{value:.2f} s"
+    if value < 60:
+        return f"{value:.1f} s"
+    minutes, rest = divmod(int(value), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

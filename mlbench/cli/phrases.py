@@ -1,0 +1,101 @@
+"""Events as lines of text: the faces only phrase what the engine says."""
+
+from __future__ import annotations
+
+from mlbench.cli.output import coloured, number, seconds
+from mlbench.domain.events import (
+    CandidateKept,
+    Event,
+    ExportStarted,
+    Notice,
+    Promoted,
+    RunFinished,
+    RunStarted,
+    StageFinished,
+    StageStarted,
+    WatchChanged,
+)
+from mlbench.domain.plan import Reason
+from mlbench.domain.release import GateResult
+
+_GATE_SIGNS = {True: ("✓", "ok"), False: ("✗", "fail"), None: ("–", "quiet")}
+_LEVEL_COLOURS = {"info": "info", "warn": "warn", "error": "fail"}
+
+
+def phrase(event: Event) -> list[str]:
+    """The lines that an event is worth; none for those that only a program needs."""
+    match event:
+        case RunStarted():
+            return [coloured(f"run {event.name}  {len(event.stages)} stages", "quiet")]
+        case StageStarted():
+            return [f"{coloured('▶', 'info')} {event.stage}", *reason_lines(event.reasons)]
+        case StageFinished():
+            return _stage_lines(event)
+        case ExportStarted():
+            return [f"{coloured('▶', 'info')} export of {event.model} to ONNX"]
+        case CandidateKept():
+            parity = event.parity
+            return [
+                f"{coloured('✓', 'ok')} {event.model} is a candidate: parity on {parity.rows} rows, "
+                f"largest error {parity.max_abs_error:.2g}, {parity.label_flips} labels flip"
+            ]
+        case RunFinished():
+            return _run_lines(event)
+        case Promoted():
+            return [
+                f"{coloured('✓', 'ok')} {event.environment} serves {event.model} v{event.version} "
+                f"at {event.address}"
+            ]
+        case WatchChanged():
+            words = "watching" if event.watching else "not watching"
+            return [coloured(f"{words} {event.detail}".strip(), "quiet")]
+        case Notice():
+            return [coloured(event.message, _LEVEL_COLOURS[event.level])]
+        case _:
+            return []
+
+
+def reason_lines(reasons: tuple[Reason, ...]) -> list[str]:
+    """One indented line a reason."""
+    return [f"    {coloured(reason_words(reason), 'quiet')}" for reason in reasons]
+
+
+def reason_words(reason: Reason) -> str:
+    """`param train.alpha  0.1 → 0.2`."""
+    return f"{reason.kind.word} {reason.what}  {reason.detail}".rstrip()
+
+
+def gate_line(gate: GateResult) -> str:
+    """`✓ accuracy >= 0.95   0.9861  +0.0361`."""
+    glyph, colour = _GATE_SIGNS[gate.passed]
+    if gate.passed is False and gate.level == "warn":
+        glyph, colour = "!", "warn"
+    margin = "" if gate.margin is None else f"  {gate.margin:+.3g}"
+    why = f"  {gate.why}" if gate.why else ""
+    return f"{coloured(glyph, colour)} {gate.gate:<42} {number(gate.value):>8}{margin}{why}"
+
+
+def metrics_line(metrics: dict[str, float]) -> str:
+    """`accuracy 0.9861 · loss 0.115`."""
+    return " · ".join(f"{name} {number(value)}" for name, value in metrics.items())
+
+
+def _stage_lines(event: StageFinished) -> list[str]:
+    outcome = event.outcome
+    took = f"  {seconds(event.seconds)}" if event.seconds >= 0.01 else ""
+    tests = f"  {event.tests.passed} of {event.tests.total} tests" if event.tests else ""
+    line = f"{coloured(outcome.glyph, outcome.colour)} {event.stage}  {outcome.word}{took}{tests}"
+    return [line, *([f"    {coloured(event.message, 'fail')}"] if event.message else [])]
+
+
+def _run_lines(event: RunFinished) -> list[str]:
+    outcome = event.outcome
+    ran = sum(1 for stage in event.stages.values() if stage.word in ("ran", "restored"))
+    head = (
+        f"{coloured(outcome.glyph, outcome.colour)} {event.name}  {outcome.word}  "
+        f"{ran} of {len(event.stages)} stages ran  {seconds(event.seconds)}"
+    )
+    lines = [head]
+    if event.metrics:
+        lines.append(f"  {metrics_line(dict(event.metrics))}")
+    return [*lines, *(f"  {gate_line(gate)}" for gate in event.gates)]

@@ -1,0 +1,42 @@
+"""The mapping of facts that gates are judged over, from values of several rooms: pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mlbench.domain.graph import needs_of, with_ancestors, with_descendants
+from mlbench.domain.release import Candidate
+from mlbench.domain.runs import Run
+from mlbench.domain.stages import ModelSpec, Project
+from mlbench.release.export import onnx_facts
+from mlbench.tracking.query import facts_of
+
+
+def gate_facts(
+    project: Project,
+    model: ModelSpec,
+    run: Run,
+    candidate: Candidate | None,
+    live: Mapping[str, tuple[Run, Candidate]],
+) -> dict[str, dict[str, Any]]:
+    """What a model's gates may name: its run, its export, and what each environment serves.
+
+    Metrics come from the model's stage, the stages before it and those built from it.
+    """
+    facts = facts_of(run)
+    needs = needs_of(project.stages)
+    seen = with_ancestors([model.stage], needs) | with_descendants([model.stage], needs)
+    detailed = any(record.metrics for record in run.stages.values())
+    if detailed:
+        facts["metrics"] = {
+            name: value
+            for stage, record in run.stages.items()
+            if stage in seen
+            for name, value in record.metrics.items()
+        }
+    facts["onnx"] = onnx_facts(candidate) if candidate else {}
+    for environment, (live_run, live_candidate) in live.items():
+        exported = {f"onnx.{name}": value for name, value in onnx_facts(live_candidate).items()}
+        facts[environment] = {**live_run.metrics, **exported}
+    return facts

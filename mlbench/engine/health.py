@@ -1,0 +1,161 @@
+"""Whether the installation and the project are well, as a list of findings."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from mlbench.domain.errors import MlbenchError
+from mlbench.domain.stages import Project
+from mlbench.pipeline.workspace import Workspace
+from mlbench.project.config import load_project
+from mlbench.project.git import missing_because
+from mlbench.project.layout import Layout
+from mlbench.project.sample import is_free
+from mlbench.release.ledger import Ledger, first_fault
+from mlbench.serving.supervise import status
+from mlbench.system.locks import FileLock
+from mlbench.tracking.store import ExperimentStore
+
+_CONVERTERS = ("onnx", "skl2onnx")
+_PROBE_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at: `level` is ok, warn or fail; `remedy` says what to do."""
+
+    what: str
+    level: str
+    detail: str
+    remedy: str = ""
+
+
+def examine(layout: Layout, *, fix: bool = False) -> list[Finding]:
+    """Look at everything; with `fix`, repair what can be repaired without loss first."""
+    return list(_examine(layout, fix))
+
+
+def _examine(layout: Layout, fix: bool) -> Iterator[Finding]:
+    yield Finding("python", "ok", f"{sys.version.split()[0]} runs mlbench")
+    git = shutil.which("git")
+    yield (
+        Finding("git", "ok", git)
+        if git
+        else Finding("git", "warn", "is not installed", "runs are recorded without commits")
+    )
+    try:
+        project = load_project(layout)
+    except MlbenchError as error:
+        yield Finding("mlbench.toml", "fail", str(error), "mend it; nothing runs until then")
+        return
+    yield Finding("mlbench.toml", "ok", f"{len(project.stages)} stages, {len(project.models)} models")
+    yield _repository(layout)
+    yield _folder(layout)
+    yield from _interpreter(project)
+    for check in (_record, _unfinished):
+        yield _guarded(check, layout, fix)
+    yield _guarded(lambda where, _: _ledger(where), layout, fix)
+    for environment in project.environments:
+        server = status(layout, environment)
+        if server.pid is None and not is_free(environment.port):
+            yield Finding(
+                environment.name,
+                "fail",
+                f"port {environment.port} is taken by another program",
+                f"set another port under [environments.{environment.name}] in mlbench.toml",
+            )
+        else:
+            up = "is up" if server.pid else "is down"
+            yield Finding(environment.name, "ok", f"{up}, port {environment.port}")
+
+
+def _guarded(
+    check: Callable[[Layout, bool], Finding], layout: Layout, fix: bool
+) -> Finding:
+    try:
+        return check(layout, fix)
+    except (MlbenchError, OSError) as error:
+        return Finding(check.__name__.strip("_"), "fail", str(error))
+
+
+def _repository(layout: Layout) -> Finding:
+    missing = missing_because(layout.root)
+    if missing is None:
+        return Finding("repository", "ok", "runs are recorded with their commit")
+    return Finding("repository", "warn", missing)
+
+
+def _folder(layout: Layout) -> Finding:
+    folder = layout.own if layout.own.exists() else layout.root
+    if os.access(folder, os.W_OK):
+        return Finding("folder", "ok", "can be written")
+    return Finding("folder", "fail", f"{folder} can't be written", "make it writable")
+
+
+def _interpreter(project: Project) -> Iterator[Finding]:
+    """The project's interpreter has to start, and to have the converters if a model is released."""
+    probe = (
+        "import importlib.util as u, sys; print(sys.version.split()[0], "
+        f"*[name for name in {_CONVERTERS!r} if u.find_spec(name) is None])"
+    )
+    try:
+        done = subprocess.run(
+            [project.python, "-c", probe],
+            capture_output=True,
+            text=True,
+            timeout=_PROBE_SECONDS,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        yield Finding("interpreter", "fail", f"{project.python}: {error}", "set project.python")
+        return
+    version, *missing = done.stdout.split()
+    yield Finding("interpreter", "ok", f"{project.python} ({version})")
+    if project.models and missing:
+        packages = " ".join(missing)
+        yield Finding(
+            "converters",
+            "fail",
+            f"{packages} is not installed for the project's interpreter, so no model is exported",
+            f"{project.python} -m pip install {packages}",
+        )
+
+
+def _record(layout: Layout, fix: bool) -> Finding:
+    store = ExperimentStore(layout)
+    if store.notices:
+        return Finding("record", "warn", "; ".join(store.notices))
+    if fix and layout.runs.is_dir():
+        return Finding("record", "ok", f"index rebuilt with {store.rebuild()} runs")
+    return Finding("record", "ok", f"{len(store.runs())} runs")
+
+
+def _unfinished(layout: Layout, fix: bool) -> Finding:
+    """Stages that a crash left with their outs set aside; who takes the loop puts them back."""
+    intents = sorted((layout.state / "intents").glob("*.json"))
+    names = ", ".join(intent.stem for intent in intents)
+    lock = FileLock(layout.loop_lock)
+    if not intents:
+        return Finding("stages", "ok", "none was interrupted")
+    if not lock.try_acquire():
+        return Finding("stages", "ok", f"{names} running")
+    try:
+        if fix:
+            Workspace(layout).outs.recover()
+            return Finding("stages", "ok", f"{names}: outs from before are back in place")
+    finally:
+        lock.release()
+    return Finding("stages", "warn", f"{names} was interrupted", "`mlbench doctor --fix`")
+
+
+def _ledger(layout: Layout) -> Finding:
+    entries = Ledger(layout.ledger).entries()
+    fault = first_fault(entries)
+    if fault is not None:
+        return Finding("ledger", "fail", fault, "bring .mlbench/ledger.jsonl back from a backup")
+    return Finding("ledger", "ok", f"{len(entries)} entries, whole")

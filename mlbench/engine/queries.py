@@ -1,0 +1,222 @@
+"""Read-only questions that every face may ask, whoever holds the loop."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlbench.domain.errors import UsageError, nearest
+from mlbench.domain.plan import Plan
+from mlbench.domain.release import Candidate, EnvironmentStatus, LedgerEntry
+from mlbench.domain.runs import Run
+from mlbench.domain.stages import Project
+from mlbench.pipeline.workspace import Workspace
+from mlbench.project.config import find_project, load_project
+from mlbench.project.layout import Layout
+from mlbench.system.locks import is_held
+
+if TYPE_CHECKING:
+    from mlbench.tracking.steps import Series, StepReader
+    from mlbench.tracking.store import ExperimentStore
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRow:
+    """A candidate or version with where it is live, and its model file."""
+
+    candidate: Candidate
+    environments: tuple[str, ...]
+    path: Path
+
+
+class Queries:
+    """Answers from the files of one project; never starts the loop and never writes the record."""
+
+    def __init__(self, layout: Layout) -> None:
+        """Ask about this project."""
+        self.layout = layout
+        self._store: ExperimentStore | None = None
+
+    @classmethod
+    def of(cls, folder: Path) -> Queries:
+        """Queries on the project that a folder belongs to; UsageError where there is none."""
+        return cls(find_project(folder))
+
+    @property
+    def root(self) -> Path:
+        """The project's folder."""
+        return self.layout.root
+
+    def project(self) -> Project:
+        """The configuration as it stands; ProjectFileError where it is wrong."""
+        return load_project(self.layout)
+
+    def status(self) -> Plan:
+        """How every stage stands."""
+        return Workspace(self.layout).plan(self.project())
+
+    def loop_is_held(self) -> bool:
+        """Whether some process runs this folder's loop."""
+        return is_held(self.layout.loop_lock)
+
+    def store(self) -> ExperimentStore:
+        """The experiment store; what it had to repair stands in its `notices`."""
+        if self._store is None:
+            from mlbench.tracking.store import ExperimentStore
+
+            self._store = ExperimentStore(self.layout)
+        return self._store
+
+    def runs(
+        self,
+        *,
+        where: str | None = None,
+        sort: str | None = None,
+        limit: int | None = None,
+        everything: bool = False,
+    ) -> list[Run]:
+        """Recorded runs, newest first; UsageError for a bad expression or sort key."""
+        from mlbench.tracking.query import select
+
+        return select(
+            self.store().runs(), where=where, sort=sort, limit=limit, everything=everything
+        )
+
+    def run(self, name: str) -> Run:
+        """The whole run of an id, prefix, friendly name or @name; UsageError where there is none."""
+        from mlbench.tracking.query import resolve
+
+        project = self.project()
+        environment, _, model = name.removeprefix("@").partition("/")
+        if name.startswith("@") and environment in {item.name for item in project.environments}:
+            name = self._live_run(environment, model or None)
+        run = resolve(name, self.store().runs(), project.objective)
+        return self.store().get(run.id) or run
+
+    def stage_folder(self, run: Run, stage: str) -> Path:
+        """Where the log and steps of a stage lie, as of this run; UsageError for another stage."""
+        if stage not in run.stages:
+            raise UsageError(
+                f'run {run.name} has no stage "{stage}"{nearest(stage, run.stages)}'
+            )
+        return self.layout.stage_folder(run.stages[stage].ran_in or run.id, stage)
+
+    def run_folder(self, run: Run) -> Path:
+        """Where everything about a run lies."""
+        return self.layout.run_folder(run.id)
+
+    def stage_folders(self, name: str, stage: str | None) -> dict[str, Path]:
+        """The folders of one or all stages of a run, also of one that is still going."""
+        going = self.layout.run_folder(name) / "stages"
+        recorded = (self.layout.run_folder(name) / "run.json").exists()
+        if "/" not in name and going.is_dir() and not recorded:
+            folders = {path.name: path for path in sorted(going.iterdir())}
+            if stage is None:
+                return folders
+            return {stage: self.layout.stage_folder(name, stage)}
+        run = self.run(name)
+        wanted = [stage] if stage is not None else list(run.stages)
+        return {item: self.stage_folder(run, item) for item in wanted}
+
+    def live_stage_folder(self, run_id: str, stage: str) -> Path:
+        """Where the log and steps of a stage of the run in flight lie."""
+        return self.layout.stage_folder(run_id, stage)
+
+    def steps(self, folder: Path) -> StepReader:
+        """A reader that follows what a stage logs."""
+        from mlbench.tracking.steps import StepReader
+
+        return StepReader(folder)
+
+    def series(self, folder: Path) -> Mapping[str, Series]:
+        """All that a stage logged so far."""
+        return self.steps(folder).read()
+
+    def models(self) -> list[ModelRow]:
+        """Every version and candidate, newest first, with where it is live."""
+        from mlbench.release.ledger import Ledger, live
+        from mlbench.release.registry import MODEL_NAME, Registry
+
+        registry = Registry(self.layout.models)
+        serving = live(Ledger(self.layout.ledger).entries())
+        rows = []
+        for model in registry.models():
+            versions = registry.versions(model)
+            known = {item.run for item in versions}
+            candidates = [item for item in registry.candidates(model) if item.run not in known]
+            for item in [*candidates, *versions]:
+                where = tuple(
+                    environment
+                    for environment, models in serving.items()
+                    if item.version and model in models and models[model].version == item.version
+                )
+                rows.append(ModelRow(item, where, registry.folder_of(item) / MODEL_NAME))
+        return rows
+
+    def ledger(self) -> tuple[LedgerEntry, ...]:
+        """Every promotion and rollback, oldest first."""
+        from mlbench.release.ledger import Ledger
+
+        return Ledger(self.layout.ledger).entries()
+
+    def live_at(self, moment: str) -> tuple[LedgerEntry, ...]:
+        """What was live at a time (ISO 8601, UTC); UsageError where it is none."""
+        from datetime import UTC, datetime
+
+        from mlbench.release.ledger import live
+
+        try:
+            at = datetime.fromisoformat(moment)
+        except ValueError:
+            raise UsageError(f'--at: "{moment}" is no time such as 2026-11-23T09:15:00') from None
+        at = at if at.tzinfo else at.replace(tzinfo=UTC)
+        before = [entry for entry in self.ledger() if datetime.fromisoformat(entry.at) <= at]
+        return tuple(entry for models in live(before).values() for entry in models.values())
+
+    def ledger_fault(self) -> str | None:
+        """What is wrong with the ledger's chain, or None."""
+        from mlbench.release.ledger import first_fault
+
+        return first_fault(self.ledger())
+
+    def environments(self) -> list[EnvironmentStatus]:
+        """How every environment's server stands."""
+        from mlbench.serving.supervise import status
+
+        return [status(self.layout, item) for item in self.project().environments]
+
+    def head(self) -> tuple[str | None, int]:
+        """The branch and how many files differ from its commit; (None, 0) without git."""
+        from mlbench.project.git import code_state
+
+        code = code_state(self.root)
+        return code.branch or (code.commit or "")[:8] or None, code.changed_files
+
+    def _live_run(self, environment: str, model: str | None) -> str:
+        from mlbench.release.ledger import live
+
+        serving = live(self.ledger()).get(environment, {})
+        if model is None and len(serving) == 1:
+            return next(iter(serving.values())).run
+        if model is None or model not in serving:
+            listed = ", ".join(serving) or "nothing"
+            raise UsageError(f"@{environment}: say which model; it serves {listed}")
+        return serving[model].run
+
+
+def log_tail(folder: Path, size: int) -> str:
+    """The last `size` bytes of a stage's log, cut at a line's beginning."""
+    try:
+        with (folder / "log").open("rb") as file:
+            end = file.seek(0, os.SEEK_END)
+            start = max(0, end - size)
+            file.seek(start)
+            data = file.read()
+    except OSError:
+        return ""
+    if start > 0:
+        data = data[data.find(b"\n") + 1 :]
+    return data.decode("utf-8", errors="replace")

@@ -1,0 +1,121 @@
+"""How a face reaches the loop of a folder: it holds it, or is attached to who does."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from mlbench.domain.commands import Command
+from mlbench.domain.events import Event
+from mlbench.engine import inbox
+from mlbench.engine.event_log import EventFollower
+from mlbench.engine.loop import Loop
+from mlbench.project.config import find_project, load_project
+from mlbench.project.layout import Layout
+from mlbench.project.sample import copy_sample
+from mlbench.project.scaffold import write_config
+from mlbench.system.files import writable
+from mlbench.system.locks import FileLock
+
+_LOCK_TRIES = 3
+_LOCK_PAUSE = 0.01
+_GITIGNORE = "# everything here is mlbench's own, made anew or kept for this machine\n*\n"
+
+
+class Session:
+    """A face's line to the loop: commands in, events out, whoever holds it.
+
+    Whoever is attached takes the loop over when its holder goes.
+    """
+
+    def __init__(self, layout: Layout, *, from_start: bool = True) -> None:
+        """Take the loop if it is free, else attach to its holder.
+
+        FolderNotWritableError where the project's folder can't be written.
+        """
+        self.layout = layout
+        self._loop: Loop | None = None
+        self._lock = FileLock(layout.loop_lock)
+        with writable(layout.root):
+            prepare_folder(layout)
+            is_holder = self._try_lock()
+            self._follower = EventFollower(layout.events, from_start=from_start and not is_holder)
+            if is_holder:
+                self._hold()
+
+    @property
+    def holds_loop(self) -> bool:
+        """Whether the loop runs in this process."""
+        return self._loop is not None
+
+    def send(self, command: Command) -> str:
+        """Hand a command over; gives the id that its CommandDone will carry."""
+        if self._loop is not None:
+            return self._loop.send(command)
+        with writable(self.layout.root):
+            return inbox.put(self.layout.inbox, command)
+
+    def look(self) -> None:
+        """Have the tree looked at now; only the holder's own face can ask for it."""
+        if self._loop is not None:
+            self._loop.look()
+
+    def poll(self) -> list[Event]:
+        """Every event since the last call; takes the loop over if its holder is gone."""
+        events = self._follower.read()
+        if self._loop is None and self._lock.try_acquire():
+            self._hold()
+        return events
+
+    def close(self) -> None:
+        """Let the loop go, after stopping what it runs; or just detach."""
+        if self._loop is not None:
+            self._loop.quit()
+            self._loop = None
+        self._lock.release()
+
+    def _hold(self) -> None:
+        self._loop = Loop(self.layout)
+        self._loop.start()
+
+    def _try_lock(self) -> bool:
+        # A query that looks whether the loop is held takes the lock for an instant.
+        for _ in range(_LOCK_TRIES):
+            if self._lock.try_acquire():
+                return True
+            time.sleep(_LOCK_PAUSE)
+        return False
+
+
+def open_session(folder: Path, *, from_start: bool = True) -> Session:
+    """A session on the project that a folder belongs to; UsageError where there is none."""
+    return Session(find_project(folder), from_start=from_start)
+
+
+def prepare_folder(layout: Layout) -> None:
+    """Make the project's .mlbench with a .gitignore of its own."""
+    layout.own.mkdir(exist_ok=True)
+    ignore = layout.own / ".gitignore"
+    if not ignore.exists():
+        ignore.write_text(_GITIGNORE, encoding="utf-8")
+
+
+def find_layout(folder: Path) -> Layout:
+    """The files of the project that a folder belongs to; UsageError where there is none."""
+    return find_project(folder)
+
+
+def check_project(folder: Path) -> None:
+    """Raise what is wrong with a project before a screen is opened on it."""
+    load_project(find_project(folder))
+
+
+def make_sample(target: Path) -> None:
+    """Copy the sample project to a new folder, with a first commit; UsageError where it is not empty."""
+    copy_sample(target)
+
+
+def start_project(root: Path) -> tuple[Path, list[str]]:
+    """Write a first configuration; gives its path and its stages; UsageError where there is one."""
+    with writable(root):
+        return write_config(root)

@@ -1,0 +1,276 @@
+"""The loop's decisions, pure: (state, input) → (state, effects)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import singledispatch
+
+from mlbench.domain.commands import Promote, Rollback, RunStages, SetWatch, StopStages
+from mlbench.domain.errors import nearest
+from mlbench.domain.events import (
+    CommandDone,
+    Event,
+    Notice,
+    PlanMade,
+    RunStarted,
+    StageFinished,
+    StageStarted,
+    WatchChanged,
+)
+from mlbench.domain.graph import with_ancestors
+from mlbench.domain.outcomes import StageOutcome
+from mlbench.engine import effects as do
+from mlbench.engine import inputs as got
+from mlbench.engine.state import Flight, LoopState, worth_starting
+
+RESTART_WITHIN_SECONDS = 60.0
+# Decisions know no clock: the loop stamps an event as it sends it.
+UNSTAMPED = ""
+Step = tuple[LoopState, list[do.Effect]]
+
+
+@singledispatch
+def step(happened: got.Input, state: LoopState, new_run: tuple[str, str, float]) -> Step:
+    """What to do next; `new_run` is the id, name and start time that a run begun now would have."""
+    raise TypeError(f"no step for {happened!r}")
+
+
+@step.register
+def _(happened: got.Asked, state: LoopState, new_run: tuple[str, str, float]) -> Step:
+    command = happened.command
+    if state.quitting:
+        return state, [_reply(happened.id, 1, "the loop is ending")]
+    if isinstance(command, RunStages):
+        return _plan_next(replace(state, waiting=(*state.waiting, happened)))
+    if isinstance(command, StopStages):
+        return _stop(state, happened.id, command)
+    if isinstance(command, SetWatch):
+        return _set_watch(state, happened.id, command)
+    return (
+        replace(state, carrying=state.carrying + 1),
+        [do.CarryOut(happened.id, command)]
+        if isinstance(command, (Promote, Rollback))
+        else [_reply(happened.id, 2, f"unknown command {command!r}")],
+    )
+
+
+@step.register
+def _(happened: got.TreeChanged, state: LoopState, new_run: tuple[str, str, float]) -> Step:
+    state = replace(state, tree_moved=True)
+    if state.flight is not None:
+        return state, [do.LookAtRunning(state.flight.run)]
+    return _plan_next(state)
+
+
+@step.register
+def _(happened: got.Planned, state: LoopState, new_run: tuple[str, str, float]) -> Step:
+    tell: list[do.Effect] = []
+    if happened.plan != state.plan:
+        tell = [_tell(PlanMade(UNSTAMPED, happened.plan))]
+    state = replace(state, planning=False, plan=happened.plan, last_problem="")
+    request = happened.request
+    if request is None:
+        wanted = worth_starting(happened.plan, state.given_up)
+        if not wanted or not state.watching or state.quitting:
+            return _plan_next(state, tell)
+        return _take_off(state, happened, wanted, None, new_run, tell)
+    assert isinstance(request.command, RunStages)
+    names = [status.name for status in happened.plan.stages]
+    unknown = [name for name in request.command.stages if name not in names]
+    if unknown:
+        message = f'there is no stage "{unknown[0]}"{nearest(unknown[0], names)}'
+        return _plan_next(state, [*tell, _reply(request.id, 2, message)])
+    needs = {name: frozenset(before) for name, before in happened.plan.needs.items()}
+    wanted = with_ancestors(request.command.stages or names, needs)
+    return _take_off(state, happened, wanted, request, new_run, tell)
+
+
+@step.register
+def _(happened: got.PlanFailed, state: LoopState, new_run: tuple[str, str, float]) -> Step:
+    told: list[do.Effect] = []
+    if happened.request is not None:
+        told.append(_reply(happened.request.id, happened.exit_status, happened.message))
+    elif happened.message != state.last_problem:
+        told.append(_tell(Notice(UNSTAMPED, "error", happened.message)))
+    return _plan_next(replace(state, planning=False, last_problem=happened.message), told)
+
+
+@step.register
+def _(happened: got.StageBegan, state: LoopState, new_run: tuple[str, str, float]) -> Step:
+    began = StageStarted(happened.stage, UNSTAMPED, happened.run, happened.reasons)
+    return state, [_tell(began)]
+
+
+@step.register
+def _(happened: got.StageDone, state: LoopState, new_run: tuple[str, str, float]) -> Step:
+    flight = state.flight
+    if flight is None or flight.run != happened.run:
+        return state, []
+    given_up = {k: v for k, v in state.given_up.items() if k != happened.stage}
+    if happened.outcome in (StageOutcome.FAILED, StageOutcome.CANCELLED):
+        given_up[happened.stage] = happened.key
+    flight = replace(
+        flight,
+        running=flight.running - {happened.stage},
+        outcomes={**flight.outcomes, happened.stage: happened.outcome},
+    )
+    done = StageFinished(
+        happened.stage,
+        UNSTAMPED,
+        happened.run,
+        happened.outcome,
+        round(happened.seconds, 3),
+        happened.reasons,
+        happened.message,
+        happened.metrics,
+        happened.tests,
+    )
+    return _go_on(replace(state, flight=flight, given_up=given_up), [_tell(done)])
+
+
+@step.register
+def _(happened: got.InputMoved, state: LoopState, new_run: tuple[str, str, float]) -> Step:
+    flight = state.flight
+    if flight is None or flight.run != happened.run or happened.stage not in flight.running:
+        return state, []
+    policy = flight.on_edit.get(happened.stage, "auto")
+    too_far = policy == "auto" and happened.running_seconds >= RESTART_WITHIN_SECONDS
+    if policy == "finish" or too_far:
+        return state, []
+    return state, [do.StopStage(flight.run, happened.stage, StageOutcome.OVERTAKEN)]
+
+
+@step.register
+def _(happened: got.RunClosed, state: LoopState, new_run: tuple[str, str, float]) -> Step:
+    return _plan_next(replace(state, closing=state.closing - {happened.run}))
+
+
+@step.register
+def _(happened: got.Happened, state: LoopState, new_run: tuple[str, str, float]) -> Step:
+    carried = sum(isinstance(event, CommandDone) for event in happened.events)
+    state = replace(state, carrying=max(0, state.carrying - carried))
+    return _plan_next(state, [_tell(event) for event in happened.events])
+
+
+@step.register
+def _(happened: got.Quit, state: LoopState, new_run: tuple[str, str, float]) -> Step:
+    state = replace(state, quitting=True, watching=False, tree_moved=False)
+    refused: list[do.Effect] = [_reply(asked.id, 130, "the loop ended") for asked in state.waiting]
+    state, stopping = _stop_flight(replace(state, waiting=()), ())
+    return _plan_next(state, [*refused, do.SetWatching(False), *stopping])
+
+
+def _plan_next(state: LoopState, told: list[do.Effect] | None = None) -> Step:
+    """Look at the tree for whatever waits, once nothing is in flight; end when all is done."""
+    told = told or []
+    if state.flight is None and not state.planning and not state.quitting:
+        if state.waiting:
+            request, *rest = state.waiting
+            state = replace(state, planning=True, waiting=tuple(rest), tree_moved=False)
+            return state, [*told, do.MakePlan(request)]
+        if state.tree_moved:
+            return replace(state, planning=True, tree_moved=False), [*told, do.MakePlan()]
+    if state.quitting and state.is_idle:
+        return state, [*told, do.Finish()]
+    return state, told
+
+
+def _take_off(
+    state: LoopState,
+    planned: got.Planned,
+    wanted: frozenset[str],
+    request: got.Asked | None,
+    new_run: tuple[str, str, float],
+    told: list[do.Effect],
+) -> Step:
+    command = request.command if request and isinstance(request.command, RunStages) else None
+    order = tuple(status.name for status in planned.plan.stages if status.name in wanted)
+    if not order:
+        done = [_reply(request.id, 0, "this project has no stages yet")] if request else []
+        return _plan_next(state, [*told, *done])
+    run, name, started = new_run
+    named = command.stages if command and command.stages else order
+    flight = Flight(
+        run=run,
+        name=name,
+        origin=command.origin if command else "watch",
+        started=started,
+        order=order,
+        needs={stage: frozenset(planned.plan.needs[stage]) for stage in order},
+        jobs=(command.jobs if command else None) or planned.jobs,
+        forced=frozenset(named) if command and command.force else frozenset(),
+        on_edit=planned.on_edit,
+        requests=(request.id,) if request else (),
+    )
+    began = RunStarted(UNSTAMPED, run, name, flight.origin, order, flight.requests)
+    return _go_on(replace(state, flight=flight), [*told, do.OpenRun(run), _tell(began)])
+
+
+def _go_on(state: LoopState, told: list[do.Effect]) -> Step:
+    """Start what is ready, give up what is hopeless, close the run when all have ended."""
+    flight = state.flight
+    assert flight is not None
+    lost = flight.hopeless()
+    flight = replace(flight, outcomes={**flight.outcomes, **lost})
+    told = told + [
+        _tell(StageFinished(name, UNSTAMPED, flight.run, outcome, 0.0)) for name, outcome in lost.items()
+    ]
+    if flight.is_over:
+        state = replace(state, flight=None, closing=state.closing | {flight.run})
+        return _plan_next(state, [*told, do.CloseRun(flight)])
+    starting = () if flight.stopping else flight.ready()
+    flight = replace(flight, running=flight.running | set(starting))
+    starts = [do.StartStage(flight.run, name, name in flight.forced) for name in starting]
+    return replace(state, flight=flight), [*told, *starts]
+
+
+def _stop(state: LoopState, command_id: str, command: StopStages) -> Step:
+    flight = state.flight
+    if flight is None:
+        return state, [_reply(command_id, 0, "nothing is running")]
+    unknown = [name for name in command.stages if name not in flight.order]
+    if unknown:
+        hint = nearest(unknown[0], flight.order)
+        return state, [_reply(command_id, 2, f'"{unknown[0]}" is not part of this run{hint}')]
+    cancelled = [_reply(asked.id, 130, "was stopped before it began") for asked in state.waiting]
+    state = replace(state, waiting=()) if not command.stages else state
+    state, effects = _stop_flight(state, command.stages)
+    names = ", ".join(command.stages or sorted(flight.running)) or flight.name
+    kept = [] if command.stages else cancelled
+    return state, [*effects, *kept, _reply(command_id, 0, f"stopping {names}")]
+
+
+def _stop_flight(state: LoopState, stages: tuple[str, ...]) -> Step:
+    flight = state.flight
+    if flight is None:
+        return state, []
+    stopped = flight.running if not stages else flight.running & set(stages)
+    stops: list[do.Effect] = [
+        do.StopStage(flight.run, name, StageOutcome.CANCELLED) for name in sorted(stopped)
+    ]
+    if not stages:
+        return _go_on(replace(state, flight=replace(flight, stopping=True)), stops)
+    pending = {name: StageOutcome.CANCELLED for name in stages if name not in flight.running}
+    outcomes = {**pending, **flight.outcomes}
+    told: list[do.Effect] = [
+        _tell(StageFinished(name, UNSTAMPED, flight.run, StageOutcome.CANCELLED, 0.0))
+        for name in pending
+        if name not in flight.outcomes
+    ]
+    return _go_on(replace(state, flight=replace(flight, outcomes=outcomes)), [*stops, *told])
+
+
+def _set_watch(state: LoopState, command_id: str, command: SetWatch) -> Step:
+    changed = WatchChanged(UNSTAMPED, command.watching)
+    told: list[do.Effect] = [do.SetWatching(command.watching), _tell(changed)]
+    state = replace(state, watching=command.watching, tree_moved=command.watching)
+    state, effects = _plan_next(state, told)
+    return state, [*effects, _reply(command_id, 0, "")]
+
+
+def _tell(event: Event) -> do.Tell:
+    return do.Tell(event)
+
+
+def _reply(command_id: str, exit_status: int, message: str) -> do.Tell:
+    return do.Tell(CommandDone(UNSTAMPED, command_id, exit_status, message))

@@ -1,0 +1,1 @@
+"""Gates, export, parity, candidates and versions, promotion and its ledger."""

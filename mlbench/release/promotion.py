@@ -1,0 +1,142 @@
+"""Which model goes where, and whether it may: pure decisions over ledger, registry and gates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from mlbench.domain.errors import GateRefusedError, UsageError
+from mlbench.domain.release import Candidate, DeployedModel, Deployment, GateResult, LedgerEntry
+from mlbench.domain.stages import EnvironmentSpec
+from mlbench.release.gates import hold
+from mlbench.release.ledger import history_of, live
+
+
+def choose(
+    model: str,
+    which: str | None,
+    environment: EnvironmentSpec,
+    *,
+    candidates: Sequence[Candidate],
+    versions: Sequence[Candidate],
+    entries: Sequence[LedgerEntry],
+) -> Candidate:
+    """The candidate or version to promote; UsageError where there is none.
+
+    Without `which`: what the required environment serves, else the newest candidate whose gates
+    held. After @, digits alone are a version, anything else is a run's id.
+    """
+    if which is not None and which.isdigit():
+        return _version(model, int(which), versions)
+    if which is not None:
+        return _of_run(model, which, [*candidates, *versions])
+    if environment.require:
+        required = environment.require[-1]
+        entry = live(entries).get(required, {}).get(model)
+        if entry is None:
+            raise UsageError(
+                f"environments.{environment.name}.require: {required} serves no {model} yet; "
+                f"`mlbench promote {model} {required}` comes first"
+            )
+        return _version(model, entry.version, versions)
+    known = sorted([*candidates, *versions], key=lambda item: item.created, reverse=True)
+    passing = [item for item in known if hold(item.gates)]
+    if passing:
+        return passing[0]
+    if known:
+        refused = next(result for result in known[0].gates if result.refuses)
+        raise GateRefusedError(
+            f"{model}: no candidate passes its gates; the newest misses {phrase(refused)}"
+        )
+    raise UsageError(
+        f"{model}: there is no candidate yet; a passing run makes one (`mlbench run`)"
+    )
+
+
+def check_allowed(
+    candidate: Candidate,
+    gates: Iterable[GateResult],
+    environment: EnvironmentSpec,
+    entries: Iterable[LedgerEntry],
+    *,
+    dirty: bool,
+    allow_dirty: bool,
+) -> None:
+    """GateRefusedError unless its gates hold today and it was where it must have been before."""
+    for result in gates:
+        if result.refuses:
+            raise GateRefusedError(
+                f"{candidate.model} of run {candidate.run} is not promoted: {phrase(result)}"
+            )
+    been = {(entry.environment, entry.digest) for entry in entries}
+    for required in environment.require:
+        if (required, candidate.digest) not in been:
+            raise GateRefusedError(
+                f"{candidate.model} is not promoted to {environment.name}: it has not been in "
+                f"{required}; `mlbench promote {candidate.model}@{candidate.run} {required}` first"
+            )
+    if environment.require and dirty and not allow_dirty:
+        raise GateRefusedError(
+            f"{candidate.model} is not promoted to {environment.name}: run {candidate.run} is from "
+            "uncommitted code; commit and run again, or say --allow-dirty"
+        )
+
+
+def phrase(result: GateResult) -> str:
+    """`accuracy >= 0.95 (0.912, missed by 0.038)`."""
+    value = "" if result.value is None else f"{result.value:.6g}, "
+    return f"{result.gate} ({value}{result.why or 'does not hold'})"
+
+
+def previous_version(
+    entries: Iterable[LedgerEntry], environment: str, model: str
+) -> tuple[LedgerEntry, LedgerEntry]:
+    """The entry that is live and the one before it; UsageError where there is nothing to go back to."""
+    standing = history_of(entries, environment, model)
+    if len(standing) < 2:
+        live_now = f"only version {standing[-1].version}" if standing else "nothing"
+        raise UsageError(
+            f"{environment}: there is nothing to roll back to: it has had {live_now} of {model}"
+        )
+    return standing[-1], standing[-2]
+
+
+def deployment_of(
+    environment: EnvironmentSpec,
+    entries: Sequence[LedgerEntry],
+    versions: Mapping[tuple[str, int], tuple[Candidate, str]],
+) -> Deployment:
+    """What the ledger says an environment serves; `versions` gives each its facts and model file."""
+    serving = live(entries).get(environment.name, {})
+    models = []
+    for name, entry in sorted(serving.items()):
+        candidate, path = versions[name, entry.version]
+        models.append(
+            DeployedModel(
+                name=name,
+                version=entry.version,
+                digest=candidate.digest,
+                run=candidate.run,
+                path=path,
+                signature=candidate.signature,
+            )
+        )
+    last = max((e.sequence for e in entries if e.environment == environment.name), default=0)
+    return Deployment(environment.name, environment.port, last, tuple(models))
+
+
+def _version(model: str, number: int, versions: Sequence[Candidate]) -> Candidate:
+    for item in versions:
+        if item.version == number:
+            return item
+    known = ", ".join(str(item.version) for item in versions) or "none"
+    raise UsageError(f"{model}@{number}: there is no such version; there are: {known}")
+
+
+def _of_run(model: str, run: str, known: Sequence[Candidate]) -> Candidate:
+    for item in known:
+        if item.run == run:
+            return item
+    raise UsageError(
+        f"{model}@{run}: this run has no exported model any more (the last five are kept) "
+        "or its gates did not hold"
+    )

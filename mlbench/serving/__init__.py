@@ -1,0 +1,1 @@
+"""The sandbox: one server process an environment, answering the Open Inference Protocol V2."""

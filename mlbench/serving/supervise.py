@@ -1,0 +1,168 @@
+"""An environment's server as the engine handles it: look, start, wait, stop."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+from mlbench.domain.errors import PortTakenError, ServingError
+from mlbench.domain.release import EnvironmentStatus
+from mlbench.domain.stages import EnvironmentSpec
+from mlbench.project.layout import Layout
+from mlbench.serving import client
+from mlbench.serving.state import ServerState, read_deployment, read_state
+from mlbench.serving.waiting import until
+from mlbench.system.files import writable
+from mlbench.system.locks import is_held
+
+_KILL_SECONDS = 5.0
+
+
+def status(layout: Layout, environment: EnvironmentSpec) -> EnvironmentStatus:
+    """How an environment stands, from its files alone; `pid` is None where no server is up."""
+    state = _running(layout, environment.name)
+    error = state.error if state else ""
+    try:
+        deployment = read_deployment(layout.deployment(environment.name))
+    except ServingError as broken:
+        deployment, error = None, str(broken)
+    return EnvironmentStatus(
+        name=environment.name,
+        port=state.port if state else environment.port,
+        pid=state.pid if state else None,
+        serving=state.serving if state else {},
+        deployed={model.name: model.version for model in deployment.models} if deployment else {},
+        error=error,
+    )
+
+
+def ensure_up(
+    layout: Layout, environment: EnvironmentSpec, timeout: float = 20.0
+) -> EnvironmentStatus:
+    """Start the environment's server unless it is up, and wait until it answers.
+
+    One that listens on another port than the environment's is stopped and started anew. Raises
+    PortTakenError where the port is taken, ServingError with the server's last words otherwise.
+    """
+    state = _running(layout, environment.name)
+    if state is not None and state.port != environment.port:
+        stop(layout, environment)
+    log = layout.server_log(environment.name)
+    begin = log.stat().st_size if log.exists() else 0
+    process = None if _held(layout, environment.name) else _start(layout, environment)
+
+    def answers() -> bool:
+        if process and process.poll() is not None and not _held(layout, environment.name):
+            _raise_last_words(log, begin, environment.name)
+        found = _running(layout, environment.name)
+        return found is not None and client.live(f"http://127.0.0.1:{found.port}", timeout=1.0)
+
+    if not until(answers, timeout):
+        if process:
+            process.terminate()
+        raise ServingError(
+            f"{environment.name}: its server does not answer after {timeout:g} s; {log} says why"
+        )
+    return status(layout, environment)
+
+
+def wait_serving(
+    layout: Layout, environment: EnvironmentSpec, sequence: int, timeout: float = 30.0
+) -> EnvironmentStatus:
+    """Wait until the environment answers from the deployment of this sequence or a newer one.
+
+    Raises ServingError where the server refuses that deployment, is down, or takes too long.
+    """
+    name = environment.name
+
+    def serves() -> bool:
+        state = _running(layout, name)
+        if state is None and not _held(layout, name):
+            raise ServingError(f"{name}: its server is down; start it with mlbench serve {name}")
+        if state is not None and state.error and state.attempted >= sequence > state.sequence:
+            raise ServingError(f"{name}: {state.error}")
+        return state is not None and state.sequence >= sequence
+
+    if not until(serves, timeout):
+        state = _running(layout, name)
+        why = f": {state.error}" if state and state.error else ""
+        raise ServingError(f"{name}: does not serve deployment {sequence} after {timeout:g} s{why}")
+    return status(layout, environment)
+
+
+def stop(layout: Layout, environment: EnvironmentSpec, timeout: float = 10.0) -> bool:
+    """Stop the environment's server, by force after `timeout` seconds; False where none was up."""
+    name = environment.name
+    if not _held(layout, name):
+        return False
+    until(lambda: _running(layout, name) is not None or not _held(layout, name), timeout)
+    for number, patience in ((signal.SIGTERM, timeout), (signal.SIGKILL, _KILL_SECONDS)):
+        state = _running(layout, name)
+        if state is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(state.pid, number)
+        if until(lambda: not _held(layout, name), patience):
+            return True
+    raise ServingError(f"{name}: its server can't be stopped; {layout.server_log(name)} says more")
+
+
+def _held(layout: Layout, environment: str) -> bool:
+    return is_held(layout.server_lock(environment))
+
+
+def _running(layout: Layout, environment: str) -> ServerState | None:
+    """What a living server says of itself: a state whose server is gone says nothing."""
+    return read_state(layout.server_state(environment)) if _held(layout, environment) else None
+
+
+def _start(layout: Layout, environment: EnvironmentSpec) -> subprocess.Popen[bytes]:
+    """The server as a process that outlives this one; a thread reaps it where it dies first."""
+    command = [sys.executable, "-P", "-m", "mlbench.serving", environment.name]
+    command += ["--root", str(layout.root), "--port", str(environment.port)]
+    with writable(layout.serving):
+        layout.serving.mkdir(parents=True, exist_ok=True)
+        with layout.server_log(environment.name).open("ab") as log:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=layout.root,
+                env=_variables(),
+                start_new_session=True,
+            )
+    threading.Thread(target=process.wait, name="reaper", daemon=True).start()
+    return process
+
+
+def _variables() -> dict[str, str]:
+    """The environment variables for a server that must import the mlbench which starts it.
+
+    Run from a source tree it is not on the path, and -P keeps the user's folder off it. Where it
+    is installed nothing is added, lest site-packages come before the standard library.
+    """
+    home = Path(__file__).resolve().parents[2]
+    if home.name in ("site-packages", "dist-packages"):
+        return dict(os.environ)
+    folders = [folder for folder in (os.environ.get("PYTHONPATH"), str(home)) if folder]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(folders)}
+
+
+def _raise_last_words(log: Path, begin: int, environment: str) -> None:
+    """Raise what a server that ended at once has written to its log from `begin` on."""
+    lines = log.read_bytes()[begin:].decode(errors="replace").split("\n")
+    lines = [line for line in lines if line.strip()]
+    for line in reversed(lines):
+        with contextlib.suppress(ValueError, TypeError, KeyError):
+            entry = json.loads(line)
+            if entry["event"] == "refused":
+                kind = PortTakenError if entry["error"] == "PortTakenError" else ServingError
+                raise kind(entry["message"])
+    last = lines[-1].strip() if lines else "it said nothing"
+    raise ServingError(f"{environment}: its server ended at once: {last}; {log} says more")

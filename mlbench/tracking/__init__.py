@@ -1,0 +1,1 @@
+"""The record: every run kept, found and compared."""

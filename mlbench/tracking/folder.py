@@ -1,0 +1,46 @@
+"""A run's own folder: everything about it, from which the index can be made again."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from pathlib import Path
+from typing import Any
+
+from mlbench.domain.plain import from_plain, to_plain
+from mlbench.domain.runs import Run
+from mlbench.system.files import read_json, write_json
+
+RUN_NAME = "run.json"
+DIFF_NAME = "diff.patch"
+ENVIRONMENT_NAME = "environment.json"
+
+
+def write_run(folder: Path, run: Run, diff: str, python: str) -> None:
+    """Write the run with its dirty diff and the machine it ran on; the record comes last."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if diff:
+        (folder / DIFF_NAME).write_text(diff, encoding="utf-8")
+    write_json(folder / ENVIRONMENT_NAME, describe_machine(python))
+    write_json(folder / RUN_NAME, to_plain(run))
+
+
+def read_run(folder: Path) -> Run | None:
+    """The run of a folder, or None where it holds no whole record."""
+    plain = read_json(folder / RUN_NAME)
+    try:
+        return None if plain is None else from_plain(Run, plain)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def describe_machine(python: str) -> dict[str, Any]:
+    """Host, system, cores and the interpreters: the project's and mlbench's own."""
+    return {
+        "host": platform.node(),
+        "system": platform.platform(),
+        "cores": os.cpu_count(),
+        "python": python,
+        "mlbench_python": sys.version.split()[0],
+    }
