@@ -39,6 +39,7 @@ lint: $(DEV_READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	cd sample_project && ../$(BIN)/mypy .
 	$(BIN)/lint-imports
 
 check: lint test

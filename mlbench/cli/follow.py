@@ -35,9 +35,7 @@ def session(folder: Path, *, from_start: bool = False) -> Iterator[Session]:
         opened.close()
 
 
-def carry_out(
-    line: Session, command: Command, on_event: Callable[[Event], None]
-) -> CommandDone:
+def carry_out(line: Session, command: Command, on_event: Callable[[Event], None]) -> CommandDone:
     """Send a command and hand on events until it is done.
 
     Ctrl-C stops what a run started, waits for its end and raises InterruptedRunError.

@@ -104,9 +104,7 @@ class HeadlessDemo:
 def _picture(values: list[float]) -> list[str]:
     """A digit of 8 × 8 pixels in block characters, two for each pixel."""
     top = max(values) or 1.0
-    cells = [
-        _SHADES[round(max(0.0, value) / top * (len(_SHADES) - 1))] * 2 for value in values
-    ]
+    cells = [_SHADES[round(max(0.0, value) / top * (len(_SHADES) - 1))] * 2 for value in values]
     return ["".join(cells[at : at + _SIDE]) for at in range(0, _SIDE * _SIDE, _SIDE)]
 
 

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import IO, Any
 
+# Whole numbers below this are shown as they are; above it a float has no digits to spare.
+_EXACT = 1e15
 # Names of domain.outcomes' vocabulary to the eight colours that every terminal has.
 _COLOURS = {"ok": "32", "warn": "33", "fail": "31", "info": "36", "quiet": "2", "strong": "1"}
 
@@ -53,7 +55,7 @@ def number(value: float | None) -> str:
     """A number in few digits that still tell."""
     if value is None:
         return ""
-    if isinstance(value, int) or float(value).is_integer() and abs(value) < 1e15:
+    if isinstance(value, int) or (float(value).is_integer() and abs(value) < _EXACT):
         return str(int(value))
     return f"{value:.4g}"
 

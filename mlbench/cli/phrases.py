@@ -36,8 +36,9 @@ def phrase(event: Event) -> list[str]:
         case CandidateKept():
             parity = event.parity
             return [
-                f"{coloured('✓', 'ok')} {event.model} is a candidate: parity on {parity.rows} rows, "
-                f"largest error {parity.max_abs_error:.2g}, {parity.label_flips} labels flip"
+                f"{coloured('✓', 'ok')} {event.model} is a candidate: "
+                f"parity on {parity.rows} rows, largest error {parity.max_abs_error:.2g}, "
+                f"{parity.label_flips} labels flip"
             ]
         case RunFinished():
             return _run_lines(event)

@@ -19,7 +19,7 @@ class UsageError(MlbenchError):
 
 
 class ProjectFileError(MlbenchError):
-    """A project file is wrong; the message begins with `file:line: key:` as far as they are known."""
+    """A project file is wrong; the message begins with `file:line: key:`, as far as known."""
 
     exit_status = 2
 

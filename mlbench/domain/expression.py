@@ -116,10 +116,15 @@ def _check(tree: ast.expr) -> None:
     for node in ast.walk(tree):
         allowed = (
             isinstance(node, (ast.BoolOp, ast.And, ast.Or, ast.Compare, ast.Name, ast.Load))
-            or (isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.Not, ast.USub, ast.UAdd)))
+            or (
+                isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.Not, ast.USub, ast.UAdd))
+            )
             or (isinstance(node, ast.BinOp) and type(node.op) in _ARITHMETIC)
             or (isinstance(node, ast.Constant) and isinstance(node.value, (int, float, str)))
-            or (isinstance(node, ast.Attribute) and isinstance(node.value, (ast.Name, ast.Attribute)))
+            or (
+                isinstance(node, ast.Attribute)
+                and isinstance(node.value, (ast.Name, ast.Attribute))
+            )
             or (isinstance(node, ast.Subscript) and _dotted(node) is not None)
             or (isinstance(node, ast.Call) and _is_known_call(node))
             or isinstance(node, (ast.operator, ast.unaryop))
@@ -144,7 +149,7 @@ def _dotted(node: ast.expr) -> str | None:
     if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
         inside = _dotted(node.value)
         root = "metrics" if inside == "m" else inside
-        return None if root is None else f"{root}.{node.slice.value}"
+        return None if root is None else f"{root}.{node.slice.value!s}"
     return None
 
 

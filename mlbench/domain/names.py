@@ -6,10 +6,10 @@ import secrets
 import time
 
 _ADJECTIVES = (
-    "amber brave bright brisk calm clever cosy crisp daring eager early fair fleet fond gentle glad "
-    "golden happy hardy honest humble jolly keen kind lively loyal lucid lucky mellow merry mild "
-    "neat nimble noble patient placid plucky polite proud quick quiet ready robust rosy sharp shiny "
-    "silent sleek smart snug solid spry steady sunny swift tidy tender vivid warm wise witty"
+    "amber brave bright brisk calm clever cosy crisp daring eager early fair fleet fond gentle "
+    "glad golden happy hardy honest humble jolly keen kind lively loyal lucid lucky mellow merry "
+    "mild neat nimble noble patient placid plucky polite proud quick quiet ready robust rosy sharp "
+    "shiny silent sleek smart snug solid spry steady sunny swift tidy tender vivid warm wise witty"
 ).split()
 _ANIMALS = (
     "badger bear beaver bison bunting crane curlew deer dolphin dove eagle egret elk falcon ferret "

@@ -26,7 +26,7 @@ class TestCounts:
 
 @dataclass(frozen=True, slots=True)
 class StageRecord:
-    """What became of one stage in a run; `ran_in` names the run whose log and series are its own."""
+    """What became of one stage in a run; `ran_in` names the run that has its log and series."""
 
     outcome: StageOutcome
     seconds: float

@@ -50,7 +50,9 @@ class EventWriter:
             os.close(self._descriptor)
 
     def _open_next(self) -> None:
-        name = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{time.time_ns()}-{os.getpid()}.jsonl"
+        name = (
+            f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{time.time_ns()}-{os.getpid()}.jsonl"
+        )
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         self._descriptor = os.open(self._folder / name, flags, 0o644)
         self._written = 0

@@ -53,7 +53,9 @@ def _examine(layout: Layout, fix: bool) -> Iterator[Finding]:
     except MlbenchError as error:
         yield Finding("mlbench.toml", "fail", str(error), "mend it; nothing runs until then")
         return
-    yield Finding("mlbench.toml", "ok", f"{len(project.stages)} stages, {len(project.models)} models")
+    yield Finding(
+        "mlbench.toml", "ok", f"{len(project.stages)} stages, {len(project.models)} models"
+    )
     yield _repository(layout)
     yield _folder(layout)
     yield from _interpreter(project)
@@ -74,9 +76,7 @@ def _examine(layout: Layout, fix: bool) -> Iterator[Finding]:
             yield Finding(environment.name, "ok", f"{up}, port {environment.port}")
 
 
-def _guarded(
-    check: Callable[[Layout, bool], Finding], layout: Layout, fix: bool
-) -> Finding:
+def _guarded(check: Callable[[Layout, bool], Finding], layout: Layout, fix: bool) -> Finding:
     try:
         return check(layout, fix)
     except (MlbenchError, OSError) as error:

@@ -33,7 +33,7 @@ from mlbench.engine.event_log import EventWriter
 from mlbench.engine.hands.building import BuildingHand
 from mlbench.engine.hands.recording import RecordingHand
 from mlbench.engine.hands.releasing import ReleasingHand
-from mlbench.engine.state import Flight, LoopState
+from mlbench.engine.state import Flight, LoopState, NewRun
 from mlbench.engine.steps import step
 from mlbench.project.git import missing_because
 from mlbench.project.layout import Layout
@@ -95,9 +95,9 @@ class Loop:
     def _run(self) -> None:
         while True:
             for happened in self._next_inputs():
-                new_run = new_run_id()
-                moment = (new_run, friendly_name(new_run), time.time())
-                self._state, effects = step(happened, self._state, moment)
+                run = new_run_id()
+                new_run = NewRun(run, friendly_name(run), time.time())
+                self._state, effects = step(happened, self._state, new_run)
                 for effect in effects:
                     if isinstance(effect, do.Finish):
                         return

@@ -86,7 +86,7 @@ class Queries:
         )
 
     def run(self, name: str) -> Run:
-        """The whole run of an id, prefix, friendly name or @name; UsageError where there is none."""
+        """The whole run of an id, prefix, friendly name or @name; UsageError if there is none."""
         from mlbench.tracking.query import resolve
 
         project = self.project()
@@ -99,9 +99,7 @@ class Queries:
     def stage_folder(self, run: Run, stage: str) -> Path:
         """Where the log and steps of a stage lie, as of this run; UsageError for another stage."""
         if stage not in run.stages:
-            raise UsageError(
-                f'run {run.name} has no stage "{stage}"{nearest(stage, run.stages)}'
-            )
+            raise UsageError(f'run {run.name} has no stage "{stage}"{nearest(stage, run.stages)}')
         return self.layout.stage_folder(run.stages[stage].ran_in or run.id, stage)
 
     def run_folder(self, run: Run) -> Path:

@@ -91,7 +91,8 @@ class Sandbox:
         status = self.status(environment)
         if status.pid is None:
             raise UsageError(
-                f"{environment.name} is down; `mlbench serve {environment.name}` or a promotion starts it"
+                f"{environment.name} is down; "
+                f"`mlbench serve {environment.name}` or a promotion starts it"
             )
         name = _served_model(status, model_name)
         version = next(

@@ -111,7 +111,7 @@ def check_project(folder: Path) -> None:
 
 
 def make_sample(target: Path) -> None:
-    """Copy the sample project to a new folder, with a first commit; UsageError where it is not empty."""
+    """Copy the sample to a new folder, with a first commit; UsageError where it is not empty."""
     copy_sample(target)
 
 

@@ -12,6 +12,15 @@ from mlbench.engine.inputs import Asked
 
 
 @dataclass(frozen=True, slots=True)
+class NewRun:
+    """What a run that begins now would be called, and when that is, in seconds since the epoch."""
+
+    id: str
+    name: str
+    started: float
+
+
+@dataclass(frozen=True, slots=True)
 class Flight:
     """One run on its way: `order` are its stages, `outcomes` those that have ended."""
 
@@ -91,9 +100,7 @@ class LoopState:
     @property
     def is_idle(self) -> bool:
         """Whether nothing is under way or waiting."""
-        return not (
-            self.flight or self.planning or self.waiting or self.closing or self.carrying
-        )
+        return not (self.flight or self.planning or self.waiting or self.closing or self.carrying)
 
 
 def worth_starting(plan: Plan, given_up: Mapping[str, str | None]) -> frozenset[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import singledispatch
 
 from mlbench.domain.commands import Promote, Rollback, RunStages, SetWatch, StopStages
 from mlbench.domain.errors import nearest
@@ -21,7 +20,7 @@ from mlbench.domain.graph import with_ancestors
 from mlbench.domain.outcomes import StageOutcome
 from mlbench.engine import effects as do
 from mlbench.engine import inputs as got
-from mlbench.engine.state import Flight, LoopState, worth_starting
+from mlbench.engine.state import Flight, LoopState, NewRun, worth_starting
 
 RESTART_WITHIN_SECONDS = 60.0
 # Decisions know no clock: the loop stamps an event as it sends it.
@@ -29,14 +28,32 @@ UNSTAMPED = ""
 Step = tuple[LoopState, list[do.Effect]]
 
 
-@singledispatch
-def step(happened: got.Input, state: LoopState, new_run: tuple[str, str, float]) -> Step:
-    """What to do next; `new_run` is the id, name and start time that a run begun now would have."""
-    raise TypeError(f"no step for {happened!r}")
+def step(happened: got.Input, state: LoopState, new_run: NewRun) -> Step:
+    """What to do next; `new_run` is what a run begun now would be called."""
+    match happened:
+        case got.Asked():
+            return _asked(happened, state)
+        case got.TreeChanged():
+            return _tree_changed(state)
+        case got.Planned():
+            return _planned(happened, state, new_run)
+        case got.PlanFailed():
+            return _plan_failed(happened, state)
+        case got.StageBegan():
+            return _stage_began(happened, state)
+        case got.StageDone():
+            return _stage_done(happened, state)
+        case got.InputMoved():
+            return _input_moved(happened, state)
+        case got.RunClosed():
+            return _run_closed(happened, state)
+        case got.Happened():
+            return _happened(happened, state)
+        case got.Quit():
+            return _quit(state)
 
 
-@step.register
-def _(happened: got.Asked, state: LoopState, new_run: tuple[str, str, float]) -> Step:
+def _asked(happened: got.Asked, state: LoopState) -> Step:
     command = happened.command
     if state.quitting:
         return state, [_reply(happened.id, 1, "the loop is ending")]
@@ -54,16 +71,14 @@ def _(happened: got.Asked, state: LoopState, new_run: tuple[str, str, float]) ->
     )
 
 
-@step.register
-def _(happened: got.TreeChanged, state: LoopState, new_run: tuple[str, str, float]) -> Step:
+def _tree_changed(state: LoopState) -> Step:
     state = replace(state, tree_moved=True)
     if state.flight is not None:
         return state, [do.LookAtRunning(state.flight.run)]
     return _plan_next(state)
 
 
-@step.register
-def _(happened: got.Planned, state: LoopState, new_run: tuple[str, str, float]) -> Step:
+def _planned(happened: got.Planned, state: LoopState, new_run: NewRun) -> Step:
     tell: list[do.Effect] = []
     if happened.plan != state.plan:
         tell = [_tell(PlanMade(UNSTAMPED, happened.plan))]
@@ -85,8 +100,7 @@ def _(happened: got.Planned, state: LoopState, new_run: tuple[str, str, float]) 
     return _take_off(state, happened, wanted, request, new_run, tell)
 
 
-@step.register
-def _(happened: got.PlanFailed, state: LoopState, new_run: tuple[str, str, float]) -> Step:
+def _plan_failed(happened: got.PlanFailed, state: LoopState) -> Step:
     told: list[do.Effect] = []
     if happened.request is not None:
         told.append(_reply(happened.request.id, happened.exit_status, happened.message))
@@ -95,14 +109,12 @@ def _(happened: got.PlanFailed, state: LoopState, new_run: tuple[str, str, float
     return _plan_next(replace(state, planning=False, last_problem=happened.message), told)
 
 
-@step.register
-def _(happened: got.StageBegan, state: LoopState, new_run: tuple[str, str, float]) -> Step:
+def _stage_began(happened: got.StageBegan, state: LoopState) -> Step:
     began = StageStarted(happened.stage, UNSTAMPED, happened.run, happened.reasons)
     return state, [_tell(began)]
 
 
-@step.register
-def _(happened: got.StageDone, state: LoopState, new_run: tuple[str, str, float]) -> Step:
+def _stage_done(happened: got.StageDone, state: LoopState) -> Step:
     flight = state.flight
     if flight is None or flight.run != happened.run:
         return state, []
@@ -128,8 +140,7 @@ def _(happened: got.StageDone, state: LoopState, new_run: tuple[str, str, float]
     return _go_on(replace(state, flight=flight, given_up=given_up), [_tell(done)])
 
 
-@step.register
-def _(happened: got.InputMoved, state: LoopState, new_run: tuple[str, str, float]) -> Step:
+def _input_moved(happened: got.InputMoved, state: LoopState) -> Step:
     flight = state.flight
     if flight is None or flight.run != happened.run or happened.stage not in flight.running:
         return state, []
@@ -140,20 +151,17 @@ def _(happened: got.InputMoved, state: LoopState, new_run: tuple[str, str, float
     return state, [do.StopStage(flight.run, happened.stage, StageOutcome.OVERTAKEN)]
 
 
-@step.register
-def _(happened: got.RunClosed, state: LoopState, new_run: tuple[str, str, float]) -> Step:
+def _run_closed(happened: got.RunClosed, state: LoopState) -> Step:
     return _plan_next(replace(state, closing=state.closing - {happened.run}))
 
 
-@step.register
-def _(happened: got.Happened, state: LoopState, new_run: tuple[str, str, float]) -> Step:
+def _happened(happened: got.Happened, state: LoopState) -> Step:
     carried = sum(isinstance(event, CommandDone) for event in happened.events)
     state = replace(state, carrying=max(0, state.carrying - carried))
     return _plan_next(state, [_tell(event) for event in happened.events])
 
 
-@step.register
-def _(happened: got.Quit, state: LoopState, new_run: tuple[str, str, float]) -> Step:
+def _quit(state: LoopState) -> Step:
     state = replace(state, quitting=True, watching=False, tree_moved=False)
     refused: list[do.Effect] = [_reply(asked.id, 130, "the loop ended") for asked in state.waiting]
     state, stopping = _stop_flight(replace(state, waiting=()), ())
@@ -180,7 +188,7 @@ def _take_off(
     planned: got.Planned,
     wanted: frozenset[str],
     request: got.Asked | None,
-    new_run: tuple[str, str, float],
+    new_run: NewRun,
     told: list[do.Effect],
 ) -> Step:
     command = request.command if request and isinstance(request.command, RunStages) else None
@@ -188,13 +196,12 @@ def _take_off(
     if not order:
         done = [_reply(request.id, 0, "this project has no stages yet")] if request else []
         return _plan_next(state, [*told, *done])
-    run, name, started = new_run
     named = command.stages if command and command.stages else order
     flight = Flight(
-        run=run,
-        name=name,
+        run=new_run.id,
+        name=new_run.name,
         origin=command.origin if command else "watch",
-        started=started,
+        started=new_run.started,
         order=order,
         needs={stage: frozenset(planned.plan.needs[stage]) for stage in order},
         jobs=(command.jobs if command else None) or planned.jobs,
@@ -202,8 +209,8 @@ def _take_off(
         on_edit=planned.on_edit,
         requests=(request.id,) if request else (),
     )
-    began = RunStarted(UNSTAMPED, run, name, flight.origin, order, flight.requests)
-    return _go_on(replace(state, flight=flight), [*told, do.OpenRun(run), _tell(began)])
+    began = RunStarted(UNSTAMPED, flight.run, flight.name, flight.origin, order, flight.requests)
+    return _go_on(replace(state, flight=flight), [*told, do.OpenRun(flight.run), _tell(began)])
 
 
 def _go_on(state: LoopState, told: list[do.Effect]) -> Step:
@@ -213,7 +220,8 @@ def _go_on(state: LoopState, told: list[do.Effect]) -> Step:
     lost = flight.hopeless()
     flight = replace(flight, outcomes={**flight.outcomes, **lost})
     told = told + [
-        _tell(StageFinished(name, UNSTAMPED, flight.run, outcome, 0.0)) for name, outcome in lost.items()
+        _tell(StageFinished(name, UNSTAMPED, flight.run, outcome, 0.0))
+        for name, outcome in lost.items()
     ]
     if flight.is_over:
         state = replace(state, flight=None, closing=state.closing | {flight.run})

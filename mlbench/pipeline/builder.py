@@ -67,7 +67,7 @@ class Build:
         on_start: Callable[[tuple[Reason, ...]], None],
         logged: Callable[[Path], Mapping[str, float]],
     ) -> None:
-        """`on_start` is called when a command starts; `logged` reads last logged values of a folder."""
+        """`on_start` is called when a command starts; `logged` reads the last logged values."""
         self._workspace = workspace
         self._project = project
         self._stage = stage
@@ -173,9 +173,7 @@ class Build:
             return self._result(outcome, started, fingerprint, reasons, message)
         return self._keep(started, fingerprint, reasons)
 
-    def _supervise(
-        self, fingerprint: Fingerprint, reasons: tuple[Reason, ...]
-    ) -> StageExit | None:
+    def _supervise(self, fingerprint: Fingerprint, reasons: tuple[Reason, ...]) -> StageExit | None:
         """Run the commands to their end; None where the stage was stopped before they began."""
         with self._lock:
             if self._stopping is not None:
@@ -206,7 +204,9 @@ class Build:
             return StageOutcome.FAILED, f"took longer than its timeout of {self._stage.timeout:g} s"
         if ending.code != 0:
             return StageOutcome.FAILED, self._why_failed(ending)
-        missing = [out for out in self._stage.out_paths if not (self._workspace.root / out).exists()]
+        missing = [
+            out for out in self._stage.out_paths if not (self._workspace.root / out).exists()
+        ]
         if missing:
             return StageOutcome.FAILED, f'ended well but did not write its out "{missing[0]}"'
         return StageOutcome.RAN, ""
@@ -265,7 +265,9 @@ class Build:
             now = self._workspace.fingerprint(self._stage, self._project)
         except ProjectFileError as error:
             return error.file
-        changed = [name for name, value in fingerprint.parts.items() if now.parts.get(name) != value]
+        changed = [
+            name for name, value in fingerprint.parts.items() if now.parts.get(name) != value
+        ]
         return changed[0].partition(":")[2] if changed else None
 
     def _result(
@@ -279,9 +281,7 @@ class Build:
     ) -> BuildResult:
         key = fingerprint.key if fingerprint else None
         seconds = time.monotonic() - started
-        return BuildResult(
-            self._stage.name, outcome, seconds, reasons, message, key, trace
-        )
+        return BuildResult(self._stage.name, outcome, seconds, reasons, message, key, trace)
 
 
 def _last_error(log: Path) -> str:

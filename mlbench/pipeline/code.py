@@ -117,7 +117,7 @@ class _Import:
 
 
 def _files_of(base: Path, parts: list[str]) -> Iterator[Path]:
-    """Packages' __init__ files on the way to a module, and the module; nothing if it is not here."""
+    """Packages' __init__ files on the way to a module, and the module; nothing if not here."""
     found: list[Path] = []
     folder = base
     for position, part in enumerate(parts):
@@ -146,7 +146,9 @@ def _scripts(command: str, wdir: Path) -> Iterator[Path]:
     for position, word in enumerate(words):
         if word.endswith(".py") and (wdir / word).is_file():
             yield (wdir / word).resolve()
-        is_module = word == "-m" and position > 0 and Path(words[position - 1]).name.startswith(_PYTHONS)
+        is_module = (
+            word == "-m" and position > 0 and Path(words[position - 1]).name.startswith(_PYTHONS)
+        )
         if is_module and position + 1 < len(words):
             parts = words[position + 1].split(".")
             yield from _files_of(wdir, parts)

@@ -62,7 +62,9 @@ def explain(before: Mapping[str, str], now: Fingerprint) -> list[Reason]:
 
 def _explain_outs(hit: Trace, outs_now: Mapping[str, str | None]) -> list[Reason]:
     return [
-        Reason(ReasonKind.OUTPUT, path, "is missing" if outs_now.get(path) is None else "was altered")
+        Reason(
+            ReasonKind.OUTPUT, path, "is missing" if outs_now.get(path) is None else "was altered"
+        )
         for path, digest in hit.outs.items()
         if outs_now.get(path) != digest
     ]

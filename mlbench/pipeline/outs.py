@@ -33,9 +33,15 @@ class Outs:
         self._recover(self._intent(stage.name), None)
         moved = [out.path for out in _rolled_back(stage) if (self._root / out.path).exists()]
         self._intents.mkdir(parents=True, exist_ok=True)
-        write_json(self._intent(stage.name), {"stage": stage.name, "run": run, "outs": [
-            out.path for out in _rolled_back(stage)
-        ], "moved": moved})
+        write_json(
+            self._intent(stage.name),
+            {
+                "stage": stage.name,
+                "run": run,
+                "outs": [out.path for out in _rolled_back(stage)],
+                "moved": moved,
+            },
+        )
         remove(self._aside / stage.name)
         for path in moved:
             move(self._root / path, self._aside / stage.name / path)

@@ -53,7 +53,7 @@ class Traces:
         self._remember(trace)
 
     def touch(self, trace: Trace) -> None:
-        """Make a trace that stands again the newest of its stage, so that reasons compare with it."""
+        """Make a trace that stands again the newest, so that reasons compare with it."""
         if self._newest.get(trace.stage) is not trace:
             self.add(trace)
 

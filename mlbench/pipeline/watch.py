@@ -20,7 +20,7 @@ _COUNTING = ("created", "deleted", "modified", "moved", "closed")
 
 
 class Watch:
-    """Calls `on_change` with the changed paths once they have been quiet for 50 ms, at most 1.6 s late."""
+    """Calls `on_change` with changed paths once they are quiet for 50 ms, at most 1.6 s late."""
 
     def __init__(
         self,

@@ -52,7 +52,7 @@ class Workspace:
         )
 
     def plan(self, project: Project) -> Plan:
-        """How every stage stands, in topological order; ProjectFileError for a broken params file."""
+        """How every stage stands, in topological order; ProjectFileError for a broken file."""
         needs = needs_of(project.stages)
         statuses: dict[str, StageStatus] = {}
         for name in in_order(needs):

@@ -87,9 +87,7 @@ class _Reader:
         return list(self.table(where, value.get(where, {})).value.items())
 
 
-def _with_overrides(
-    layout: Layout, shared: TomlFile
-) -> tuple[dict[str, Any], dict[str, TomlFile]]:
+def _with_overrides(layout: Layout, shared: TomlFile) -> tuple[dict[str, Any], dict[str, TomlFile]]:
     """The shared configuration with the user's and this folder's own laid over it."""
     value = shared.value
     origin: dict[str, TomlFile] = {}

@@ -26,10 +26,11 @@ class Table:
 
     def text(self, key: str) -> str | None:
         """A string, or None where the key is not there."""
-        return self._typed(key, str, "a string")
+        value: str | None = self._typed(key, str, "a string")
+        return value
 
     def flag(self, key: str, default: bool) -> bool:
-        """true or false."""
+        """A flag: true or false."""
         value: bool | None = self._typed(key, bool, "true or false")
         return default if value is None else value
 
@@ -37,7 +38,8 @@ class Table:
         """A whole number (true and false are none)."""
         if isinstance(self.value.get(key), bool):
             self.fail(key, "must be a whole number")
-        return self._typed(key, int, "a whole number")
+        value: int | None = self._typed(key, int, "a whole number")
+        return value
 
     def texts(self, key: str) -> tuple[str, ...]:
         """A list of strings, or one string for a list of one."""

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     import git
 
 _LARGEST_UNTRACKED = 1_000_000
-_SOURCE_SUFFIXES = frozenset(".py .toml .yaml .yml .json .cfg .ini .sh .sql .md .txt .ipynb".split())
+_SOURCE_SUFFIXES = frozenset(
+    ".py .toml .yaml .yml .json .cfg .ini .sh .sql .md .txt .ipynb".split()
+)
 
 
 def code_state(root: Path) -> CodeState:
@@ -105,9 +107,9 @@ def _untracked_sources(repository: git.Repo, root: Path) -> Iterator[str]:
     for name in sorted(listed.split("\0")):
         path = root / name
         is_secret = path.name == ".env" or path.name.startswith(".env.")
-        if name and path.suffix in _SOURCE_SUFFIXES and path.is_file() and not is_secret:
-            if path.stat().st_size <= _LARGEST_UNTRACKED:
-                yield name
+        is_source = path.suffix in _SOURCE_SUFFIXES and path.is_file() and not is_secret
+        if name and is_source and path.stat().st_size <= _LARGEST_UNTRACKED:
+            yield name
 
 
 def _as_addition(root: Path, name: str) -> str:

@@ -14,7 +14,8 @@ def find_python(root: Path, configured: str | None, table: Table) -> str:
     """The project's interpreter, absolute, links kept (a venv's python is a link that matters).
 
     In order: what the configuration names, the active environment, the project's .venv or venv,
-    conda's environment, at last the one that runs mlbench. ProjectFileError where the configured one is not there.
+    uv's and conda's environment, at last the one that runs mlbench. ProjectFileError where the
+    configured one is not there.
     """
     if configured is not None:
         named = shutil.which(configured) if os.sep not in configured else str(root / configured)

@@ -10,13 +10,23 @@ from mlbench.domain.errors import UsageError
 from mlbench.project.layout import CONFIG_NAME
 
 # The order in which these words of a script's name usually stand in a pipeline.
-_KNOWN_STEPS = ("prepare", "preprocess", "clean", "featurize", "features", "train", "fit", "evaluate", "eval")
+_KNOWN_STEPS = (
+    "prepare",
+    "preprocess",
+    "clean",
+    "featurize",
+    "features",
+    "train",
+    "fit",
+    "evaluate",
+    "eval",
+)
 _PARAMS = ("params.toml", "params.yaml", "params.json")
 _DOCUMENTATION = "README.md, section mlbench.toml, lists every key"
 
 
 def write_config(root: Path) -> tuple[Path, list[str]]:
-    """Write a configuration with a stage for each script found; gives its path and the stages' names.
+    """Write a configuration with a stage for each script found; gives its path and the stages.
 
     UsageError where there is a configuration already.
     """
@@ -54,7 +64,9 @@ def render(
             "outs = []     # files and folders that it writes",
         ]
         if params:
-            lines.append("params = []   # keys of " + params + " that it uses, such as \"train.alpha\"")
+            lines.append(
+                "params = []   # keys of " + params + ' that it uses, such as "train.alpha"'
+            )
         lines.append("")
     if has_tests:
         stages.append("tests")

@@ -49,7 +49,8 @@ def _outs(table: Table, wdir: str) -> tuple[Out, ...]:
             outs.append(Out(_place(table, "outs", wdir, item)))
             continue
         for path, flags in item.items():
-            flags = flags if isinstance(flags, dict) else {}
+            if not isinstance(flags, dict):
+                table.fail("outs", f"the flags of {path} must be a table such as {{cache = false}}")
             table.file.refuse_unknown(flags, keys.OUT, f"{table.where}.outs.{path}")
             outs.append(
                 Out(
@@ -69,10 +70,11 @@ def _params(table: Table, wdir: str) -> tuple[ParamKeys, ...]:
             default.append(item)
             continue
         for file, wanted in item.items():
-            wanted = [] if wanted is None else [wanted] if isinstance(wanted, str) else wanted
-            if not isinstance(wanted, list) or not all(isinstance(key, str) for key in wanted):
+            wanted_keys = [wanted] if isinstance(wanted, str) else wanted or []
+            is_list = isinstance(wanted_keys, list)
+            if not is_list or not all(isinstance(key, str) for key in wanted_keys):
                 table.fail("params", f"the keys of {file} must be a list of strings")
-            named.append(ParamKeys(_place(table, "params", wdir, file), tuple(wanted)))
+            named.append(ParamKeys(_place(table, "params", wdir, file), tuple(wanted_keys)))
     own = (ParamKeys(DEFAULT_PARAMS, tuple(default)),) if default else ()
     return (*own, *named)
 

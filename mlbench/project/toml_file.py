@@ -18,7 +18,7 @@ class TomlFile:
     """A parsed TOML file that knows how to complain about itself."""
 
     def __init__(self, name: str, text: str) -> None:
-        """Parse; ProjectFileError with the line of a syntax error. `name` is how messages call it."""
+        """Parse; ProjectFileError with a syntax error's line. `name` is what messages call it."""
         self.name = name
         self._text = text
         try:

@@ -96,7 +96,7 @@ def first_fault(entries: Iterable[LedgerEntry]) -> str | None:
 def history_of(
     entries: Iterable[LedgerEntry], environment: str, model: str
 ) -> tuple[LedgerEntry, ...]:
-    """The versions that stand in an environment, the live one last: promote pushes, rollback pops."""
+    """The versions that stand in an environment, the live one last; rollback takes it away."""
     stack: list[LedgerEntry] = []
     for entry in entries:
         if (entry.environment, entry.model) != (environment, model):

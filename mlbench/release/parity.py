@@ -40,9 +40,7 @@ def prove(model: Path, answers: Path) -> Proof:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(
-        str(model), options, providers=["CPUExecutionProvider"]
-    )
+    session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
     with np.load(answers, allow_pickle=False) as saved:
         original = {name: saved[name] for name in saved.files}
     rows = original["X"]
@@ -63,9 +61,10 @@ def prove(model: Path, answers: Path) -> Proof:
 def compare(
     labels: Array, scores: Array, exported_labels: Array, exported_scores: Array, index: Array
 ) -> Parity:
-    """The distance between two sets of answers; a relative error is relative to the row's largest score.
+    """The distance between two sets of answers.
 
-    Scores near zero would make an error relative to themselves say nothing.
+    A relative error is relative to the row's largest score: near zero, an error relative to the
+    score itself would say nothing.
     """
     error = np.abs(np.asarray(exported_scores, dtype=np.float64) - scores)
     error = np.where(np.isnan(error), np.inf, error).reshape(len(scores), -1)

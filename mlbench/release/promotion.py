@@ -47,9 +47,7 @@ def choose(
         raise GateRefusedError(
             f"{model}: no candidate passes its gates; the newest misses {phrase(refused)}"
         )
-    raise UsageError(
-        f"{model}: there is no candidate yet; a passing run makes one (`mlbench run`)"
-    )
+    raise UsageError(f"{model}: there is no candidate yet; a passing run makes one (`mlbench run`)")
 
 
 def check_allowed(
@@ -76,8 +74,8 @@ def check_allowed(
             )
     if environment.require and dirty and not allow_dirty:
         raise GateRefusedError(
-            f"{candidate.model} is not promoted to {environment.name}: run {candidate.run} is from "
-            "uncommitted code; commit and run again, or say --allow-dirty"
+            f"{candidate.model} is not promoted to {environment.name}: run {candidate.run} is "
+            "from uncommitted code; commit and run again, or say --allow-dirty"
         )
 
 
@@ -90,7 +88,7 @@ def phrase(result: GateResult) -> str:
 def previous_version(
     entries: Iterable[LedgerEntry], environment: str, model: str
 ) -> tuple[LedgerEntry, LedgerEntry]:
-    """The entry that is live and the one before it; UsageError where there is nothing to go back to."""
+    """The live entry and the one before it; UsageError where there is nothing to go back to."""
     standing = history_of(entries, environment, model)
     if len(standing) < 2:
         live_now = f"only version {standing[-1].version}" if standing else "nothing"
@@ -105,7 +103,7 @@ def deployment_of(
     entries: Sequence[LedgerEntry],
     versions: Mapping[tuple[str, int], tuple[Candidate, str]],
 ) -> Deployment:
-    """What the ledger says an environment serves; `versions` gives each its facts and model file."""
+    """What the ledger says an environment serves; `versions` gives facts and model files."""
     serving = live(entries).get(environment.name, {})
     models = []
     for name, entry in sorted(serving.items()):

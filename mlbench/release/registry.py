@@ -86,9 +86,7 @@ class Registry:
                 return same
             number = versions[0].version + 1 if versions and versions[0].version else 1
             target = self._folder / candidate.model / str(number)
-            version = dataclasses.replace(
-                candidate, version=number, path=self._relative(target)
-            )
+            version = dataclasses.replace(candidate, version=number, path=self._relative(target))
             scratch = self.scratch(candidate.model)
             shutil.copytree(self.folder_of(candidate), scratch, dirs_exist_ok=True)
             write_json(scratch / FACTS_NAME, to_plain(version))

@@ -2,8 +2,9 @@
 
 Run by path as `python -I -S supervisor.py`, with a JSON object on its first line of standard
 input: {"commands": [...], "cwd": …, "log": …, "exit": …, "timeout": seconds or null,
-"grace": [seconds after SIGINT, seconds after SIGTERM]}. A further line `stop`, or the end of standard input (the holder of the loop is gone), stops
-the stage's process group. Standard library only, for it runs without site-packages.
+"grace": [seconds after SIGINT, seconds after SIGTERM]}. A further line `stop`, or the end of
+standard input (the holder of the loop is gone), stops the stage's process group. Standard library
+only, for it runs without site-packages.
 """
 
 from __future__ import annotations
@@ -94,7 +95,12 @@ def _exit_pipe(process: subprocess.Popen[bytes]) -> int:
     import threading
 
     reader, writer = os.pipe()
-    threading.Thread(target=lambda: (process.wait(), os.close(writer)), daemon=True).start()
+
+    def close_at_end() -> None:
+        process.wait()
+        os.close(writer)
+
+    threading.Thread(target=close_at_end, daemon=True).start()
     return reader
 
 

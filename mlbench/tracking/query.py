@@ -56,7 +56,8 @@ def select(
 ) -> list[Run]:
     """Runs that hold the expression, newest first or by a key, `-key` for descending.
 
-    Without `everything`: what passed and what was asked for by hand. UsageError for a bad expression.
+    Without `everything`: what passed and what was asked for by hand. UsageError for a bad
+    expression.
     """
     chosen = [run for run in runs if everything or _is_shown(run)]
     if where is not None:
@@ -68,7 +69,7 @@ def select(
 
 
 def resolve(name: str, runs: list[Run], objective: str | None = None) -> Run:
-    """The run of an id, a unique prefix, a friendly name, @last or @best; UsageError otherwise."""
+    """The run of an id, a unique prefix, a friendly name, @last or @best; else UsageError."""
     if name == "@last":
         passed = [run for run in runs if run.outcome is RunOutcome.PASSED]
         if not passed:
@@ -92,7 +93,8 @@ def best(runs: Iterable[Run], objective: str | None) -> Run:
     match = _OBJECTIVE.fullmatch((objective or "").strip())
     if match is None:
         raise UsageError(
-            '@best: mlbench.toml: project.objective: is missing; write one such as "maximize accuracy"'
+            "@best: mlbench.toml: project.objective: is missing; "
+            'write one such as "maximize accuracy"'
         )
     direction, metric = match.groups()
     known = [run for run in runs if run.outcome is RunOutcome.PASSED and metric in run.metrics]

@@ -1,4 +1,4 @@
-"""The experiment store: the index of all runs in TinyDB, rebuilt from the run folders if need be."""
+"""The experiment store: all runs in TinyDB, rebuilt from their folders where it is damaged."""
 
 from __future__ import annotations
 
@@ -100,4 +100,3 @@ def _document(run: Run) -> Mapping[str, Any]:
 
 def _run(document: Mapping[str, Any]) -> Run:
     return from_plain(Run, document)
-

@@ -1,4 +1,4 @@
-"""`mlbench demo`: the sample project in the workbench, or without a terminal the same loop in print."""
+"""`mlbench demo`: the sample in the workbench, or without a terminal the same loop in print."""
 
 from __future__ import annotations
 

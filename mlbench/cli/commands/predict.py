@@ -16,7 +16,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", nargs="?", metavar="MODEL", help="of several, this one")
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--rows", metavar="FILE", help="rows to ask about: .csv, .json or .npz")
-    source.add_argument("--row", type=int, default=0, metavar="N", help="held-out row N (default 0)")
+    source.add_argument(
+        "--row", type=int, default=0, metavar="N", help="held-out row N (default 0)"
+    )
     parser.add_argument("--json", action="store_true", help="the server's whole response")
 
 
@@ -42,4 +44,6 @@ def _beside(answer: Answer) -> str:
     if answer.row is None:
         return ""
     row = answer.row
-    return f"held-out row {row.index}: the original model says {row.answer}, the truth is {row.truth}"
+    return (
+        f"held-out row {row.index}: the original model says {row.answer}, the truth is {row.truth}"
+    )

@@ -88,15 +88,14 @@ def _write_csv(target: str, runs: list[Run]) -> None:
     metrics = sorted({f"metrics.{name}" for run in runs for name in run.metrics})
     plain = [as_plain(run) for run in runs]
     fixed = [key for key in (plain[0] if plain else {}) if key not in ("params", "metrics", "tags")]
-    stream = sys.stdout if target == "-" else open(target, "w", newline="", encoding="utf-8")
-    try:
-        writer = csv.writer(stream)
-        writer.writerow([*fixed, *params, *metrics])
-        for row in plain:
-            values = [row[key] for key in fixed]
-            values += [row["params"].get(name.removeprefix("params.")) for name in params]
-            values += [row["metrics"].get(name.removeprefix("metrics.")) for name in metrics]
-            writer.writerow(values)
-    finally:
-        if stream is not sys.stdout:
-            stream.close()
+    table = [[*fixed, *params, *metrics]]
+    for row in plain:
+        values = [row[key] for key in fixed]
+        values += [row["params"].get(name.removeprefix("params.")) for name in params]
+        values += [row["metrics"].get(name.removeprefix("metrics.")) for name in metrics]
+        table.append(values)
+    if target == "-":
+        csv.writer(sys.stdout).writerows(table)
+        return
+    with open(target, "w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(table)

@@ -99,7 +99,9 @@ class ReleasingHand:
         versions = self.registry.versions(model.name)
         version = next(item for item in versions if item.version == before.version)
         self._change(environment, version, ROLLBACK, tell)
-        return f"{environment.name} serves {model.name} v{version.version} again at {status.address}"
+        return (
+            f"{environment.name} serves {model.name} v{version.version} again at {status.address}"
+        )
 
     def _judge_model(
         self, project: Project, model: ModelSpec, run: Run, tell: Tell
@@ -172,20 +174,14 @@ class ReleasingHand:
         goes back to that as well.
         """
         self._append(environment, version, action, "")
-        deployment = write_deployment(
-            self._layout, self.registry, self.ledger, environment
-        )
+        deployment = write_deployment(self._layout, self.registry, self.ledger, environment)
         try:
             status = wait_serving(self._layout, environment, deployment.sequence)
         except ServingError as error:
             with contextlib.suppress(UsageError):
-                _, before = previous_version(
-                    self.ledger.entries(), environment.name, version.model
-                )
+                _, before = previous_version(self.ledger.entries(), environment.name, version.model)
                 self._append_back(environment, version, before, str(error))
-                write_deployment(
-            self._layout, self.registry, self.ledger, environment
-        )
+                write_deployment(self._layout, self.registry, self.ledger, environment)
             raise
         tell(
             Promoted(
@@ -290,5 +286,3 @@ def find_model(project: Project, name: str | None) -> ModelSpec:
         return project.model(name)
     except KeyError:
         raise UsageError(f'there is no model "{name}"{nearest(name, names)}') from None
-
-

@@ -1,0 +1,1 @@
+"""What the workbench draws, as pure functions from values to styled text."""

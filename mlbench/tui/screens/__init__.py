@@ -1,0 +1,1 @@
+"""The workbench's screens: which widgets stand where, and which values they show."""
