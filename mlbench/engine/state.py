@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from mlbench.domain.graph import Needs, with_ancestors
+from mlbench.domain.graph import Needs
 from mlbench.domain.outcomes import StageOutcome
 from mlbench.domain.plan import Plan
 from mlbench.engine.inputs import Asked
@@ -104,9 +104,10 @@ class LoopState:
 
 
 def worth_starting(plan: Plan, given_up: Mapping[str, str | None]) -> frozenset[str]:
-    """The stale stages that a save should start, with those before them.
+    """The stages of the run that a save should start; none where nothing would come of it.
 
-    Left out: what failed or was stopped with the same fingerprint, and what waits for that.
+    A run is one state of all the stages. Left out is only what failed or was stopped with the
+    same fingerprint, and what waits for that.
     """
     stale = {status.name for status in plan.stale}
     hopeless: set[str] = set()
@@ -115,9 +116,9 @@ def worth_starting(plan: Plan, given_up: Mapping[str, str | None]) -> frozenset[
         after_hopeless = any(up in hopeless for up in plan.needs[status.name])
         if status.name in stale and (failed_before or after_hopeless):
             hopeless.add(status.name)
-    wanted = stale - hopeless
-    needs = {name: frozenset(before) for name, before in plan.needs.items()}
-    return with_ancestors(wanted, needs)
+    if stale <= hopeless:
+        return frozenset()
+    return frozenset(status.name for status in plan.stages) - hopeless
 
 
 def _consequence(before: list[StageOutcome]) -> StageOutcome:

@@ -5,6 +5,7 @@ Events are hints: whoever hears of a change looks at the tree itself.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -43,6 +44,8 @@ class Watch:
         """Begin to watch; falls back to polling where the system has no watches left."""
         from watchdog.observers import Observer
 
+        # What the library logs (an event after the stop, say) is nothing to print over a screen.
+        logging.getLogger("watchdog").addHandler(logging.NullHandler())
         self._observer = Observer()
         try:
             self._schedule()

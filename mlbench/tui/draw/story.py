@@ -13,7 +13,7 @@ from mlbench.domain.runs import Run, Scalar
 from mlbench.tui.board import Board
 from mlbench.tui.draw.gates import phrase
 from mlbench.tui.draw.lines import Part, joined, line
-from mlbench.tui.draw.reasons import in_short
+from mlbench.tui.draw.reasons import in_short, main_reason
 from mlbench.tui.draw.words import arrow, duration, number, scalar
 
 _BETWEEN = (" · ", "$quiet")
@@ -81,7 +81,10 @@ def _cause(board: Board, run: Run | None, before: Run | None) -> Content:
         for reason in stage.because
         if reason.kind is not ReasonKind.UPSTREAM
     ]
-    return line(in_short(reasons[:1]))
+    main = main_reason(reasons)
+    if main is None or main.kind is ReasonKind.NEW:
+        return line("first build" if main else "")
+    return line(in_short((main,)))
 
 
 def _metrics(
