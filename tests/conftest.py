@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support import CONFIG, PREPARE, REPORT, TRAIN, Follower, SmallProject
+from tests.support import (
+    CONFIG,
+    PREPARE,
+    REPORT,
+    TINY_CONFIG,
+    TRAIN,
+    Follower,
+    SmallProject,
+    commit_all,
+    free_ports,
+    write_tiny,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -54,3 +66,28 @@ def follow() -> Iterator[Callable[[Path], Follower]]:
     yield open_on
     for follower in reversed(opened):
         follower.session.close()
+
+
+@pytest.fixture(scope="session")
+def tiny_built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny project after its first run, with a candidate: copied for each test."""
+    root = tmp_path_factory.mktemp("tiny") / "tiny"
+    project = write_tiny(root, *free_ports(2))
+    commit_all(root)
+    done = project.cli("run")
+    assert done.returncode == 0, done.stderr
+    return root
+
+
+@pytest.fixture
+def tiny(tmp_path: Path, tiny_built: Path) -> Iterator[SmallProject]:
+    """A project with a trained model and a candidate; its servers are stopped at the end."""
+    root = tmp_path / "tiny"
+    shutil.copytree(tiny_built, root, symlinks=True)
+    project = SmallProject(root)
+    config = TINY_CONFIG.format(**dict(zip(("staging", "production"), free_ports(2), strict=True)))
+    project.write("mlbench.toml", config)
+    commit_all(root, "ports")
+    yield project
+    project.write("mlbench.toml", config)
+    project.cli("serve", "--stop")

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
+import socket
 import subprocess
 import sys
 import textwrap
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mlbench.domain.commands import Command
 from mlbench.domain.events import CommandDone, Event
@@ -138,3 +144,85 @@ class Follower:
     def forget(self) -> None:
         self.poll()
         self.events.clear()
+
+
+TINY_CONFIG = """\
+[project]
+name = "tiny"
+objective = "maximize accuracy"
+
+[stages.train]
+cmd = "python train.py"
+params = ["train.c"]
+outs = ["build/model.joblib", "build/test.npz"]
+metrics = ["build/metrics.json"]
+
+[models.flowers]
+stage = "train"
+path = "build/model.joblib"
+sample = "build/test.npz"
+gates = ["accuracy >= 0.8", "accuracy >= production.accuracy - 0.01", "onnx.max_rel_error <= 1e-4"]
+
+[environments.staging]
+port = {staging}
+
+[environments.production]
+port = {production}
+require = ["staging"]
+"""
+TINY_TRAIN = """\
+import json, tomllib
+from pathlib import Path
+import joblib, numpy
+from sklearn.datasets import load_iris
+from sklearn.linear_model import LogisticRegression
+
+c = tomllib.loads(Path("params.toml").read_text())["train"]["c"]
+X, y = load_iris(return_X_y=True)
+X = X.astype(numpy.float32)
+model = LogisticRegression(C=c, max_iter=500).fit(X[::2], y[::2])
+joblib.dump(model, "build/model.joblib")
+numpy.savez("build/test.npz", X=X[1::2], y=y[1::2])
+accuracy = float((model.predict(X[1::2]) == y[1::2]).mean())
+Path("build/metrics.json").write_text(json.dumps({"accuracy": accuracy}))
+"""
+
+
+def write_tiny(root: Path, staging: int, production: int) -> SmallProject:
+    """A project with one real scikit-learn model: trained, exported and served in seconds."""
+    project = SmallProject(root)
+    project.write("mlbench.toml", TINY_CONFIG.format(staging=staging, production=production))
+    project.write("params.toml", "[train]\nc = 1.0\n")
+    project.write("train.py", TINY_TRAIN)
+    project.write(".gitignore", "build/\n")
+    return project
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nothing listens on, all different."""
+    with contextlib.ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
+
+
+def commit_all(root: Path, message: str = "work") -> None:
+    """Commit everything, as a user who git does not know otherwise."""
+    git = ["git", "-c", "user.name=t", "-c", "user.email=t@localhost"]
+    if not (root / ".git").exists():
+        subprocess.run([*git, "init", "-q"], cwd=root, check=True)
+    subprocess.run([*git, "add", "-A"], cwd=root, check=True)
+    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", message], cwd=root, check=True)
+
+
+def ask(port: int, path: str, body: object = None) -> tuple[int, Any]:
+    """A plain HTTP request to a server on this machine: status and JSON."""
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", data=data)
+    try:
+        with urllib.request.urlopen(request, timeout=30) as response:
+            return response.status, json.loads(response.read())
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.loads(error.read())

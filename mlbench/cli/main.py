@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from mlbench.domain.errors import MlbenchError, nearest
+from mlbench.domain.errors import MlbenchError, UsageError, nearest
 
 # What each command does, in the words of `mlbench --help`; its file is cli/commands/NAME.py.
 COMMANDS = {
@@ -99,7 +99,7 @@ def _run(arguments: Sequence[str]) -> Ending:
     folder = Path(options.folder)
     try:
         if not folder.is_dir():
-            raise MlbenchError(f"{folder}: there is no such folder")
+            raise UsageError(f"{folder}: there is no such folder")
         if options.command is None:
             return _workbench(folder)
         ending: Ending = options.carry_out(options)
@@ -134,7 +134,7 @@ def _workbench(folder: Path) -> Ending:
 
     check_project(folder)
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise MlbenchError(
+        raise UsageError(
             "the workbench needs a terminal; `mlbench watch` is the loop without a screen"
         )
     return OpenWorkbench(folder)

@@ -24,12 +24,11 @@ class AtomicJsonStorage(Storage):
             text = self._path.read_text(encoding="utf-8")
         except FileNotFoundError:
             return None
-        value = json.loads(text) if text.strip() else None
-        if value is not None and not (
-            isinstance(value, dict) and all(isinstance(table, dict) for table in value.values())
-        ):
+        value = json.loads(text)
+        is_tables = isinstance(value, dict) and all(isinstance(t, dict) for t in value.values())
+        if not is_tables:
             raise ValueError("not a TinyDB file")
-        return value
+        return dict(value)
 
     def write(self, data: dict[str, dict[str, Any]]) -> None:
         """Replace the file durably."""

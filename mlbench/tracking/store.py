@@ -15,7 +15,7 @@ from mlbench.domain.runs import Run
 from mlbench.project.layout import Layout
 from mlbench.system.files import move
 from mlbench.system.locks import locked
-from mlbench.tracking.folder import read_run
+from mlbench.tracking.folder import RUN_NAME, read_run
 from mlbench.tracking.storage import AtomicJsonStorage
 
 _TABLE = "runs"
@@ -31,9 +31,12 @@ class ExperimentStore:
         self._lock_path = layout.experiments.with_name("experiments.lock")
         self.notices: list[str] = []
         try:
-            self._tables()
+            is_missing = AtomicJsonStorage(self._path).read() is None
         except ValueError:
             self._rebuild_damaged()
+        else:
+            if is_missing and any(layout.runs.glob(f"*/{RUN_NAME}")):
+                self._say_rebuilt("was missing")
 
     def add(self, run: Run) -> None:
         """Insert a run, or replace the one of the same id."""
@@ -77,10 +80,12 @@ class ExperimentStore:
     def _rebuild_damaged(self) -> None:
         aside = self._path.with_name(f"experiments.damaged-{time.strftime('%Y%m%d-%H%M%S')}.json")
         move(self._path, aside)
-        count = self.rebuild()
+        self._say_rebuilt(f"was damaged; moved aside to .mlbench/{aside.name}")
+
+    def _say_rebuilt(self, why: str) -> None:
         self.notices.append(
-            f".mlbench/{self._path.name}: was damaged; moved aside to .mlbench/{aside.name} "
-            f"and rebuilt with {count} runs from .mlbench/runs"
+            f".mlbench/{self._path.name}: {why} and rebuilt with {self.rebuild()} runs "
+            "from .mlbench/runs"
         )
 
     def _open(self) -> TinyDB:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from mlbench.domain.errors import MlbenchError
 from mlbench.domain.runs import Run
 from mlbench.tui.draw.ansi import tidy
-from mlbench.tui.draw.curve import Curve, curve_of
+from mlbench.tui.draw.curve import Curve, Logged, curve_of
 
 if TYPE_CHECKING:
     from mlbench.engine.queries import Queries
@@ -112,6 +112,7 @@ class StageFollower:
         self._question: StageQuestion | None = None
         self._folder: Path | None = None
         self._records: dict[str, Run] = {}
+        self._curves: dict[str, tuple[Logged, Curve]] = {}
 
     def look(self, question: StageQuestion) -> StageDetail:
         """The stage's log and curves as of now."""
@@ -123,13 +124,22 @@ class StageFollower:
                 if folder is not None:
                     self._tail = LogTail(folder / "log")
                     self._steps = self._queries.steps(folder)
+                    self._curves.clear()
         if self._folder is None:
             return StageDetail(question)
-        series = self._steps.read()
         curves = tuple(
-            curve_of(name, logged) for name, logged in series.items() if len(logged.values) > 1
+            self._curve(name, logged)
+            for name, logged in self._steps.read().items()
+            if len(logged.values) > 1
         )
         return StageDetail(question, self._tail.read(), curves)
+
+    def _curve(self, name: str, logged: Logged) -> Curve:
+        """The series as a curve, thinned anew only where something was added."""
+        known = self._curves.get(name)
+        if known is None or known[0] is not logged:
+            known = self._curves[name] = (logged, curve_of(name, logged))
+        return known[1]
 
     def _folder_of(self, question: StageQuestion) -> Path | None:
         if question.live_run is not None:

@@ -107,7 +107,9 @@ def test_what_a_failed_stage_feeds_is_blocked_and_the_rest_goes_on() -> None:
     walk = running()
     walk.done("a")
     walk.done("b", StageOutcome.FAILED)
-    assert [(e.stage, e.outcome) for e in walk.told(StageFinished) if isinstance(e, StageFinished)] == [
+    assert [
+        (e.stage, e.outcome) for e in walk.told(StageFinished) if isinstance(e, StageFinished)
+    ] == [
         ("b", StageOutcome.FAILED),
         ("d", StageOutcome.BLOCKED),
     ]

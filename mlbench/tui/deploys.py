@@ -1,0 +1,60 @@
+"""What is live where, and what an environment would go back to, read off the ledger: pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mlbench.domain.release import LedgerEntry
+from mlbench.domain.stages import EnvironmentSpec, Project
+
+
+@dataclass(frozen=True, slots=True)
+class WayBack:
+    """An environment that can be rolled back: what is live, and what was before."""
+
+    environment: str
+    model: str
+    live: LedgerEntry
+    before: LedgerEntry
+
+
+def standing(
+    entries: Sequence[LedgerEntry], environment: str, model: str
+) -> tuple[LedgerEntry, ...]:
+    """The versions that stand in an environment, the live one last: promote pushes, rollback pops."""
+    stack: list[LedgerEntry] = []
+    for entry in entries:
+        if (entry.environment, entry.model) == (environment, model):
+            if entry.action == "rollback" and len(stack) > 1:
+                stack.pop()
+            elif entry.action != "rollback":
+                stack.append(entry)
+    return tuple(stack)
+
+
+def live_in(entries: Sequence[LedgerEntry], environment: str, model: str) -> LedgerEntry | None:
+    """What an environment serves of a model now."""
+    stack = standing(entries, environment, model)
+    return stack[-1] if stack else None
+
+
+def ways_back(entries: Sequence[LedgerEntry]) -> tuple[WayBack, ...]:
+    """Every environment and model with something to go back to."""
+    pairs = dict.fromkeys((entry.environment, entry.model) for entry in entries)
+    stacks = {pair: standing(entries, *pair) for pair in pairs}
+    return tuple(
+        WayBack(environment, model, stack[-1], stack[-2])
+        for (environment, model), stack in stacks.items()
+        if len(stack) > 1
+    )
+
+
+def first_environment(project: Project) -> EnvironmentSpec | None:
+    """Where a candidate may go directly: the first that requires no other."""
+    return next((item for item in project.environments if not item.require), None)
+
+
+def next_environment(project: Project) -> EnvironmentSpec | None:
+    """Where a version goes that has been in the first: the first that requires another."""
+    return next((item for item in project.environments if item.require), None)

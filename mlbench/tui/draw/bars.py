@@ -1,0 +1,100 @@
+"""The frame's lines as pieces: what each says, what a click on it does, what gives way first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from textual.content import Content
+
+from mlbench.domain.release import EnvironmentStatus
+from mlbench.tui.board import Board
+from mlbench.tui.draw.lines import Part, line
+from mlbench.tui.reading import Head, Surroundings
+
+SCREENS = (("pipeline", "1", "Pipeline"), ("runs", "2", "Runs"), ("models", "4", "Models"))
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A stretch of a line; `action` is what a click does, and a higher `rank` gives way sooner."""
+
+    content: Content
+    action: str = ""
+    rank: int = 0
+
+
+def fitting(pieces: Sequence[Piece], width: int) -> list[Piece]:
+    """The pieces that fit into this width in their order, the most important ones first."""
+    kept: set[int] = set()
+    room = width
+    for index in sorted(range(len(pieces)), key=lambda index: pieces[index].rank):
+        length = pieces[index].content.cell_length
+        if length <= room:
+            kept.add(index)
+            room -= length
+    return [piece for index, piece in enumerate(pieces) if index in kept]
+
+
+def action_at(pieces: Sequence[Piece], x: int) -> str:
+    """What a click at this cell does; nothing where there is no piece."""
+    left = 0
+    for piece in pieces:
+        left += piece.content.cell_length
+        if x < left:
+            return piece.action
+    return ""
+
+
+def top_pieces(
+    screen: str, board: Board, surroundings: Surroundings, head: Head, *, attached: bool, width: int
+) -> tuple[list[Piece], list[Piece]]:
+    """The left and the right half of the top line."""
+    is_narrow = width < 70
+    name = surroundings.project.name if surroundings.project else "mlbench"
+    left = [
+        Piece(line((" mlbench ", "bold $info")), rank=8),
+        Piece(line((f" {name} ", "bold")), rank=3),
+        Piece(_branch(head, surroundings), rank=5),
+        Piece(_watch(board, attached=attached, short=width < 100), action="watch", rank=1),
+        *(
+            Piece(_tab(key, title, screen == name, short=is_narrow), f"screen-{name}", 0)
+            for name, key, title in SCREENS
+        ),
+    ]
+    right = [Piece(_badge(item, short=is_narrow), rank=2) for item in surroundings.environments]
+    return left, right
+
+
+def _branch(head: Head, surroundings: Surroundings) -> Content:
+    if head.branch is None:
+        return line(("no git ", "$quiet") if surroundings.project else "")
+    changed: Part = (f" ±{head.changed}", "$warn") if head.changed else ""
+    return line((head.branch, "$quiet"), changed, " ")
+
+
+def _watch(board: Board, *, attached: bool, short: bool) -> Content:
+    if board.watching is None:
+        return line((" … " if short else " … starting ", "$quiet"))
+    sign, word, style = ("◉", "watching", "$ok") if board.watching else ("○", "paused", "$warn")
+    if attached:
+        word = f"{word}, attached"
+    return line((f" {sign} " if short and not attached else f" {sign} {word} ", style))
+
+
+def _tab(key: str, title: str, is_active: bool, *, short: bool) -> Content:
+    text = f" {key} " if short else f" {key} {title} "
+    return line((text, "bold reverse" if is_active else "$quiet"))
+
+
+def _badge(status: EnvironmentStatus, *, short: bool) -> Content:
+    name = status.name[:1] if short else status.name
+    versions = [f"v{version}" for _, version in sorted((status.serving or status.deployed).items())]
+    served = " ".join(versions) or ("–" if not short else "")
+    if status.error:
+        sign, style = "✗", "bold $fail"
+    elif status.pid is not None and status.serving:
+        sign, style = "●", "$ok"
+    else:
+        sign, style = "○", "$quiet"
+    return line(f" {name} " if not short else f" {name}", (served, "bold"), (f" {sign} ", style))

@@ -1,0 +1,146 @@
+"""The table of runs: which columns fit, how wide they are, and one line a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from textual.content import Content
+
+from mlbench.domain.runs import Run
+from mlbench.tui.board import seconds_of
+from mlbench.tui.draw.lines import Part, cell, line
+from mlbench.tui.draw.story import changed_params
+from mlbench.tui.draw.words import ago, duration, moment, number
+
+RUNNING_SIGN = ("↻", "$info")
+GAP = 2
+_LEAST_CHANGES = 12
+_FLEXIBLE = "changed"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: `key` is what it sorts by, and of two that can't both fit the lower `rank` stays."""
+
+    key: str
+    title: str
+    width: int
+    rank: int
+    right: bool = False
+
+
+def metric_names(
+    runs: Sequence[Run], objective: str | None, gated: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """The metrics of these runs: the objective's, those that gates name, plain names, the rest."""
+    names = dict.fromkeys(name for run in runs for name in run.metrics)
+    order = sorted(names, key=lambda name: (name != objective, name not in gated, "." in name))
+    return tuple(order)
+
+
+def columns_for(runs: Sequence[Run], metrics: Sequence[str], width: int) -> tuple[Column, ...]:
+    """The columns that fit into this width, in order; widths come from the given runs alone."""
+    names = max([len(run.name) for run in runs], default=4)
+    wanted = [
+        Column("name", "run", max(6, min(28, names)), 0),
+        Column("started", "when", 10, 2),
+        Column("seconds", "took", 7, 5, right=True),
+        *(
+            Column(name, name, _metric_width(name, runs), _metric_rank(index), right=True)
+            for index, name in enumerate(metrics)
+        ),
+        Column(_FLEXIBLE, "changed params", _LEAST_CHANGES, 3),
+        Column("origin", "origin", 7, 7),
+        Column("commit", "commit", 8, 8),
+    ]
+    chosen: list[Column] = []
+    room = width - 2
+    for column in sorted(wanted, key=lambda column: column.rank):
+        if column.width + GAP <= room:
+            chosen.append(column)
+            room -= column.width + GAP
+    place = {column.key: index for index, column in enumerate(wanted)}
+    return tuple(
+        replace(column, width=column.width + room) if column.key == _FLEXIBLE else column
+        for column in sorted(chosen, key=lambda column: place[column.key])
+    )
+
+
+def header(columns: Sequence[Column], sort: str, *, descending: bool) -> Content:
+    """The titles, the one that sorts with an arrow."""
+    parts: list[Part] = ["  "]
+    for column in columns:
+        is_sorting = column.key == (sort or "started")
+        arrow = ("▾" if descending else "▴") if is_sorting else ""
+        style = "bold $info" if is_sorting else "bold $quiet"
+        text = cell((column.title, style), column.width - len(arrow), right=column.right)
+        parts += [text, (arrow, style), " " * GAP]
+    return line(*parts)
+
+
+def column_at(columns: Sequence[Column], x: int) -> Column | None:
+    """The column at a cell of the header."""
+    left = 2
+    for column in columns:
+        if left <= x < left + column.width + GAP:
+            return column
+        left += column.width + GAP
+    return None
+
+
+def run_line(
+    run: Run, before: Run | None, columns: Sequence[Column], now: float, *, marked: bool = False
+) -> Content:
+    """One run in these columns; a mark stands in the first cell."""
+    sign: Part = (run.outcome.glyph, f"${run.outcome.colour}") if run.outcome else RUNNING_SIGN
+    parts: list[Part] = [("◆", "bold $info") if marked else sign, " "]
+    for column in columns:
+        shown = _CELLS.get(column.key, _metric(column.key))(run, before, now)
+        parts += [cell(shown, column.width, right=column.right), " " * GAP]
+    return line(*parts)
+
+
+Cell = Callable[[Run, Run | None, float], Part]
+
+
+def _metric(name: str) -> Cell:
+    def shown(run: Run, before: Run | None, now: float) -> Part:
+        return number(run.metrics[name]) if name in run.metrics else ("–", "$quiet")
+
+    return shown
+
+
+def _when(run: Run, before: Run | None, now: float) -> Part:
+    started = seconds_of(run.started)
+    return (ago(started, now) if now - started < 86400 else moment(started)[5:], "$quiet")
+
+
+def _changes(run: Run, before: Run | None, now: float) -> Part:
+    changes = changed_params(run.params, before.params if before else None)
+    return ", ".join(f"{name} {was} → {now_is}" for name, was, now_is in changes)
+
+
+def _commit(run: Run, before: Run | None, now: float) -> Part:
+    if run.code.commit is None:
+        return ("–", "$quiet")
+    return line((run.code.commit[:6], "$quiet"), ("±", "$warn") if run.code.dirty else "")
+
+
+_CELLS: Mapping[str, Cell] = {
+    "name": lambda run, before, now: run.name,
+    "started": _when,
+    "seconds": lambda run, before, now: (duration(run.seconds), "$quiet"),
+    "origin": lambda run, before, now: (run.origin, "$quiet"),
+    "commit": _commit,
+    _FLEXIBLE: _changes,
+}
+
+
+def _metric_width(name: str, runs: Sequence[Run]) -> int:
+    values = [len(number(run.metrics[name])) for run in runs if name in run.metrics]
+    return max([min(16, len(name)) + 1, *values])
+
+
+def _metric_rank(index: int) -> int:
+    return 1 if index == 0 else 4 if index < 3 else 9 + index

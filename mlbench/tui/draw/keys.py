@@ -1,0 +1,61 @@
+"""The key bar and the help page: which keys work here and now, and why the others don't."""
+
+from __future__ import annotations
+
+from textual.content import Content
+
+from mlbench.tui.actions import ACTIONS, Action, Situation
+from mlbench.tui.draw.bars import Piece
+from mlbench.tui.draw.lines import EMPTY, cell, line, widest
+
+_IN_HELP_ALONE = ("theme", "screen-pipeline", "screen-runs", "screen-models")
+
+
+def key_pieces(situation: Situation) -> list[Piece]:
+    """One piece an action of this screen; what can't work is dimmed and in brackets of its own."""
+    return [
+        Piece(_hint(action, situation), action.id, action.rank)
+        for action in ACTIONS
+        if action.works_on(situation.screen) and action.id not in _IN_HELP_ALONE
+    ]
+
+
+def why_dimmed(action: Action, situation: Situation) -> str:
+    """Why an action can't work, or is going to be refused; empty where it works."""
+    return action.blocked(situation) or action.doubted(situation)
+
+
+def help_lines(situation: Situation, width: int) -> list[Content]:
+    """Every action of this screen: key, what it does, its twin on the command line, why not."""
+    shown = [action for action in ACTIONS if action.works_on(situation.screen)]
+    keys = widest(_key_words(action) for action in shown)
+    lines = []
+    for action in shown:
+        why = why_dimmed(action, situation)
+        style = "$quiet" if why else "bold $info"
+        lines.append(line(cell((_key_words(action), style), keys), "  ", action.help))
+        under = [(f"{'':{keys}}  {action.twin}", "$quiet")] if action.twin else []
+        lines += [cell(line(text), width) for text in under]
+        lines += [line(f"{'':{keys}}  ", (f"not now: {why}", "$warn"))] if why else []
+    return [*lines, EMPTY, *_hands(keys)]
+
+
+def _hint(action: Action, situation: Situation) -> Content:
+    if why_dimmed(action, situation):
+        return line((f" {action.shown}·{action.label} ", "$quiet dim"))
+    return line((f" {action.shown}", "bold $info"), f" {action.label} ")
+
+
+def _key_words(action: Action) -> str:
+    names = {"slash": "/", "colon": ":", "question_mark": "?", "escape": "esc"}
+    return " ".join(names.get(key, key) for key in action.key.split(","))
+
+
+def _hands(keys: int) -> list[Content]:
+    moves = (
+        ("↑ ↓ j k", "move; home, end, page up and page down too"),
+        ("tab", "to the next list or log"),
+        ("end", "in a log: follow it again"),
+        ("mouse", "tabs, keys, rows, titles of columns and the wheel"),
+    )
+    return [line(cell((key, "bold $info"), max(keys, 8)), "  ", text) for key, text in moves]

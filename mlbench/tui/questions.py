@@ -1,0 +1,106 @@
+"""What the workbench asks before it does something: title, what will happen, and the choices. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from textual.content import Content
+
+from mlbench.domain.commands import Command, Rollback
+from mlbench.domain.names import friendly_name
+from mlbench.domain.release import Candidate
+from mlbench.tui.actions import Situation, next_subject, promotion
+from mlbench.tui.deploys import live_in, next_environment, ways_back
+from mlbench.tui.draw.gates import gate_lines
+from mlbench.tui.draw.lines import EMPTY, Part, line
+from mlbench.tui.draw.releases import version_of
+
+WIDTH = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One answer: what it says, and the command or word that it stands for."""
+
+    label: str
+    value: Command | str
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question with at least one choice besides "no"."""
+
+    title: str
+    lines: tuple[Content, ...]
+    choices: tuple[Choice, ...]
+
+
+def ask_promote(situation: Situation) -> Question | None:
+    """Before production: the version, what is live now, the gates with margins."""
+    project = situation.surroundings.project
+    environment = next_environment(project) if project else None
+    candidate = next_subject(situation)
+    if environment is None or candidate is None:
+        return None
+    live = live_in(situation.releases.ledger, environment.name, candidate.model)
+    now: Part = (f"v{live.version} ({friendly_name(live.run)})", "bold") if live else "nothing"
+    lines = [
+        line(
+            "It serves ", now, "; it will serve ",
+            (f"{candidate.model} {version_of(candidate)}", "bold $info"),
+            f" ({friendly_name(candidate.run)}).",
+        ),
+        EMPTY,
+        *gate_lines(candidate.gates, WIDTH),
+        *_warnings(candidate, situation),
+    ]
+    choice = Choice(f"promote to {environment.name}", promotion(candidate, environment.name))
+    return Question(f"Promote to {environment.name}?", tuple(lines), (choice,))
+
+
+def ask_rollback(situation: Situation) -> Question | None:
+    """Which environment goes back, and to what."""
+    ways = ways_back(situation.releases.ledger)
+    preferred = situation.release.environments if situation.release else ()
+    ordered = sorted(ways, key=lambda way: way.environment not in preferred)
+    choices = tuple(
+        Choice(
+            f"{way.environment}: {way.model} v{way.live.version} → "
+            f"v{way.before.version} ({friendly_name(way.before.run)})",
+            Rollback(way.environment, way.model),
+        )
+        for way in ordered
+    )
+    said = line("The version before is served again; the ledger says who and when.")
+    return Question("Roll back?", (said,), choices) if choices else None
+
+
+def ask_quit(situation: Situation) -> Question | None:
+    """Nothing to ask where nothing runs here and nothing serves."""
+    up = [item.name for item in situation.surroundings.environments if item.pid is not None]
+    is_ours = not situation.attached
+    lines: list[Content] = []
+    if situation.board.is_busy and is_ours:
+        names = ", ".join(stage.name for stage in situation.board.running) or "the run"
+        lines.append(line("Still running: ", (names, "bold"), ". Leaving stops it: in this"))
+        lines.append(line("version stages end with the workbench that runs them."))
+    if up:
+        lines.append(line("Serving: ", (_listed(up), "bold"), ". Servers are processes of their"))
+        lines.append(line("own and go on until they are stopped."))
+    if not lines:
+        return None
+    choices = [Choice("quit, the servers go on" if up else "quit, stop the run", "quit")]
+    choices += [Choice("quit and stop the servers", "quit-and-stop")] if up else []
+    return Question("Quit?", tuple(lines), tuple(choices))
+
+
+def _warnings(candidate: Candidate, situation: Situation) -> list[Content]:
+    row = next((r for r in situation.releases.rows if r.candidate is candidate), None)
+    if row is None or row.run is None or not row.run.code.dirty:
+        return []
+    return [EMPTY, line(("! from uncommitted code: production will refuse it", "bold $warn"))]
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
