@@ -57,6 +57,8 @@ def judge_gate(model: str, gate: GateSpec, facts: Facts) -> GateResult:
         judged = judge(tree, facts)
     except (MissingFactError, ExpressionError) as error:
         return GateResult(gate.check, model, gate.level, False, why=str(error))
+    if judged.margin is not None and math.isnan(judged.margin):
+        return GateResult(gate.check, model, gate.level, False, why="its margin is NaN")
     return GateResult(
         gate.check,
         model,

@@ -113,7 +113,8 @@ def live(entries: Iterable[LedgerEntry]) -> dict[str, dict[str, LedgerEntry]]:
     entries = tuple(entries)
     serving: dict[str, dict[str, LedgerEntry]] = {}
     for environment, model in dict.fromkeys((entry.environment, entry.model) for entry in entries):
-        serving.setdefault(environment, {})[model] = history_of(entries, environment, model)[-1]
+        if standing := history_of(entries, environment, model):
+            serving.setdefault(environment, {})[model] = standing[-1]
     return serving
 
 

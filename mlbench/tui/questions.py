@@ -10,11 +10,12 @@ from textual.content import Content
 from mlbench.domain.commands import Command, Rollback
 from mlbench.domain.names import friendly_name
 from mlbench.domain.release import Candidate
-from mlbench.tui.actions import Situation, next_subject, promotion
+from mlbench.tui.actions import promotion
 from mlbench.tui.deploys import live_in, next_environment, ways_back
 from mlbench.tui.draw.gates import gate_lines
 from mlbench.tui.draw.lines import EMPTY, Part, line
 from mlbench.tui.draw.releases import version_of
+from mlbench.tui.situation import Situation, next_subject
 
 WIDTH = 64
 

@@ -14,7 +14,7 @@ from textual.color import Color, ColorParseError
 from textual.theme import Theme
 
 DEFAULT, WITHOUT_COLOUR = "mlbench-dark", "monochrome"
-MEANINGS = ("ok", "warn", "fail", "info", "quiet")
+MEANINGS = ("ok", "warn", "fail", "info", "quiet", "frame")
 _COLOURS = (
     "primary", "secondary", "accent", "background", "surface", "panel",
     "foreground", "warning", "error", "success",
@@ -31,6 +31,7 @@ FALLBACK = Theme(
         "fail": "#ff8787",
         "info": "#87d7ff",
         "quiet": "#9e9e9e",
+        "frame": "#4e4e4e",
     },
 )
 """What is shown where no theme file can be read."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from textual.content import Content
 
-from mlbench.tui.actions import ACTIONS, Action, Situation
+from mlbench.tui.actions import ACTIONS, Action
 from mlbench.tui.draw.bars import Piece
 from mlbench.tui.draw.lines import EMPTY, cell, line, widest
+from mlbench.tui.situation import Situation
 
 _IN_HELP_ALONE = ("theme", "screen-pipeline", "screen-runs", "screen-models")
 

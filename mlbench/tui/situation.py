@@ -1,0 +1,165 @@
+"""Where the user stands, and why an action can't work there: pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from mlbench.domain.release import Candidate
+from mlbench.domain.runs import Run
+from mlbench.tui.board import Board
+from mlbench.tui.deploys import first_environment, live_in, next_environment, ways_back
+from mlbench.tui.draw.gates import phrase
+from mlbench.tui.draw.releases import version_of
+from mlbench.tui.reading import Head, History, Released, Releases, Surroundings
+
+PIPELINE, RUNS, RUN, COMPARISON, MODELS = "pipeline", "runs", "run", "comparison", "models"
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """Everything that is known, and what is under the cursor: it decides what a key does."""
+
+    screen: str = PIPELINE
+    board: Board = field(default_factory=Board)
+    surroundings: Surroundings = field(default_factory=Surroundings)
+    head: Head = field(default_factory=Head)
+    releases: Releases = field(default_factory=Releases)
+    history: History = field(default_factory=History)
+    stage: str | None = None
+    run: Run | None = None
+    release: Released | None = None
+    marked: int = 0
+    attached: bool = False
+
+
+def no_stages(situation: Situation) -> str:
+    """Why no stage can be run."""
+    if situation.board.problem or situation.surroundings.problem:
+        return "the project's files have to be mended first; the line below says where"
+    if situation.board.is_planned and not situation.board.stages:
+        return "this project has no stages yet: add [stages.NAME] to mlbench.toml"
+    return ""
+
+
+def no_stage(situation: Situation) -> str:
+    """Why nothing can be done to the stage under the cursor."""
+    return no_stages(situation) or ("" if situation.stage else "there is no stage under the cursor")
+
+
+def nothing_runs(situation: Situation) -> str:
+    """Why nothing can be stopped."""
+    return "" if situation.board.is_busy else "nothing is running"
+
+
+def no_run(situation: Situation) -> str:
+    """Why nothing can be done to the run under the cursor."""
+    return "" if situation.run is not None else "there is no run under the cursor"
+
+
+def not_two(situation: Situation) -> str:
+    """Why nothing can be compared."""
+    if situation.marked == 2:
+        return ""
+    return f"mark two runs with space first; {situation.marked or 'none'} marked"
+
+
+def subject(situation: Situation) -> Released | None:
+    """What p promotes: on screen 4 the row under the cursor, elsewhere the newest candidate."""
+    if situation.screen == MODELS:
+        return situation.release
+    return situation.releases.rows[0] if situation.releases.rows else None
+
+
+def _no_release(situation: Situation, environment: str) -> str:
+    project = situation.surroundings.project
+    if project is not None and not project.models:
+        return "mlbench.toml names no model to release: add [models.NAME]"
+    if situation.surroundings.problem:
+        return no_stages(situation)
+    if project is not None and not environment:
+        return "mlbench.toml names no such environment: add [environments.NAME] with a port"
+    return "" if subject(situation) else "there is no candidate yet: a passing run makes one"
+
+
+def not_promotable(situation: Situation) -> str:
+    """Why p does nothing."""
+    project = situation.surroundings.project
+    environment = first_environment(project) if project else None
+    missing = _no_release(situation, environment.name if environment else "")
+    release = subject(situation)
+    if missing or release is None or environment is None:
+        return missing
+    if environment.name in release.environments and _is_up(situation, environment.name):
+        served = f"{environment.name} serves {release.candidate.model} "
+        return f"{served}{version_of(release.candidate)} already{_no_newer(situation)}"
+    return ""
+
+
+def not_promotable_on(situation: Situation) -> str:
+    """Why P does nothing."""
+    project = situation.surroundings.project
+    environment = next_environment(project) if project else None
+    missing = _no_release(situation, environment.name if environment else "")
+    if missing or environment is None:
+        return missing
+    candidate = next_subject(situation)
+    required = environment.require[-1]
+    if candidate is None:
+        return f"{environment.name} takes what {required} serves, and {required} serves nothing yet"
+    live = live_in(situation.releases.ledger, environment.name, candidate.model)
+    if live and live.digest == candidate.digest and _is_up(situation, environment.name):
+        return f"{environment.name} serves {candidate.model} {version_of(candidate)} already"
+    return ""
+
+
+def next_subject(situation: Situation) -> Candidate | None:
+    """What P promotes: on screen 4 the row under the cursor, elsewhere what the required one serves."""
+    project = situation.surroundings.project
+    environment = next_environment(project) if project else None
+    if environment is None:
+        return None
+    if situation.screen == MODELS:
+        return situation.release.candidate if situation.release else None
+    required = environment.require[-1]
+    serving = (row for row in situation.releases.rows if required in row.environments)
+    return next((row.candidate for row in serving), None)
+
+
+def refused(situation: Situation) -> str:
+    """Which gate the loop will probably refuse p by."""
+    release = subject(situation)
+    refusing = [gate for gate in release.candidate.gates if gate.refuses] if release else []
+    return phrase(refusing[0]) if refusing else ""
+
+
+def refused_on(situation: Situation) -> str:
+    """Why the loop will probably refuse P."""
+    candidate = next_subject(situation)
+    row = next((r for r in situation.releases.rows if r.candidate is candidate), None)
+    if row is not None and row.run is not None and row.run.code.dirty:
+        return "it is from uncommitted code"
+    refusing = [gate for gate in candidate.gates if gate.refuses] if candidate else []
+    return phrase(refusing[0]) if refusing else ""
+
+
+def _is_up(situation: Situation, environment: str) -> bool:
+    return any(
+        status.name == environment and status.pid is not None and status.serving
+        for status in situation.surroundings.environments
+    )
+
+
+def _no_newer(situation: Situation) -> str:
+    """Why the last run made nothing newer, where that is so."""
+    last, rows = situation.board.last, situation.releases.rows
+    if last is None or situation.screen == MODELS or not rows or rows[0].candidate.run == last.run:
+        return ""
+    refusing = [gate for gate in last.gates if gate.refuses]
+    return f"; {last.name} made no candidate: {phrase(refusing[0])}" if refusing else ""
+
+
+def no_way_back(situation: Situation) -> str:
+    """Why nothing can be rolled back."""
+    if ways_back(situation.releases.ledger):
+        return ""
+    return "there is nothing to roll back to: no environment has had two versions yet"
