@@ -10,7 +10,7 @@ from pathlib import Path
 from mlbench.cli.output import narrate
 from mlbench.domain.commands import Command, RunStages, StopStages
 from mlbench.domain.errors import InterruptedRunError, MlbenchError
-from mlbench.domain.events import CommandDone, Event
+from mlbench.domain.events import CommandDone, Event, LoopStarted
 from mlbench.engine.session import Session, open_session
 
 _POLL_SECONDS = 0.02
@@ -43,10 +43,15 @@ def carry_out(line: Session, command: Command, on_event: Callable[[Event], None]
     """
     command_id = line.send(command)
     interrupted = False
+    # The holder's own beginning is the first event of its session; a later one is a new holder's.
+    is_first = line.holds_loop
     while True:
         try:
             for event in line.poll():
                 on_event(event)
+                if isinstance(event, LoopStarted) and not is_first:
+                    command_id = line.send_again(command_id, command)
+                is_first = False
                 if isinstance(event, CommandDone) and event.command == command_id:
                     return _ended(event, interrupted)
             time.sleep(_POLL_SECONDS)

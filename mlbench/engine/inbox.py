@@ -27,6 +27,11 @@ def put(folder: Path, command: Command) -> str:
     return command_id
 
 
+def is_waiting(folder: Path, command_id: str) -> bool:
+    """Whether nobody has taken a command yet."""
+    return (folder / f"{command_id}.json").exists()
+
+
 def take(folder: Path) -> list[Asked]:
     """Every command that waits, oldest first; each is taken once."""
     if not folder.is_dir():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import queue
@@ -49,6 +50,7 @@ class Loop:
         self._layout = layout
         self._queue: queue.SimpleQueue[got.Input] = queue.SimpleQueue()
         self._state = LoopState()
+        self._next_look = 0.0
         self._events = EventWriter(layout.events)
         self._building = BuildingHand(layout, self._queue.put)
         self._recording = RecordingHand(layout)
@@ -95,19 +97,33 @@ class Loop:
     def _run(self) -> None:
         while True:
             for happened in self._next_inputs():
-                run = new_run_id()
-                new_run = NewRun(run, friendly_name(run), time.time())
-                self._state, effects = step(happened, self._state, new_run)
-                for effect in effects:
-                    if isinstance(effect, do.Finish):
+                try:
+                    if self._handle(happened):
                         return
-                    self._carry_out(effect)
+                except Exception:
+                    # A fault of ours is told and survived: what runs must not be left alone.
+                    self._tell(Notice("", "error", f"internal error: {traceback.format_exc()}"))
+
+    def _handle(self, happened: got.Input) -> bool:
+        """Decide and carry out; True when nothing is left to do."""
+        run = new_run_id()
+        new_run = NewRun(run, friendly_name(run), time.time())
+        self._state, effects = step(happened, self._state, new_run)
+        for effect in effects:
+            if isinstance(effect, do.Finish):
+                return True
+            self._carry_out(effect)
+        return False
 
     def _next_inputs(self) -> list[got.Input]:
-        try:
-            return [self._queue.get(timeout=_INBOX_SECONDS)]
-        except queue.Empty:
-            return list(inbox.take(self._layout.inbox))
+        """The next input of the queue, and what has come to the inbox every tenth of a second."""
+        inputs: list[got.Input] = []
+        with contextlib.suppress(queue.Empty):
+            inputs.append(self._queue.get(timeout=_INBOX_SECONDS))
+        if time.monotonic() >= self._next_look:
+            self._next_look = time.monotonic() + _INBOX_SECONDS
+            inputs += inbox.take(self._layout.inbox)
+        return inputs
 
     def _carry_out(self, effect: do.Effect) -> None:
         building = self._building
@@ -140,9 +156,8 @@ class Loop:
         self._events.write(stamped)
         plan = self._state.plan
         if plan is not None and isinstance(stamped, RunFinished):
-            held = LoopStarted(utc(), os.getpid(), self._layout.root.name)
             watching = WatchChanged(utc(), self._state.watching)
-            self._events.turn_over((held, watching, PlanMade(utc(), plan)))
+            self._events.turn_over((watching, PlanMade(utc(), plan)))
 
     def _work_slowly(self) -> None:
         """Everything that has to happen one after the other: closing runs, releasing."""

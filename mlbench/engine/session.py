@@ -55,6 +55,12 @@ class Session:
         with writable(self.layout.root):
             return inbox.put(self.layout.inbox, command)
 
+    def send_again(self, command_id: str, command: Command) -> str:
+        """Hand a command to the next holder, unless it waits for that in the inbox already."""
+        if inbox.is_waiting(self.layout.inbox, command_id):
+            return command_id
+        return self.send(command)
+
     def look(self) -> None:
         """Have the tree looked at now; only the holder's own face can ask for it."""
         if self._loop is not None:

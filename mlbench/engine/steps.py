@@ -56,7 +56,8 @@ def step(happened: got.Input, state: LoopState, new_run: NewRun) -> Step:
 def _asked(happened: got.Asked, state: LoopState) -> Step:
     command = happened.command
     if state.quitting:
-        return state, [_reply(happened.id, 1, "the loop is ending")]
+        # Who asked is told by the end of the loop, and asks its next holder.
+        return state, []
     if isinstance(command, RunStages):
         return _plan_next(replace(state, waiting=(*state.waiting, happened)))
     if isinstance(command, StopStages):
@@ -163,9 +164,8 @@ def _happened(happened: got.Happened, state: LoopState) -> Step:
 
 def _quit(state: LoopState) -> Step:
     state = replace(state, quitting=True, watching=False, tree_moved=False)
-    refused: list[do.Effect] = [_reply(asked.id, 130, "the loop ended") for asked in state.waiting]
     state, stopping = _stop_flight(replace(state, waiting=()), ())
-    return _plan_next(state, [*refused, do.SetWatching(False), *stopping])
+    return _plan_next(state, [do.SetWatching(False), *stopping])
 
 
 def _plan_next(state: LoopState, told: list[do.Effect] | None = None) -> Step:

@@ -15,6 +15,8 @@ from mlbench.domain.release import Parity
 
 # Scores are float32 in the exported model: 24 bits of mantissa through a few hundred operations.
 TOLERANCE = 1e-3
+_SMALLEST_SHARE = 0.01
+_NUMERIC = "biuf"
 _SINGLE_ROWS = 32
 _LATENCY_CALLS = 200
 
@@ -61,26 +63,51 @@ def prove(model: Path, answers: Path) -> Proof:
 def compare(
     labels: Array, scores: Array, exported_labels: Array, exported_scores: Array, index: Array
 ) -> Parity:
-    """The distance between two sets of answers.
+    """The distance between two sets of answers, one row for each entry of `index`.
 
-    A relative error is relative to the row's largest score: near zero, an error relative to the
-    score itself would say nothing.
+    A relative error is relative to the row's largest score, or to a hundredth of the usual one
+    where that is more: near zero, an error relative to the score itself would say nothing.
     """
-    error = np.abs(np.asarray(exported_scores, dtype=np.float64) - scores)
-    error = np.where(np.isnan(error), np.inf, error).reshape(len(scores), -1)
-    scale = np.abs(scores).reshape(len(scores), -1).max(axis=1, initial=0.0)
-    by_row = error.max(axis=1, initial=0.0)
-    relative = by_row / np.maximum(scale, np.finfo(np.float32).tiny)
-    flips = int((exported_labels.astype(str) != labels.astype(str)).sum())
-    worst = int(by_row.argmax()) if len(by_row) else 0
+    scores = np.asarray(scores, dtype=np.float64).reshape(len(index), -1)
+    exported_scores = np.asarray(exported_scores, dtype=np.float64).reshape(len(index), -1)
+    error = _errors(scores, exported_scores).max(axis=1)
+    relative = _relative(error, np.abs(scores).max(axis=1))
+    flips = int(_differ(labels, exported_labels).sum())
     return Parity(
-        passed=bool(flips == 0 and relative.max(initial=0.0) <= TOLERANCE),
+        passed=bool(flips == 0 and relative.max() <= TOLERANCE),
         rows=len(set(index.tolist())),
-        max_abs_error=float(by_row.max(initial=0.0)),
-        max_rel_error=float(relative.max(initial=0.0)),
+        max_abs_error=float(error.max()),
+        max_rel_error=float(relative.max()),
         label_flips=flips,
-        worst_row=int(index[worst]) if len(index) else 0,
+        worst_row=int(index[error.argmax()]),
     )
+
+
+def _errors(scores: Array, exported: Array) -> Array:
+    """Absolute errors; infinite where a score is NaN or has no counterpart."""
+    if scores.shape != exported.shape:
+        return np.full_like(scores, np.inf)
+    with np.errstate(invalid="ignore"):
+        error = np.where(scores == exported, 0.0, np.abs(exported - scores))
+    return np.where(np.isnan(error), np.inf, error)
+
+
+def _relative(error: Array, largest: Array) -> Array:
+    """The errors of rows by the size of their largest scores."""
+    finite = largest[np.isfinite(largest)]
+    usual = np.median(finite) if len(finite) else 0.0
+    floor = max(float(_SMALLEST_SHARE * usual), float(np.finfo(np.float32).tiny))
+    scale = np.maximum(largest, floor)
+    with np.errstate(invalid="ignore"):
+        relative = error / scale
+    return np.where(np.isnan(relative), np.inf, relative)
+
+
+def _differ(labels: Array, exported: Array) -> Array:
+    """Where labels differ: numbers by value, for ONNX has 1 where the original has 1.0 or True."""
+    if labels.dtype.kind in _NUMERIC and exported.dtype.kind in _NUMERIC:
+        return np.asarray(labels != exported)
+    return np.asarray(labels.astype(str) != exported.astype(str))
 
 
 def _answers(session: Any, feed_name: str, rows: Array) -> tuple[Array, Array]:

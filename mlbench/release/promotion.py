@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from mlbench.domain.errors import GateRefusedError, UsageError
+from mlbench.domain.errors import GateRefusedError, MlbenchError, UsageError
 from mlbench.domain.release import Candidate, DeployedModel, Deployment, GateResult, LedgerEntry
 from mlbench.domain.stages import EnvironmentSpec
 from mlbench.release.gates import hold
 from mlbench.release.ledger import history_of, live
+
+PRODUCTION = "production"
 
 
 def choose(
@@ -25,7 +27,7 @@ def choose(
     Without `which`: what the required environment serves, else the newest candidate whose gates
     held. After @, digits alone are a version, anything else is a run's id.
     """
-    if which is not None and which.isdigit():
+    if which is not None and which.isdecimal():
         return _version(model, int(which), versions)
     if which is not None:
         return _of_run(model, which, [*candidates, *versions])
@@ -72,7 +74,8 @@ def check_allowed(
                 f"{candidate.model} is not promoted to {environment.name}: it has not been in "
                 f"{required}; `mlbench promote {candidate.model}@{candidate.run} {required}` first"
             )
-    if environment.require and dirty and not allow_dirty:
+    is_guarded = bool(environment.require) or environment.name == PRODUCTION
+    if is_guarded and dirty and not allow_dirty:
         raise GateRefusedError(
             f"{candidate.model} is not promoted to {environment.name}: run {candidate.run} is "
             "from uncommitted code; commit and run again, or say --allow-dirty"
@@ -103,10 +106,19 @@ def deployment_of(
     entries: Sequence[LedgerEntry],
     versions: Mapping[tuple[str, int], tuple[Candidate, str]],
 ) -> Deployment:
-    """What the ledger says an environment serves; `versions` gives facts and model files."""
+    """What the ledger says an environment serves; `versions` gives facts and model files.
+
+    MlbenchError where a version that is live has gone from the registry.
+    """
     serving = live(entries).get(environment.name, {})
     models = []
     for name, entry in sorted(serving.items()):
+        if (name, entry.version) not in versions:
+            raise MlbenchError(
+                f"{name} v{entry.version} is live in {environment.name} by the ledger, but "
+                f".mlbench/models/{name}/{entry.version} is missing or damaged; bring that folder "
+                f"back from a backup, or promote another version of {name}"
+            )
         candidate, path = versions[name, entry.version]
         models.append(
             DeployedModel(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import shutil
 import tempfile
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+from mlbench.domain.errors import UsageError
 from mlbench.domain.plain import from_plain, to_plain
 from mlbench.domain.release import Candidate
 from mlbench.system.files import read_json, remove, write_json
@@ -73,22 +75,33 @@ class Registry:
             target.parent.mkdir(parents=True, exist_ok=True)
             remove(target)
             scratch.rename(target)
-            for stale in self.candidates(candidate.model)[KEPT_CANDIDATES:]:
+            # By run, not by age alone: after the clock was set back the newest is not the youngest.
+            others = [item for item in self.candidates(placed.model) if item.run != placed.run]
+            for stale in others[KEPT_CANDIDATES - 1 :]:
                 remove(self.folder_of(stale))
         return placed
 
     def register(self, candidate: Candidate) -> Candidate:
-        """Give a candidate the next version number, or the one that its digest has already."""
+        """Give a candidate the next version number, or the one that its digest has already.
+
+        UsageError where the candidate has gone since it was read.
+        """
         with self._locked(candidate.model):
             versions = self.versions(candidate.model)
             same = next((item for item in versions if item.digest == candidate.digest), None)
             if same is not None:
                 return same
-            number = versions[0].version + 1 if versions and versions[0].version else 1
+            source = self.folder_of(candidate)
+            if not source.is_dir():
+                raise UsageError(
+                    f"{candidate.model}@{candidate.run}: this run has no exported model any more "
+                    f"(the last {KEPT_CANDIDATES} are kept); promote a newer one"
+                )
+            number = self._next_number(candidate.model)
             target = self._folder / candidate.model / str(number)
             version = dataclasses.replace(candidate, version=number, path=self._relative(target))
             scratch = self.scratch(candidate.model)
-            shutil.copytree(self.folder_of(candidate), scratch, dirs_exist_ok=True)
+            shutil.copytree(source, scratch, dirs_exist_ok=True)
             write_json(scratch / FACTS_NAME, to_plain(version))
             scratch.chmod(0o755)
             scratch.rename(target)
@@ -97,6 +110,11 @@ class Registry:
     def judged(self, candidate: Candidate) -> None:
         """Write down the gates as they were judged last."""
         write_json(self.folder_of(candidate) / FACTS_NAME, to_plain(candidate))
+
+    def _next_number(self, model: str) -> int:
+        """One above the highest folder, so that a damaged version keeps its number."""
+        names = (path.name for path in (self._folder / model).iterdir())
+        return max((int(name) for name in names if name.isdecimal()), default=0) + 1
 
     def _relative(self, folder: Path) -> str:
         return folder.relative_to(self._folder.parent).as_posix()
@@ -109,9 +127,9 @@ def _read_all(folder: Path) -> Iterator[Candidate]:
     if not folder.is_dir():
         return
     for path in folder.iterdir():
-        plain = read_json(path / FACTS_NAME) if path.is_dir() else None
-        if plain is not None and not path.name.startswith("."):
-            yield from_plain(Candidate, plain)
+        if path.is_dir() and not path.name.startswith("."):
+            with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
+                yield from_plain(Candidate, read_json(path / FACTS_NAME))
 
 
 def _newest_first(candidates: Iterator[Candidate]) -> list[Candidate]:

@@ -355,3 +355,45 @@ def test_a_broken_configuration_keeps_the_last_plan_and_recovers_when_mended(
     assert not [event for event in follower.events if isinstance(event, RunStarted)]
     small.write("mlbench.toml", good.replace("python report.py", "python -u report.py"))
     assert outcomes(finished(follower))["report"] == "ran"
+
+
+GATED_TRAIN = """\
+import pathlib, time
+pathlib.Path("begun").touch()
+while not pathlib.Path("go").exists():
+    time.sleep(0.01)
+pathlib.Path("build/model.txt").write_text("model")
+pathlib.Path("build/metrics.json").write_text("{}")
+"""
+
+
+def start_run(root: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "mlbench", "run", "--json"],
+        cwd=root,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("ending", ["is over", "is killed"])
+def test_a_run_that_waits_for_another_terminal_is_done_when_that_one(
+    small: SmallProject, ending: str
+) -> None:
+    small.write("train.py", GATED_TRAIN)
+    with start_run(small.root) as first:
+        until((small.root / "begun").exists)
+        with start_run(small.root) as second:
+            inbox = small.root / ".mlbench" / "inbox"
+            until(lambda: inbox.exists() and not list(inbox.iterdir()))
+            if ending == "is killed":
+                first.kill()
+            small.write("go", "")
+            output, complaints = second.communicate(timeout=60)
+        first.communicate(timeout=60)
+    assert second.returncode == 0, complaints
+    last = json.loads(output.splitlines()[-1])
+    assert last["event"] == "run_finished"
+    assert last["outcome"] == "passed"
+    assert first.returncode == (-9 if ending == "is killed" else 0)

@@ -80,12 +80,14 @@ def test_infinite_metrics_are_compared_but_their_difference_says_nothing() -> No
 @pytest.mark.parametrize("root", ["production", "staging", "baseline"])
 def test_a_comparison_with_nothing_live_does_not_apply(root: str) -> None:
     check = f"accuracy >= {root}.accuracy - 0.005"
-    for facts in ({}, {root: {}}):
+    nothing: list[dict[str, Any]] = [{}, {root: {}}]
+    for facts in nothing:
         result = judged(check, metrics={"accuracy": 0.9}, **facts)
         assert result.passed is None
         assert not result.refuses
         assert result.why == f"nothing is live in {root} yet"
-    lower = judged(check, metrics={"accuracy": 0.9}, **{root: {"accuracy": 0.91}})
+    higher: dict[str, Any] = {root: {"accuracy": 0.91}}
+    lower = judged(check, metrics={"accuracy": 0.9}, **higher)
     assert lower.passed is False
     assert lower.threshold == pytest.approx(0.905)
 
@@ -97,11 +99,10 @@ def test_what_is_live_must_have_the_metric() -> None:
 
 
 def test_a_warning_is_told_and_refuses_nothing() -> None:
-    facts = {"onnx": {"p99_ms": 6.2}}
-    warned = judged("onnx.p99_ms < 5", "warn", **facts)
+    warned = judged("onnx.p99_ms < 5", "warn", onnx={"p99_ms": 6.2})
     assert (warned.passed, warned.level, warned.refuses) == (False, "warn", False)
     assert hold([warned])
-    assert not hold([warned, judged("onnx.p99_ms < 5", **facts)])
+    assert not hold([warned, judged("onnx.p99_ms < 5", onnx={"p99_ms": 6.2})])
 
 
 def test_nothing_to_judge_holds() -> None:

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import assume, given
@@ -65,7 +66,8 @@ def test_an_altered_entry_is_found_and_named(whole: list[LedgerEntry], data: st.
     name = data.draw(st.sampled_from([*FIELDS, "version", "sequence", "checksum"]))
     value = data.draw(st.integers(-2, 9) if name in ("version", "sequence") else texts)
     assume(getattr(whole[at], name) != value)
-    whole[at] = replace(whole[at], **{name: value})
+    altered: dict[str, Any] = {name: value}
+    whole[at] = replace(whole[at], **altered)
     assert first_fault(whole) == f"entry {at + 1} was altered after it was written"
 
 

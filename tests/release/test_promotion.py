@@ -67,7 +67,7 @@ def test_an_unknown_version_lists_those_there_are() -> None:
     with pytest.raises(UsageError, match=r"^digits@7: .* there are: 2, 1$") as refused:
         chosen("7", versions=(versioned(2, 2), versioned(1, 1)))
     assert refused.value.exit_status == 2
-    with pytest.raises(UsageError, match="there are: none$"):
+    with pytest.raises(UsageError, match=r"there are: none$"):
         chosen("7")
 
 
@@ -126,7 +126,7 @@ def test_it_must_have_been_where_the_file_says() -> None:
 @pytest.mark.parametrize("production", [PRODUCTION, EnvironmentSpec("production", 8100)])
 def test_production_takes_no_uncommitted_code_unless_told(production: EnvironmentSpec) -> None:
     been = (entry("promote", 1),)
-    with pytest.raises(GateRefusedError, match="uncommitted code; .*--allow-dirty"):
+    with pytest.raises(GateRefusedError, match=r"uncommitted code; .*--allow-dirty"):
         allow(production, been, dirty=True)
     allow(production, been, dirty=True, allow_dirty=True)
     allow(STAGING, dirty=True)

@@ -86,9 +86,7 @@ class BuildingHand:
     def look_at_running(self, run: str) -> None:
         """Tell of every running stage whose input was edited."""
         for name, build in list(self._builds.items()):
-            moved = build.overtaken_by()
-            if moved is not None:
-                self._put(InputMoved(run, name, moved, build.running_seconds))
+            self._start(lambda name=name, build=build: self._look_at(run, name, build))
 
     def results(self, run: str) -> dict[str, BuildResult]:
         """What became of each stage of a run, once; they are forgotten by this."""
@@ -132,6 +130,11 @@ class BuildingHand:
             return
         on_edit = {stage.name: stage.on_edit for stage in project.stages}
         self._put(Planned(plan, project.jobs, on_edit, request))
+
+    def _look_at(self, run: str, name: str, build: Build) -> None:
+        moved = build.overtaken_by()
+        if moved is not None:
+            self._put(InputMoved(run, name, moved, build.running_seconds))
 
     def _build(self, run: str, name: str, build: Build) -> None:
         try:

@@ -67,26 +67,18 @@ def columns_for(runs: Sequence[Run], metrics: Sequence[str], width: int) -> tupl
     )
 
 
-def header(columns: Sequence[Column], sort: str, *, descending: bool) -> Content:
-    """The titles, the one that sorts with an arrow."""
-    parts: list[Part] = ["  "]
+def header_cells(
+    columns: Sequence[Column], sort: str, *, descending: bool
+) -> list[tuple[Column, Content]]:
+    """The titles with the gap after each, the one that sorts with an arrow."""
+    cells = []
     for column in columns:
         is_sorting = column.key == (sort or "started")
         arrow = ("▾" if descending else "▴") if is_sorting else ""
         style = "bold $info" if is_sorting else "bold $quiet"
-        text = cell((column.title, style), column.width - len(arrow), right=column.right)
-        parts += [text, (arrow, style), " " * GAP]
-    return line(*parts)
-
-
-def column_at(columns: Sequence[Column], x: int) -> Column | None:
-    """The column at a cell of the header."""
-    left = 2
-    for column in columns:
-        if left <= x < left + column.width + GAP:
-            return column
-        left += column.width + GAP
-    return None
+        title = cell((column.title, style), column.width - len(arrow), right=column.right)
+        cells.append((column, line(title, (arrow, style), " " * GAP)))
+    return cells
 
 
 def run_line(

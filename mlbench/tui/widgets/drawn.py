@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from textual.content import Content
+from textual.widget import Widget
 from textual.widgets import Static
 
 from mlbench.tui.draw.lines import stacked
@@ -41,5 +42,9 @@ class Drawn(Static):
             self.update(content, layout=is_taller)
 
 
-def entitle(widget: Static | object, title: Content, subtitle: Content | None = None) -> None:
-    """Set a box's title and subtitle where they differ."""
+def entitle(box: Widget, title: Content, subtitle: Content | None = None) -> None:
+    """Set a box's title, and the subtitle in its lower border, where they differ."""
+    if box.border_title != title.markup:
+        box.border_title = title
+    if box.border_subtitle != (subtitle or Content("")).markup:
+        box.border_subtitle = subtitle or Content("")

@@ -35,7 +35,7 @@ class PieceBar(Widget):
 
     def show(self, left: Sequence[Piece], right: Sequence[Piece] = ()) -> None:
         """Draw these pieces from now on."""
-        if (list(left), list(right)) != (list(self._left), list(self._right)):
+        if not (_are_same(left, self._left) and _are_same(right, self._right)):
             self._left, self._right = tuple(left), tuple(right)
             self.refresh()
 
@@ -55,3 +55,11 @@ class PieceBar(Widget):
         action = action_at(self._drawn, event.x)
         if action:
             self.post_message(self.Pressed(action))
+
+
+def _are_same(one: Sequence[Piece], other: Sequence[Piece]) -> bool:
+    # Two texts count as equal to Textual where their words are, whatever their styles.
+    return len(one) == len(other) and all(
+        a.action == b.action and a.rank == b.rank and a.content.is_same(b.content)
+        for a, b in zip(one, other, strict=True)
+    )

@@ -1,0 +1,193 @@
+"""Screen 1: what runs, why, is it better, can I ship it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.content import Content
+
+from mlbench.tui.board import Board, Phase, StageView, followed
+from mlbench.tui.draw.curve import Curve
+from mlbench.tui.draw.empty import no_gates, no_stages_yet, problem_lines
+from mlbench.tui.draw.gates import gate_lines
+from mlbench.tui.draw.lanes import Lane, lanes, stage_lines
+from mlbench.tui.draw.lines import line
+from mlbench.tui.draw.stage import stage_head
+from mlbench.tui.draw.words import clock, plural
+from mlbench.tui.following import StageDetail, StageQuestion
+from mlbench.tui.screens.pane import Pane
+from mlbench.tui.situation import PIPELINE, Situation
+from mlbench.tui.widgets.drawn import Drawn, entitle
+from mlbench.tui.widgets.line_list import LineList
+from mlbench.tui.widgets.log_box import LogBox
+
+
+class PipelinePane(Pane):
+    """Stages and gates at the left, the stage under the cursor at the right."""
+
+    filter_hint = "stages whose name contains …"
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._stage: str | None = None
+        self._is_following = True
+        self._words = ""
+        self._lanes: tuple[Lane, ...] = ()
+        self._needs: dict[str, tuple[str, ...]] = {}
+        self._curves: tuple[Curve, ...] = ()
+        self._question: StageQuestion | None = None
+
+    def compose(self) -> ComposeResult:
+        """Two columns, or one above the other where the terminal is narrow."""
+        with Vertical(id="left"):
+            yield LineList(id="stages")
+            yield Drawn(id="gates")
+        with Vertical(id="stage"):
+            yield Drawn(id="stage-head")
+            yield LogBox(id="stage-log")
+
+    def situated(self, known: Situation) -> Situation:
+        """What is known, with the stage under the cursor."""
+        return replace(known, screen=PIPELINE, stage=self._stage)
+
+    def take_focus(self) -> None:
+        """The stages have the focus at first."""
+        self.query_one("#stages", LineList).focus()
+
+    def act(self, action: str) -> bool:
+        """Go to the log; back to the stages and to following the run."""
+        if action == "log":
+            self.query_one(LogBox).view.focus()
+            return True
+        if action == "back":
+            self._is_following = True
+            self.take_focus()
+            return True
+        return False
+
+    def filter(self, text: str) -> None:
+        """Filter the stages, or the log where the log has been filtered or has the focus."""
+        if self._filters_log:
+            self.query_one(LogBox).view.set_filter(text)
+        else:
+            self._words = text.strip().lower()
+
+    @property
+    def filter_text(self) -> str:
+        """The filter of stages or log."""
+        self._filters_log = self.query_one(LogBox).view.has_focus
+        self.filter_hint = "log lines with …" if self._filters_log else PipelinePane.filter_hint
+        return self.query_one(LogBox).view.filter_words if self._filters_log else self._words
+
+    _filters_log = False
+
+    def on_line_list_moved(self, message: LineList.Moved) -> None:
+        """The user chose a stage: the cursor stays there until esc."""
+        self._is_following = False
+        self._stage = self._lanes[message.index].name
+
+    def draw(self, known: Situation, now: float) -> None:
+        """Stages, gates, the stage under the cursor."""
+        board = known.board
+        self._place(board)
+        self._draw_stages(board, now)
+        self._draw_gates(known)
+        self._draw_stage(known, now)
+        self.query_one(LogBox).draw()
+
+    def stage_question(self, known: Situation) -> StageQuestion | None:
+        """The stage under the cursor: in the run that runs it, else as the last run has it."""
+        stage = known.board.stage(self._stage)
+        if stage is None:
+            return None
+        last = known.board.last
+        recorded = last.run if last is not None else None
+        if recorded is None and known.history.latest is not None:
+            recorded = known.history.latest.id
+        live = stage.run if stage.phase is not Phase.WAITING else None
+        return StageQuestion(stage.name, live, None if live else recorded)
+
+    def show_detail(self, detail: StageDetail) -> None:
+        """Show the log and curves of the stage that was asked for."""
+        if detail.question.stage == self._stage:
+            self._curves = detail.curves
+            self._question = detail.question
+            self.query_one(LogBox).show(detail)
+
+    def _place(self, board: Board) -> None:
+        """Work the lanes out anew where the graph changed, and move a cursor that follows."""
+        shown = [stage for stage in board.stages if self._words in stage.name.lower()]
+        needs = {stage.name: stage.needs for stage in shown}
+        if needs != self._needs:
+            self._needs, self._lanes = needs, lanes(needs)
+        if board.stage(self._stage) is None:
+            self._stage = self._lanes[0].name if self._lanes else None
+        if self._is_following:
+            self._stage = followed(board, self._stage)
+
+    def _draw_stages(self, board: Board, now: float) -> None:
+        listed = self.query_one("#stages", LineList)
+        width = max(8, listed.size.width - 1)
+        drawn = stage_lines(board.stages, self._lanes, width, now)
+        listed.show(len(drawn), lambda index, _: drawn[index])
+        names = [lane.name for lane in self._lanes]
+        if self._stage in names:
+            listed.put_cursor(names.index(self._stage))
+        entitle(listed, line(("Pipeline", "bold")), _progress(board, now))
+        listed.styles.height = len(drawn) + 2 if self.screen.has_class("-narrow") else "1fr"
+
+    def _draw_gates(self, known: Situation) -> None:
+        box = self.query_one("#gates", Drawn)
+        last = known.board.last
+        gates, name = (last.gates, last.name) if last is not None else ((), "")
+        newest = known.releases.rows[0] if known.releases.rows else None
+        if not gates and newest is not None and (last is None or not last.gates):
+            gates = newest.candidate.gates
+            name = newest.run.name if newest.run else ""
+        tests = next((stage.tests for stage in known.board.stages if stage.tests), None)
+        if tests is None and newest is not None and newest.run is not None:
+            tests = next((r.tests for r in newest.run.stages.values() if r.tests), None)
+        lines = gate_lines(gates, box.width, tests) or no_gates(known, box.width)
+        box.show(lines)
+        entitle(box, line(("Gates", "bold")), line((name, "$quiet")))
+
+    def _draw_stage(self, known: Situation, now: float) -> None:
+        box, head = self.query_one("#stage"), self.query_one("#stage-head", Drawn)
+        stage = known.board.stage(self._stage)
+        problem = known.board.problem or known.surroundings.problem
+        room = max(3, box.content_size.height)
+        if problem:
+            entitle(box, line(("Mend this first", "bold $fail")))
+            head.show(problem_lines(problem, head.width))
+        elif stage is None:
+            entitle(box, line(""))
+            head.show(no_stages_yet(known, head.width))
+        else:
+            entitle(box, line((stage.name, "bold")), self._cursor_words())
+            head.show(stage_head(stage, self._own_curves(stage), head.width, room * 3 // 5, now))
+        self.query_one(LogBox).display = stage is not None
+
+    def _own_curves(self, stage: StageView) -> tuple[Curve, ...]:
+        asked = self._question
+        return self._curves if asked is not None and asked.stage == stage.name else ()
+
+    def _cursor_words(self) -> Content:
+        return line("") if self._is_following else line(("esc follows the run", "$quiet"))
+
+
+def _progress(board: Board, now: float) -> Content:
+    flight = board.flight
+    if board.exporting is not None:
+        return line((f"exporting {board.exporting}", "$info"))
+    if flight is None:
+        stale = sum(stage.state is not None and stage.state.word != "fresh" for stage in board.stages)
+        return line((f"{plural(stale, 'stage')} to run" if stale else "", "$warn"))
+    ended = sum(
+        board_stage.phase is Phase.ENDED
+        for board_stage in board.stages
+        if board_stage.name in flight.stages
+    )
+    counted = f"{ended} of {len(flight.stages)}  {clock(now - flight.started)}"
+    return line((flight.name, "bold"), (f"  {counted}", "$quiet"))

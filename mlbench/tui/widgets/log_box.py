@@ -1,0 +1,58 @@
+"""A log under a line that says whose it is and whether it follows."""
+
+from __future__ import annotations
+
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.content import Content
+
+from mlbench.tui.draw.lines import EMPTY, line, spread
+from mlbench.tui.following import StageDetail, StageQuestion
+from mlbench.tui.widgets.drawn import Drawn
+from mlbench.tui.widgets.log_view import LogView
+
+
+class LogBox(Vertical):
+    """The divider and the log of one stage."""
+
+    DEFAULT_CSS = """
+    LogBox { height: 1fr; min-height: 2; }
+    """
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._question: StageQuestion | None = None
+
+    def compose(self) -> ComposeResult:
+        """The divider, then the log."""
+        yield Drawn(id="log-title")
+        yield LogView(id="log")
+
+    @property
+    def view(self) -> LogView:
+        """The log itself."""
+        return self.query_one(LogView)
+
+    def show(self, detail: StageDetail) -> None:
+        """Show a stage's log as of now."""
+        anew = detail.question != self._question
+        self._question = detail.question
+        self.view.show(detail.log, anew=anew)
+
+    def draw(self) -> None:
+        """Draw the divider."""
+        title = self.query_one("#log-title", Drawn)
+        title.show([self._divider(title.width)])
+
+    def _divider(self, width: int) -> Content:
+        view = self.view
+        if not view.count and not view.filter_words:
+            words = line((" nothing logged ", "$quiet"))
+        elif view.is_following:
+            words = line((" following ", "$ok"))
+        else:
+            words = line((" stopped, end follows ", "$warn"))
+        found = line((f" /{view.filter_words} ", "$warn")) if view.filter_words else EMPTY
+        left = line(("── ", "$frame"), ("log ", "bold $info" if view.has_focus else "bold"), found)
+        rule = line(("─" * width, "$frame"))
+        return spread(left + rule, words, width) if width > 30 else spread(left, words, width)
