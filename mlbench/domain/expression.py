@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mlbench.domain.syntax import parse_expression
+
 Value = float | int | str | bool | None
 Facts = Mapping[str, Any]
 ROOTS = ("metrics", "params", "stages", "onnx", "production", "staging", "baseline")
@@ -34,6 +36,8 @@ _COMPARISONS: Mapping[type[ast.cmpop], Callable[[Any, Any], bool]] = {
 }
 _FUNCTIONS: Mapping[str, Callable[..., Any]] = {"abs": abs, "min": min, "max": max, "log": math.log}
 _LIMIT = 2000
+# Deeper ones would overflow the stack of whoever walks them.
+_DEEPEST = 100
 
 
 class ExpressionError(ValueError):
@@ -64,9 +68,11 @@ def parse(text: str) -> ast.expr:
     if len(text) > _LIMIT:
         raise ExpressionError(f"longer than {_LIMIT} characters")
     try:
-        tree = ast.parse(text.strip(), mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        tree = parse_expression(text.strip())
+    except SyntaxError:
         raise ExpressionError(f"not an expression: {text.strip()}") from None
+    if _is_deep(tree):
+        raise ExpressionError(f"more than {_DEEPEST} operators inside each other")
     _check(tree)
     return tree
 
@@ -86,7 +92,9 @@ def evaluate(tree: ast.expr, facts: Facts) -> Any:
     """
     try:
         return _evaluate(tree, facts)
-    except (TypeError, ZeroDivisionError, OverflowError) as error:
+    except ExpressionError:
+        raise
+    except (TypeError, ValueError, ArithmeticError) as error:
         raise ExpressionError(str(error)) from None
 
 
@@ -101,15 +109,26 @@ def judge(tree: ast.expr, facts: Facts) -> Judgement:
         raise ExpressionError(str(error)) from None
     if not (_is_number(value) and _is_number(threshold)):
         return Judgement(holds=holds)
-    difference = float(value) - float(threshold)
+    try:
+        value, threshold = float(value), float(threshold)
+    except OverflowError as error:
+        raise ExpressionError(str(error)) from None
+    difference = value - threshold
     upward = isinstance(tree.ops[0], (ast.Gt, ast.GtE))
     downward = isinstance(tree.ops[0], (ast.Lt, ast.LtE))
     margin = difference if upward else -difference if downward else -abs(difference)
-    return Judgement(holds, float(value), float(threshold), margin)
+    return Judgement(holds, value, threshold, margin)
 
 
 def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _is_deep(tree: ast.expr) -> bool:
+    layer: list[ast.AST] = [tree]
+    for _ in range(_DEEPEST):
+        layer = [child for node in layer for child in ast.iter_child_nodes(node)]
+    return bool(layer)
 
 
 def _check(tree: ast.expr) -> None:

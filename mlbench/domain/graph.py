@@ -42,9 +42,15 @@ def needs_of(stages: Iterable[Stage]) -> dict[str, frozenset[str]]:
 
 
 def in_order(needs: Needs) -> tuple[str, ...]:
-    """Stage names with every stage after those it needs; StageCycleError for a circle."""
+    """Stage names with every stage after those it needs; StageCycleError for a circle.
+
+    Where the graph leaves the choice, the order of `needs` decides, in every process alike.
+    """
+    sorter: TopologicalSorter[str] = TopologicalSorter({name: () for name in needs})
+    for name, wanted in needs.items():
+        sorter.add(name, *sorted(wanted))
     try:
-        return tuple(TopologicalSorter(needs).static_order())
+        return tuple(sorter.static_order())
     except CycleError as error:
         raise StageCycleError(tuple(reversed(error.args[1]))) from None
 

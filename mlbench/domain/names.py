@@ -15,7 +15,7 @@ _ANIMALS = (
     "badger bear beaver bison bunting crane curlew deer dolphin dove eagle egret elk falcon ferret "
     "finch fox gecko goose grebe hare hawk heron ibis jackdaw jay kestrel kite lark lemur linnet "
     "lynx magpie marten mink mole moose newt nuthatch otter owl panda petrel pika plover puffin "
-    "quail rabbit raven robin salmon seal shrew siskin sparrow stoat stork swan swift tern thrush "
+    "quail rabbit raven robin salmon seal shrew siskin sparrow stoat stork swan teal tern thrush "
     "toad trout turtle viper vole walrus weasel wren"
 ).split()
 

@@ -6,6 +6,7 @@ import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mlbench.domain.clock import utc
 from mlbench.domain.errors import ExportError
@@ -15,6 +16,9 @@ from mlbench.domain.stages import ModelSpec
 from mlbench.release.registry import ANSWERS_NAME, MODEL_NAME, Registry
 from mlbench.system.content import clone_file, hash_file
 from mlbench.system.files import read_json, remove, write_json
+
+if TYPE_CHECKING:
+    from mlbench.release.parity import Proof
 
 _SCRIPT = Path(__file__).parent / "exporters" / "export.py"
 _TIMEOUT_SECONDS = 600
@@ -40,12 +44,10 @@ def export(job: ExportJob, registry: Registry) -> Candidate:
 
     ExportError where the model can't be exported, or answers differently afterwards.
     """
-    from mlbench.release.parity import prove
-
     scratch = registry.scratch(job.model.name)
     try:
         signature = _run_exporter(job, scratch)
-        proof = prove(scratch / MODEL_NAME, scratch / ANSWERS_NAME)
+        proof = _prove(job, scratch)
         if not proof.parity.passed:
             raise ExportError(
                 f"models.{job.model.name}: the exported model answers differently: "
@@ -85,38 +87,37 @@ def onnx_facts(candidate: Candidate) -> dict[str, float]:
     }
 
 
+def _prove(job: ExportJob, scratch: Path) -> Proof:
+    """Parity and latency; ExportError where onnxruntime can't run what the exporter wrote.
+
+    The exporter's onnx is the project's, and may be newer than this onnxruntime.
+    """
+    import onnxruntime
+
+    from mlbench.release.parity import prove
+
+    try:
+        return prove(scratch / MODEL_NAME, scratch / ANSWERS_NAME)
+    except Exception as error:
+        raise ExportError(
+            f"models.{job.model.name}: onnxruntime {onnxruntime.__version__} can't run the "
+            f"exported model: {next(iter(str(error).splitlines()), type(error).__name__)}; upgrade onnxruntime beside mlbench, "
+            f"or install an older onnx and skl2onnx for {job.python}"
+        ) from error
+
+
 def _run_exporter(job: ExportJob, out: Path) -> Signature:
     given = out / "given"
     given.mkdir()
-    # The store's names have no endings, and readers of rows go by the ending.
-    sample = given / Path(job.model.sample or "").name
-    clone_file(job.sample, sample)
     spec = {
         "model": str(job.source),
-        "sample": str(sample),
+        "sample": str(_given_sample(job, given)),
         "target": job.model.target,
         "project": str(job.project),
         "out": str(out),
     }
     write_json(out / "spec.json", spec)
-    job.log.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with job.log.open("ab") as log:
-            subprocess.run(
-                [job.python, str(_SCRIPT), str(out / "spec.json")],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd=job.project,
-                env=_child_environment(),
-                timeout=_TIMEOUT_SECONDS,
-                check=False,
-            )
-    except subprocess.TimeoutExpired:
-        raise ExportError(
-            f"models.{job.model.name}: the export took longer than {_TIMEOUT_SECONDS} s; "
-            f"its output is in {job.log}"
-        ) from None
+    _run_script(job, out / "spec.json")
     report = read_json(out / "report.json")
     remove(given)
     (out / "spec.json").unlink()
@@ -126,8 +127,53 @@ def _run_exporter(job: ExportJob, out: Path) -> Signature:
             f"its output is in {job.log}"
         )
     if not report["ok"]:
-        raise ExportError(f"models.{job.model.name}: {report['problem']}; {report['remedy']}")
+        sentence = _sentence(report["problem"], report["remedy"])
+        raise ExportError(f"models.{job.model.name}: {sentence}")
     return from_plain(Signature, report["signature"])
+
+
+def _given_sample(job: ExportJob, given: Path) -> Path:
+    """The sample under its own name: the store's have no endings, and readers go by these."""
+    sample = given / Path(job.model.sample or "").name
+    try:
+        clone_file(job.sample, sample)
+    except FileNotFoundError:
+        raise ExportError(
+            f"models.{job.model.name}.sample: {job.sample} has gone from the cache; "
+            "run the stage that makes it again (`mlbench run --force`)"
+        ) from None
+    return sample
+
+
+def _run_script(job: ExportJob, spec: Path) -> None:
+    job.log.parent.mkdir(parents=True, exist_ok=True)
+    with job.log.open("ab") as log:
+        try:
+            subprocess.run(
+                [job.python, str(_SCRIPT), str(spec)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=job.project,
+                env=_child_environment(),
+                timeout=_TIMEOUT_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise ExportError(
+                f"models.{job.model.name}: the export took longer than {_TIMEOUT_SECONDS} s; "
+                f"its output is in {job.log}"
+            ) from None
+        except OSError as error:
+            raise ExportError(
+                f"models.{job.model.name}: {job.python} can't be started ({error.strerror}); "
+                "correct project.python in mlbench.toml, or make that environment anew"
+            ) from None
+
+
+def _sentence(problem: str, remedy: str) -> str:
+    """What is wrong and what to do, which the exporter reports as two sentences, as one."""
+    return f"{problem.removesuffix('.')}; {remedy[:1].lower()}{remedy[1:].removesuffix('.')}"
 
 
 def _child_environment() -> dict[str, str]:

@@ -58,10 +58,10 @@ class ExperimentStore:
         return next((run for run in self.runs() if run.id == run_id), None)
 
     def standing(self, state: Mapping[str, str | None]) -> Run | None:
-        """The newest passed run of exactly this tuple of fingerprints."""
+        """The newest passed run of exactly this tuple of fingerprints, whole."""
         for run in reversed(self.runs()):
             if run.outcome is RunOutcome.PASSED and run.state == state:
-                return run
+                return self.get(run.id)
         return None
 
     def rebuild(self) -> int:

@@ -188,9 +188,7 @@ def _with(stages: tuple[StageView, ...], name: str, **fields: object) -> tuple[S
 def _landed(board: Board) -> Board:
     """Nothing is in flight any more."""
     stages = tuple(
-        replace(stage, phase=Phase.IDLE)
-        if stage.phase in (Phase.WAITING, Phase.RUNNING)
-        else stage
+        replace(stage, phase=Phase.IDLE) if stage.phase in (Phase.WAITING, Phase.RUNNING) else stage
         for stage in board.stages
     )
     return replace(board, stages=stages, flight=None, exporting=None)

@@ -22,7 +22,8 @@ _TAIL = 512 * 1024
 @dataclass(frozen=True, slots=True)
 class LogText:
     """The last lines of a log; `first` is the number of the first one, counted from where the
-    reader began, and `is_cut` says that there is more before."""
+    reader began, and `is_cut` says that there is more before.
+    """
 
     first: int = 0
     lines: tuple[str, ...] = ()

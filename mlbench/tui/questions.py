@@ -48,7 +48,9 @@ def ask_promote(situation: Situation) -> Question | None:
     now: Part = (f"v{live.version} ({friendly_name(live.run)})", "bold") if live else "nothing"
     lines = [
         line(
-            "It serves ", now, "; it will serve ",
+            "It serves ",
+            now,
+            "; it will serve ",
             (f"{candidate.model} {version_of(candidate)}", "bold $info"),
             f" ({friendly_name(candidate.run)}).",
         ),

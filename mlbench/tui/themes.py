@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import mlbench
 from textual.color import Color, ColorParseError
 from textual.theme import Theme
+
+import mlbench
 
 DEFAULT, WITHOUT_COLOUR = "mlbench-dark", "monochrome"
 MEANINGS = ("ok", "warn", "fail", "info", "quiet", "frame")

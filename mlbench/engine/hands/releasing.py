@@ -127,8 +127,13 @@ class ReleasingHand:
         return gates
 
     def _export(self, project: Project, model: ModelSpec, run: Run, tell: Tell) -> Candidate:
+        digest = run.stages[model.stage].outs.get(model.path)
+        if digest is None or not self._workspace.store.has(digest):
+            raise ExportError(
+                f"models.{model.name}: the cache has {model.path} of run {run.name} no more; "
+                f"`mlbench run {model.stage} --force` makes it again"
+            )
         tell(ExportStarted(utc(), run.id, model.name))
-        digest = run.stages[model.stage].outs[model.path]
         sample_digest = self._sample_digest(model, run)
         job = ExportJob(
             model=model,

@@ -21,10 +21,17 @@ def comparison(older: Run, newer: Run, width: int) -> list[Content]:
 
     def row(name: Part, left: Part, right: Part, end: Part = "") -> Content:
         return line(
-            cell(name, name_width), _GAP, cell(left, value_width), _GAP, cell(right, value_width), end
+            cell(name, name_width),
+            _GAP,
+            cell(left, value_width),
+            _GAP,
+            cell(right, value_width),
+            end,
         )
 
-    def section(title: str, left: Mapping[str, object], right: Mapping[str, object]) -> list[Content]:
+    def section(
+        title: str, left: Mapping[str, object], right: Mapping[str, object]
+    ) -> list[Content]:
         names = list(dict.fromkeys((*left, *right)))
         different = [name for name in names if left.get(name) != right.get(name)]
         equal = [name for name in names if name not in different]

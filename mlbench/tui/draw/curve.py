@@ -68,8 +68,7 @@ def thinned(ranges: Sequence[Range], most: int) -> list[Range]:
     if count <= most:
         return list(ranges)
     return [
-        _cover(ranges[count * index // most : count * (index + 1) // most])
-        for index in range(most)
+        _cover(ranges[count * index // most : count * (index + 1) // most]) for index in range(most)
     ]
 
 

@@ -11,7 +11,11 @@ from mlbench.tui.situation import Situation
 def problem_lines(problem: str, width: int) -> list[Content]:
     """What is wrong with the project's files, in full, and how to get there."""
     pieces = [line((text.plain, "$fail")) for text in folded(problem, width)]
-    return [*pieces, EMPTY, *_prose("Press e to open the file there; it is read again when saved.", width)]
+    return [
+        *pieces,
+        EMPTY,
+        *_prose("Press e to open the file there; it is read again when saved.", width),
+    ]
 
 
 def no_stages_yet(known: Situation, width: int) -> list[Content]:

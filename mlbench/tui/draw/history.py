@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from textual.content import Content
 
+from mlbench.domain.expression import ExpressionError, names_in, parse
 from mlbench.domain.runs import Run
+from mlbench.domain.stages import Project
 from mlbench.tui.board import seconds_of
 from mlbench.tui.draw.lines import Part, cell, line
 from mlbench.tui.draw.story import changed_params
@@ -31,12 +34,22 @@ class Column:
 
 
 def metric_names(
-    runs: Sequence[Run], objective: str | None, gated: Sequence[str] = ()
+    runs: Sequence[Run], objective: str | None, gated: Container[str] = ()
 ) -> tuple[str, ...]:
     """The metrics of these runs: the objective's, those that gates name, plain names, the rest."""
     names = dict.fromkeys(name for run in runs for name in run.metrics)
     order = sorted(names, key=lambda name: (name != objective, name not in gated, "." in name))
     return tuple(order)
+
+
+def gated_names(project: Project | None) -> frozenset[str]:
+    """The metrics that the gates of a project name."""
+    checks = [gate.check for model in project.models for gate in model.gates] if project else []
+    found: set[str] = set()
+    for check in checks:
+        with contextlib.suppress(ExpressionError):
+            found |= {name.removeprefix("metrics.") for name in names_in(parse(check))}
+    return frozenset(found)
 
 
 def columns_for(runs: Sequence[Run], metrics: Sequence[str], width: int) -> tuple[Column, ...]:

@@ -82,7 +82,9 @@ def stage_lines(
         stage = views[lane.name]
         name_style = "bold" if stage.phase is Phase.RUNNING else ""
         head = line((lane.branch, "$quiet"), stage_sign(stage)[0:2], " ", (lane.name, name_style))
-        rows.append(line(cell(head, left), "  ", cell(_standing(stage, views, now), width - left - 2)))
+        rows.append(
+            line(cell(head, left), "  ", cell(_standing(stage, views, now), width - left - 2))
+        )
     return rows
 
 

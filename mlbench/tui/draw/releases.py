@@ -64,7 +64,9 @@ def release_page(row: Released, width: int) -> list[Content]:
         ),
         line(
             ("latency ", "$quiet"),
-            "  ".join(f"{key.removesuffix('_ms')} {number(v)} ms" for key, v in item.latency.items()),
+            "  ".join(
+                f"{key.removesuffix('_ms')} {number(v)} ms" for key, v in item.latency.items()
+            ),
         ),
         line(("size    ", "$quiet"), size(item.size), (f"  {item.digest[:12]}", "$quiet")),
     ]

@@ -25,7 +25,11 @@ def run_facts(run: Run, before: Run | None, width: int) -> list[Content]:
     dirty = f"  ±{code.changed_files} uncommitted" if code.dirty else ""
     where = f"{(code.commit or '')[:8]} {code.branch or ''}".strip() or "no git"
     lines = [
-        line(sign, f"  {moment(seconds_of(run.started))}", (f"  took {duration(run.seconds)}", "$quiet")),
+        line(
+            sign,
+            f"  {moment(seconds_of(run.started))}",
+            (f"  took {duration(run.seconds)}", "$quiet"),
+        ),
         line((f"{run.origin} by {run.by}", "$quiet")),
         line((where, "$quiet"), (dirty, "$warn")),
         line((run.id, "$quiet")),

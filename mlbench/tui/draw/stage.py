@@ -57,7 +57,10 @@ def curve_block(curve: Curve, width: int, height: int) -> list[Content]:
     """A title with the last and the best value, and the curve below with its scale."""
     best, step = (curve.high, curve.high_step) if rises(curve) else (curve.low, curve.low_step)
     title = line(
-        (curve.name, "bold"), " ", number(curve.last), (f"  best {number(best)} at {step}", "$quiet")
+        (curve.name, "bold"),
+        " ",
+        number(curve.last),
+        (f"  best {number(best)} at {step}", "$quiet"),
     )
     labels = [number(curve.high), number(curve.low)]
     label_width = widest(labels)
@@ -160,6 +163,6 @@ def _metric_lines(stage: StageView, curves: Sequence[Curve], width: int) -> list
 
 def _wrapped(text: str, width: int, most: int) -> list[str]:
     lines = [
-        piece.plain for part in text.splitlines() if part for piece in Content(part).fold(width)
+        piece.plain for part in text.splitlines() if part for piece in Content(part).wrap(width)
     ]
     return lines[:most]

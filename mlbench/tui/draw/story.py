@@ -56,9 +56,7 @@ def story(board: Board, run: Run | None, before: Run | None, objective: str | No
             return line("")
         kept: Part = (f"; {last.name}'s results stand", "$quiet") if last.run else ""
         return line(("= ", "$quiet"), "nothing had to run", kept)
-    head = line(
-        (f"{last.outcome.glyph} ", f"bold ${last.outcome.colour}"), (last.name, "bold")
-    )
+    head = line((f"{last.outcome.glyph} ", f"bold ${last.outcome.colour}"), (last.name, "bold"))
     if last.outcome is not RunOutcome.PASSED:
         return joined([line(head, " ", _trouble(board, last)), _took(last, ran)], _BETWEEN)
     recorded = run if run is not None and run.id == last.run else None
@@ -116,7 +114,9 @@ def _trouble(board: Board, last: RunFinished) -> Content:
     if last.outcome is RunOutcome.FAILED and failed:
         stage = board.stage(failed[0])
         said = stage.message.splitlines()[0] if stage and stage.message else ""
-        return line(("failed", "bold $fail"), f" at {failed[0]}", (f": {said}" if said else "", "$fail"))
+        return line(
+            ("failed", "bold $fail"), f" at {failed[0]}", (f": {said}" if said else "", "$fail")
+        )
     return line((last.outcome.word, f"${last.outcome.colour}"))
 
 

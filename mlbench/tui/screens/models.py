@@ -24,7 +24,7 @@ class ModelsPane(Pane):
 
     filter_hint = "model, version, run or environment …"
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._digest: tuple[str, str] | None = None
         self._rows: tuple[Released, ...] = ()
@@ -88,7 +88,10 @@ class ModelsPane(Pane):
         entitle(ledger, line(("Ledger", "bold")), empty)
 
     def _draw_table(self, known: Situation, now: float) -> None:
-        listed, header = self.query_one("#models-list", LineList), self.query_one("#models-header", Drawn)
+        listed, header = (
+            self.query_one("#models-list", LineList),
+            self.query_one("#models-header", Drawn),
+        )
         width = max(8, header.width - 2)
         if not self._rows:
             header.show(no_models(known, header.width))

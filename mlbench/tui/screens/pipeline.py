@@ -29,7 +29,7 @@ class PipelinePane(Pane):
 
     filter_hint = "stages whose name contains …"
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._stage: str | None = None
         self._is_following = True
@@ -182,7 +182,9 @@ def _progress(board: Board, now: float) -> Content:
     if board.exporting is not None:
         return line((f"exporting {board.exporting}", "$info"))
     if flight is None:
-        stale = sum(stage.state is not None and stage.state.word != "fresh" for stage in board.stages)
+        stale = sum(
+            stage.state is not None and stage.state.word != "fresh" for stage in board.stages
+        )
         return line((f"{plural(stale, 'stage')} to run" if stale else "", "$warn"))
     ended = sum(
         board_stage.phase is Phase.ENDED

@@ -18,6 +18,7 @@ from mlbench.tui.draw.empty import no_runs
 from mlbench.tui.draw.history import (
     Column,
     columns_for,
+    gated_names,
     header_cells,
     metric_names,
     run_line,
@@ -50,7 +51,7 @@ class RunsPane(Pane):
             self.question = question
             super().__init__()
 
-    def __init__(self, question: HistoryQuestion, *, id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, question: HistoryQuestion, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.question = question
         self._known = Situation()
@@ -128,7 +129,9 @@ class RunsPane(Pane):
         """The filter of the table, or of the log."""
         is_log = self.page == RUN
         self.filter_hint = "log lines with …" if is_log else RunsPane.filter_hint
-        return self.query_one("#run-log", LogBox).view.filter_words if is_log else self.question.text
+        return (
+            self.query_one("#run-log", LogBox).view.filter_words if is_log else self.question.text
+        )
 
     def on_line_list_moved(self, message: LineList.Moved) -> None:
         """Remember the run itself, for runs come and go above it."""
@@ -213,15 +216,18 @@ class RunsPane(Pane):
 
     def _draw_table(self, now: float) -> None:
         known, history = self._known, self._known.history
-        listed, titles = self.query_one("#runs-list", LineList), self.query_one("#runs-header", PieceBar)
+        listed, titles = (
+            self.query_one("#runs-list", LineList),
+            self.query_one("#runs-header", PieceBar),
+        )
         empty = self.query_one("#runs-empty", Drawn)
         width = max(8, listed.size.width - 1)
         project = known.surroundings.project
         seen = listed.visible()
         sample = history.runs[seen.start : seen.stop] or history.runs[:50]
         objective, _ = objective_metric(project.objective if project else None)
-        gated = [g.check for model in project.models for g in model.gates] if project else []
-        self._columns = columns_for(sample, metric_names(sample, objective, gated), width)
+        metrics = metric_names(sample, objective, gated_names(project))
+        self._columns = columns_for(sample, metrics, width)
         asked = history.question
         titles.show(
             [Piece(line("   "))]

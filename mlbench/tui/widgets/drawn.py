@@ -18,7 +18,7 @@ class Drawn(Static):
     Drawn { height: auto; text-wrap: nowrap; text-overflow: ellipsis; }
     """
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, *, id: str | None = None) -> None:
         super().__init__("", id=id)
         self._shown = Content("")
         self._height = 0

@@ -54,7 +54,7 @@ class LineList(ScrollView, can_focus=True):
             self.source, self.index = source, index
             super().__init__()
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._count = 0
         self._cursor = 0

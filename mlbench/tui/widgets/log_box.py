@@ -19,7 +19,7 @@ class LogBox(Vertical):
     LogBox { height: 1fr; min-height: 2; }
     """
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._question: StageQuestion | None = None
 

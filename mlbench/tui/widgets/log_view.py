@@ -39,7 +39,7 @@ class LogView(ScrollView, can_focus=True):
     class FollowChanged(Message):
         """The log begins or stops to follow its end."""
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._log = LogText()
         self._lines: tuple[str, ...] = ()

@@ -27,7 +27,7 @@ class PieceBar(Widget):
             self.action = action
             super().__init__()
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._left: Sequence[Piece] = ()
         self._right: Sequence[Piece] = ()

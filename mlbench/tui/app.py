@@ -1,0 +1,300 @@
+"""The workbench itself: the frame, the one timer, and where what is heard and read comes together."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+from typing import ClassVar
+
+from textual.app import App, ComposeResult
+from textual.binding import Binding, BindingType
+from textual.message import Message
+from textual.widgets import ContentSwitcher
+
+from mlbench.domain.commands import Command, SetWatch
+from mlbench.domain.errors import MlbenchError
+from mlbench.domain.events import CandidateKept, PlanMade, Promoted, RunFinished
+from mlbench.domain.runs import Run
+from mlbench.tui import deeds
+from mlbench.tui.actions import ACTIONS, for_key
+from mlbench.tui.board import update_all
+from mlbench.tui.draw.bars import top_pieces
+from mlbench.tui.draw.keys import key_pieces
+from mlbench.tui.draw.status import status_pieces
+from mlbench.tui.following import StageDetail
+from mlbench.tui.line import Heard, Line, LineLost
+from mlbench.tui.memory import Memory, load_memory, save_memory
+from mlbench.tui.palette import ActionProvider
+from mlbench.tui.readers import Readers
+from mlbench.tui.reading import (
+    Head,
+    History,
+    HistoryQuestion,
+    Releases,
+    Surroundings,
+    now,
+)
+from mlbench.tui.screens.models import ModelsPane
+from mlbench.tui.screens.pane import Pane
+from mlbench.tui.screens.pipeline import PipelinePane
+from mlbench.tui.screens.runs import RunsPane
+from mlbench.tui.situation import Situation
+from mlbench.tui.themed import Themed
+from mlbench.tui.toasts import Severity, toasts_for
+from mlbench.tui.widgets.filter_line import FilterLine
+from mlbench.tui.widgets.piece_bar import PieceBar
+
+_TICK_SECONDS = 1 / 8
+
+
+class Told(Message):
+    """A background thread has something new."""
+
+    def __init__(self, value: object) -> None:
+        self.value = value
+        super().__init__()
+
+
+class Workbench(Themed, App[int]):
+    """The app; gives the exit status that the process should end with."""
+
+    TITLE = "mlbench"
+    CSS_PATH = "workbench.tcss"
+    COMMANDS = {ActionProvider}  # noqa: RUF012
+    ESCAPE_TO_MINIMIZE = False
+    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]]] = [(0, "-narrow"), (72, "-wide")]
+    VERTICAL_BREAKPOINTS: ClassVar[list[tuple[int, str]]] = [(0, "-short"), (30, "-tall")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(key, f"key('{key}')", action.label, show=False, priority=key.startswith("ctrl"))
+        for action in ACTIONS
+        for key in action.key.split(",")
+    ]
+
+    def __init__(self, folder: Path) -> None:
+        """Show the project that this folder belongs to; UsageError where there is none."""
+        self.readers = Readers(folder, lambda value: self.post_message(Told(value)))
+        self.root = self.readers.root
+        self._memory_path = self.root / ".mlbench" / "workbench.json"
+        self.memory = load_memory(self._memory_path)
+        super().__init__()
+        self.animation_level = "none"
+        self._line = Line(folder, lambda value: self.post_message(Told(value)))
+        self.known = Situation()
+        self._ticks = 0
+
+    def compose(self) -> ComposeResult:
+        """The frame: one line above, the screens, the filter, two lines below."""
+        memory = self.memory
+        question = HistoryQuestion(
+            memory.runs_filter, memory.runs_everything, memory.runs_sort, memory.runs_descending
+        )
+        yield PieceBar(id="top")
+        with ContentSwitcher(initial=_pane_id(memory.screen), id="panes"):
+            yield PipelinePane(id=_pane_id("pipeline"))
+            yield RunsPane(question, id=_pane_id("runs"))
+            yield ModelsPane(id=_pane_id("models"))
+        yield FilterLine()
+        yield PieceBar(id="status")
+        yield PieceBar(id="keys")
+
+    def on_mount(self) -> None:
+        """Begin to listen, to read and to draw."""
+        self.start_themes(self.memory.theme)
+        self._line.start()
+        self._line.send(SetWatch(True))
+        self.readers.refresh_all(self.query_one(RunsPane).question)
+        self.pane.take_focus()
+        self.set_interval(_TICK_SECONDS, self._tick)
+
+    async def on_unmount(self) -> None:
+        """However it ends, what runs is stopped and the loop let go."""
+        self.readers.close()
+        await asyncio.to_thread(self._line.close)
+
+    @property
+    def pane(self) -> Pane:
+        """The screen that is seen."""
+        current = self.query_one("#panes", ContentSwitcher).current
+        return self.query_one(f"#{current}", Pane)
+
+    @property
+    def situation(self) -> Situation:
+        """Everything that is known, with what is under the cursor."""
+        return self.pane.situated(self.known)
+
+    def act(self, name: str) -> None:
+        """Do an action, or say why it can't be done."""
+        deeds.do(self, name)
+
+    def action_key(self, key: str) -> None:
+        """What a key does here and now; the modal pages have keys of their own."""
+        action = for_key(key, self.situation.screen)
+        if len(self.screen_stack) == 1 and action is not None:
+            self.act(action.id)
+
+    def send(self, command: Command) -> None:
+        """Hand a command to the loop; its answer comes back as a toast."""
+        self._line.send(command)
+
+    def tell(self, message: str, severity: Severity = "information", title: str = "") -> None:
+        """Show a toast; what others wrote is never taken for markup."""
+        self.notify(message, title=title, severity=severity, markup=False)
+
+    def turn_to(self, screen: str) -> None:
+        """Show another screen."""
+        self.query_one("#panes", ContentSwitcher).current = _pane_id(screen)
+        self.query_one(FilterLine).close()
+        self.pane.take_focus()
+        self.remember(replace(self.memory, screen=screen))
+        self._draw()
+
+    def open_run(self, run: Run) -> None:
+        """Show one run in full on its screen."""
+        self.turn_to("runs")
+        self.query_one(RunsPane).open_run(run)
+
+    def open_filter(self) -> None:
+        """Type a filter for the list that has the focus."""
+        text = self.pane.filter_text
+        self.query_one(FilterLine).open(self.pane.filter_hint, text)
+
+    def leave(self, *, stop_servers: bool) -> None:
+        """Stop what has to be stopped, then end."""
+        self.tell("stopping what runs …" if self.known.board.is_busy else "leaving …")
+
+        def stop() -> None:
+            self._line.close()
+            if stop_servers:
+                self.readers.stop_servers()
+            self.call_from_thread(self.exit, 0)
+
+        self.run_worker(stop, thread=True, exit_on_error=False)
+
+    def remember(self, memory: Memory) -> None:
+        """Keep this for the next day."""
+        if memory != self.memory:
+            self.memory = memory
+            save_memory(self._memory_path, memory)
+
+    def on_told(self, message: Told) -> None:
+        """Take in what a background thread has found."""
+        match message.value:
+            case Heard() as heard:
+                self._hear(heard)
+            case LineLost(error, is_final):
+                self._lose(error, is_final)
+            case Surroundings() as surroundings:
+                self.known = replace(self.known, surroundings=surroundings)
+            case Head() as head:
+                self.known = replace(self.known, head=head)
+            case Releases() as releases:
+                self.known = replace(self.known, releases=releases)
+            case History() as history:
+                self.known = replace(self.known, history=history)
+                self.query_one(FilterLine).say(history.error)
+            case StageDetail() as detail:
+                self.pane.show_detail(detail)
+
+    def on_piece_bar_pressed(self, message: PieceBar.Pressed) -> None:
+        """Tabs, badges and keys can be clicked."""
+        self.act(message.action)
+
+    def on_line_list_chosen(self) -> None:
+        """A double click opens, as enter does."""
+        self.action_key("enter")
+
+    def on_runs_pane_asked(self, message: RunsPane.Asked) -> None:
+        """The table of runs needs others, or another order."""
+        asked = message.question
+        self.readers.history.ask(asked)
+        self.remember(
+            replace(
+                self.memory,
+                runs_sort=asked.sort,
+                runs_descending=asked.descending,
+                runs_everything=asked.everything,
+                runs_filter=asked.text,
+            )
+        )
+
+    def on_filter_line_changed(self, message: FilterLine.Changed) -> None:
+        """Filter as the user types."""
+        self.pane.filter(message.text)
+
+    def on_filter_line_left(self) -> None:
+        """Back to the list."""
+        self.pane.take_focus()
+
+    def _hear(self, heard: Heard) -> None:
+        board = update_all(self.known.board, heard.events)
+        self.known = replace(self.known, board=board, attached=not heard.holds_loop)
+        for toast in toasts_for(heard.events, heard.replies):
+            self.tell(toast.message, toast.severity, toast.title)
+        kinds = {type(event) for event in heard.events}
+        if kinds & {RunFinished, Promoted, CandidateKept}:
+            self.readers.releases.ask(None)
+            self.readers.surroundings.ask(None)
+        if kinds & {RunFinished, PlanMade}:
+            self.readers.head.ask(None)
+        if RunFinished in kinds:
+            self.readers.history.ask(self.query_one(RunsPane).question)
+        self._draw()
+
+    def _lose(self, error: MlbenchError, is_final: bool) -> None:
+        if is_final:
+            self.exit(error.exit_status, return_code=error.exit_status, message=str(error))
+        else:
+            self.tell(str(error), "error")
+
+    def _tick(self) -> None:
+        self._ticks += 1
+        self.readers.tick(self._ticks * _TICK_SECONDS)
+        is_second = self._ticks % 8 == 0
+        if is_second:
+            self.look_at_themes()
+        question = self.pane.stage_question(self.known)
+        if question is not None and (
+            is_second or self.known.board.is_busy or self._is_new(question)
+        ):
+            self.readers.stage.ask(question)
+        self._draw()
+
+    _asked: object = None
+
+    def _is_new(self, question: object) -> bool:
+        is_new = question != self._asked
+        self._asked = question
+        return is_new
+
+    def _draw(self) -> None:
+        if not self.is_mounted or len(self.screen_stack) > 1:
+            return
+        moment, pane = now(), self.pane
+        pane.draw(self.known, moment)
+        situation = self.situation
+        left, right = top_pieces(
+            pane.id.removeprefix("pane-") if pane.id else "",
+            situation.board,
+            situation.surroundings,
+            situation.head,
+            attached=situation.attached,
+            width=self.size.width,
+        )
+        self.query_one("#top", PieceBar).show(left, right)
+        self.query_one("#status", PieceBar).show(*status_pieces(situation, self.size.width))
+        self.query_one("#keys", PieceBar).show(key_pieces(situation))
+
+
+def run(folder: Path) -> int:
+    """Open the workbench on the project that a folder belongs to; gives the exit status.
+
+    UsageError where there is no project.
+    """
+    workbench = Workbench(folder)
+    result = workbench.run()
+    return result if result is not None else workbench.return_code or 0
+
+
+def _pane_id(screen: str) -> str:
+    return f"pane-{screen}"

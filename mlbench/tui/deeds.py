@@ -1,0 +1,111 @@
+"""What each action does to the workbench; what it asks of the loop is a command of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from textual.app import SuspendNotSupported
+
+from mlbench.tui.actions import action_of, command_for
+from mlbench.tui.draw.keys import help_lines
+from mlbench.tui.editor import editor_command, place_to_edit
+from mlbench.tui.questions import Choice, Question, ask_promote, ask_quit, ask_rollback
+from mlbench.tui.situation import Situation
+from mlbench.tui.widgets.dialog import HelpPage, QuestionDialog
+
+if TYPE_CHECKING:
+    from mlbench.tui.app import Workbench
+
+Deed = Callable[["Workbench", Situation], None]
+
+
+def do(workbench: Workbench, name: str) -> None:
+    """Do what an action says, or say why it can't be done here and now."""
+    action, situation = action_of(name), workbench.situation
+    if not action.works_on(situation.screen):
+        where = " or ".join(action.screens)
+        workbench.tell(f"{action.label} belongs to the screen {where}", "warning")
+        return
+    why = action.blocked(situation)
+    if why:
+        workbench.tell(f"{action.label}: {why}", "warning")
+        return
+    command = command_for(name, situation)
+    if command is not None:
+        workbench.send(command)
+    elif name in _DEEDS:
+        _DEEDS[name](workbench, situation)
+    else:
+        workbench.pane.act(name)
+
+
+def _ask(workbench: Workbench, question: Question | None) -> None:
+    if question is None:
+        return
+
+    def answered(choice: Choice | None) -> None:
+        if choice is not None and not isinstance(choice.value, str):
+            workbench.send(choice.value)
+
+    workbench.push_screen(QuestionDialog(question), answered)
+
+
+def _quit(workbench: Workbench, situation: Situation) -> None:
+    question = ask_quit(situation)
+    if question is None:
+        workbench.leave(stop_servers=False)
+        return
+
+    def answered(choice: Choice | None) -> None:
+        if choice is not None:
+            workbench.leave(stop_servers=choice.value == "quit-and-stop")
+
+    workbench.push_screen(QuestionDialog(question), answered)
+
+
+def _edit(workbench: Workbench, situation: Situation) -> None:
+    path, line = place_to_edit(situation, workbench.root)
+    words = editor_command(os.environ, path, line)
+    try:
+        with workbench.suspend():
+            subprocess.run(words, cwd=workbench.root, check=False)
+    except SuspendNotSupported:
+        workbench.tell(
+            "this terminal can't be lent to an editor; open the file beside it", "warning"
+        )
+    except OSError as error:
+        workbench.tell(f"{words[0]}: {error.strerror}; set $EDITOR to your editor", "error")
+
+
+def _help(workbench: Workbench, situation: Situation) -> None:
+    width = min(78, workbench.size.width - 8)
+    workbench.push_screen(HelpPage(f"Keys: {situation.screen}", help_lines(situation, width)))
+
+
+def _open(workbench: Workbench, situation: Situation) -> None:
+    release = situation.release
+    if situation.screen != "models":
+        workbench.pane.act("open")
+    elif release is not None and release.run is not None:
+        workbench.open_run(release.run)
+    else:
+        workbench.tell("the record of its run is gone", "warning")
+
+
+_DEEDS: Mapping[str, Deed] = {
+    "promote-on": lambda bench, known: _ask(bench, ask_promote(known)),
+    "rollback": lambda bench, known: _ask(bench, ask_rollback(known)),
+    "quit": _quit,
+    "edit": _edit,
+    "help": _help,
+    "open": _open,
+    "filter": lambda bench, known: bench.open_filter(),
+    "palette": lambda bench, known: bench.action_command_palette(),
+    "theme": lambda bench, known: bench.next_theme(),
+    "screen-pipeline": lambda bench, known: bench.turn_to("pipeline"),
+    "screen-runs": lambda bench, known: bench.turn_to("runs"),
+    "screen-models": lambda bench, known: bench.turn_to("models"),
+}

@@ -1,0 +1,54 @@
+"""The line above the keys: what is wrong, else what the last run did, and what comes next."""
+
+from __future__ import annotations
+
+from textual.content import Content
+
+from mlbench.domain.names import friendly_name
+from mlbench.tui.deploys import first_environment
+from mlbench.tui.draw.bars import Piece
+from mlbench.tui.draw.lines import cell, line
+from mlbench.tui.draw.story import story
+from mlbench.tui.situation import Situation, not_promotable, refused, subject
+
+
+def status_pieces(situation: Situation, width: int) -> tuple[list[Piece], list[Piece]]:
+    """The sentence, and at the right end the next step."""
+    hint = _hint(situation) if width >= 72 else None
+    room = width - 1 - (hint.content.cell_length if hint else 0)
+    sentence = cell(line(" ", _sentence(situation)), max(1, room))
+    return [Piece(sentence)], [hint] if hint else []
+
+
+def _sentence(situation: Situation) -> Content:
+    board, surroundings = situation.board, situation.surroundings
+    problem = board.problem or surroundings.problem or board.run_problem
+    if problem:
+        return line((f"✗ {problem.splitlines()[0]}", "$fail"))
+    if board.exporting is not None:
+        return line(("⇪ ", "$info"), f"exporting {board.exporting} and proving its parity …")
+    latest = situation.history.latest
+    recorded = latest if latest and board.last and latest.id == board.last.run else None
+    before = situation.history.before.get(recorded.id) if recorded else None
+    objective = surroundings.project.objective if surroundings.project else None
+    told = story(board, recorded, before, objective)
+    if told.plain:
+        return told
+    if not board.is_planned:
+        return line(("looking at the project …", "$quiet"))
+    if latest is not None:
+        return line(("everything is up to date; save a file to run again", "$quiet"))
+    return line(("no run yet: press r, or save a file that a stage depends on", "$quiet"))
+
+
+def _hint(situation: Situation) -> Piece | None:
+    release = subject(situation)
+    project = situation.surroundings.project
+    environment = first_environment(project) if project else None
+    if release is None or environment is None or environment.name in release.environments:
+        return None
+    if not_promotable(situation) or refused(situation):
+        return None
+    name = friendly_name(release.candidate.run)
+    text = line((" p", "bold $info"), f" promotes {name} to {environment.name} ")
+    return Piece(text, "promote", 1)
