@@ -15,6 +15,9 @@ from mlbench.engine.session import Session, open_session
 
 _POLL_SECONDS = 0.02
 
+# Called with each event and the id of the command that is being followed.
+OnEvent = Callable[[Event, str], None]
+
 
 class RefusedError(MlbenchError):
     """The loop refused a command; carries its sentence and exit status."""
@@ -35,7 +38,7 @@ def session(folder: Path, *, from_start: bool = False) -> Iterator[Session]:
         opened.close()
 
 
-def carry_out(line: Session, command: Command, on_event: Callable[[Event], None]) -> CommandDone:
+def carry_out(line: Session, command: Command, on_event: OnEvent) -> CommandDone:
     """Send a command and hand on events until it is done.
 
     Ctrl-C stops what a run started, waits for its end and raises InterruptedRunError.
@@ -48,7 +51,7 @@ def carry_out(line: Session, command: Command, on_event: Callable[[Event], None]
     while True:
         try:
             for event in line.poll():
-                on_event(event)
+                on_event(event, command_id)
                 if isinstance(event, LoopStarted) and not is_first:
                     command_id = line.send_again(command_id, command)
                 is_first = False

@@ -50,7 +50,7 @@ class HeadlessDemo:
             for environment in self._sandbox.environments():
                 self._sandbox.down(environment)
 
-    def _on_event(self, event: Event) -> None:
+    def _on_event(self, event: Event, _command: str) -> None:
         if isinstance(event, StageFinished):
             glyph = coloured(event.outcome.glyph, event.outcome.colour)
             took = seconds(event.seconds)

@@ -46,7 +46,7 @@ def in_order(needs: Needs) -> tuple[str, ...]:
 
     Where the graph leaves the choice, the order of `needs` decides, in every process alike.
     """
-    sorter: TopologicalSorter[str] = TopologicalSorter({name: () for name in needs})
+    sorter: TopologicalSorter[str] = TopologicalSorter(dict.fromkeys(needs, ()))
     for name, wanted in needs.items():
         sorter.add(name, *sorted(wanted))
     try:

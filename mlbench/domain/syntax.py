@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+import threading
 import warnings
 from typing import TypeVar
 
+# The filters of warnings are the whole process's: two threads must not restore each other's.
+_filters = threading.Lock()
 _Tree = TypeVar("_Tree", ast.Module, ast.Expression)
 
 
@@ -21,7 +24,7 @@ def parse_expression(source: str) -> ast.expr:
 
 def _parsed(source: bytes | str, mode: str, kind: type[_Tree]) -> _Tree:
     try:
-        with warnings.catch_warnings():
+        with _filters, warnings.catch_warnings():
             # A stray backslash in a user's string would be told on the terminal, over the screen.
             warnings.simplefilter("ignore")
             tree = compile(source, "<source>", mode, ast.PyCF_ONLY_AST, dont_inherit=True)

@@ -268,7 +268,7 @@ class Workbench(Themed, App[int]):
         return is_new
 
     def _draw(self) -> None:
-        if not self.is_mounted or len(self.screen_stack) > 1:
+        if len(self.screen_stack) > 1:
             return
         moment, pane = now(), self.pane
         pane.draw(self.known, moment)

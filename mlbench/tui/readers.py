@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 from mlbench.tui.background import Background
 from mlbench.tui.following import StageDetail, StageFollower, StageQuestion
 from mlbench.tui.reading import (
-    Head,
     History,
     HistoryQuestion,
-    Releases,
-    Surroundings,
     queries_of,
     read_head,
     read_history,
@@ -20,6 +18,10 @@ from mlbench.tui.reading import (
     read_surroundings,
 )
 
+if TYPE_CHECKING:
+    from mlbench.engine.queries import Queries
+
+A = TypeVar("A")
 _SURROUNDINGS_SECONDS = 2.0
 _HEAD_SECONDS = 10.0
 
@@ -32,16 +34,9 @@ class Readers:
         self._queries = queries_of(folder)
         self.root = self._queries.root
         self._last_history = History()
-        # Each thread has queries of its own, for they remember what they have opened.
-        self.surroundings: Background[None, Surroundings] = Background(
-            lambda _, queries=queries_of(folder): read_surroundings(queries), deliver
-        )
-        self.head: Background[None, Head] = Background(
-            lambda _, queries=queries_of(folder): read_head(queries), deliver
-        )
-        self.releases: Background[None, Releases] = Background(
-            lambda _, queries=queries_of(folder): read_releases(queries), deliver
-        )
+        self.surroundings = _reader(folder, read_surroundings, deliver)
+        self.head = _reader(folder, read_head, deliver)
+        self.releases = _reader(folder, read_releases, deliver)
         self.history: Background[HistoryQuestion, History] = Background(self._history, deliver)
         follower = StageFollower(queries_of(folder))
         self.stage: Background[StageQuestion, StageDetail] = Background(follower.look, deliver)
@@ -81,3 +76,11 @@ class Readers:
         if not history.error:
             self._last_history = history
         return history
+
+
+def _reader(
+    folder: Path, read: Callable[[Queries], A], deliver: Callable[[object], object]
+) -> Background[None, A]:
+    """A reader with queries of its own, for they remember what they have opened."""
+    queries = queries_of(folder)
+    return Background(lambda _: read(queries), deliver)

@@ -94,7 +94,7 @@ def load_themes(folders: Iterable[Path]) -> Loaded:
 def theme_of(plain: Mapping[str, Any], file: str) -> tuple[Theme | None, list[str]]:
     """The theme in this table with broken colours left to their defaults, and what is wrong."""
     faults = [f"{file}: {key}: is no key of a theme" for key in plain if key not in _KEYS]
-    colours: dict[str, str] = {}
+    colours: dict[str, Any] = {}
     for key in _COLOURS:
         if key in plain and _is_colour(plain[key]):
             colours[key] = plain[key]

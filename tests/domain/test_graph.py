@@ -43,6 +43,10 @@ def _reaches(needs: Needs, start: str, goal: str) -> bool:
     return any(up == goal or _reaches(needs, up, goal) for up in needs[start])
 
 
+def _is_before_itself(needs: Needs, name: str) -> bool:
+    return name in with_ancestors(needs[name], needs)
+
+
 @given(acyclic)
 def test_every_stage_stands_behind_what_it_needs(needs: Needs) -> None:
     order = in_order(needs)
@@ -53,15 +57,15 @@ def test_every_stage_stands_behind_what_it_needs(needs: Needs) -> None:
 
 @given(graphs)
 def test_a_circle_is_walked_along_its_needs_once(needs: Needs) -> None:
-    try:
+    if not any(_is_before_itself(needs, name) for name in needs):
         in_order(needs)
-    except StageCycleError as error:
-        assert error.names[0] == error.names[-1]
-        assert len(set(error.names)) == len(error.names) - 1
-        assert all(up in needs[name] for name, up in itertools.pairwise(error.names))
-    else:
-        reached = {name: with_ancestors(needs[name], needs) for name in needs}
-        assert not any(name in reached[name] for name in needs)
+        return
+    with pytest.raises(StageCycleError) as caught:
+        in_order(needs)
+    walk = caught.value.names
+    assert walk[0] == walk[-1]
+    assert len(set(walk)) == len(walk) - 1
+    assert all(up in needs[name] for name, up in itertools.pairwise(walk))
 
 
 @given(acyclic, st.sampled_from(NAMES), st.sampled_from(NAMES))
@@ -124,5 +128,5 @@ def test_a_stage_needs_those_whose_outs_it_reads_in_whole_or_in_part() -> None:
 
 
 def test_a_circle_says_its_walk() -> None:
-    with pytest.raises(StageCycleError, match="a → b → c → a|b → c → a → b|c → a → b → c"):
+    with pytest.raises(StageCycleError, match="^[abc] → [abc] → [abc] → [abc]$"):
         in_order({"a": frozenset("b"), "b": frozenset("c"), "c": frozenset("a")})

@@ -62,8 +62,8 @@ def _records() -> list[type]:
     return [
         kind
         for module in (plan, release, runs, stages)
-        for _, kind in inspect.getmembers(module, dataclasses.is_dataclass)
-        if kind.__module__ == module.__name__
+        for _, kind in inspect.getmembers(module, inspect.isclass)
+        if dataclasses.is_dataclass(kind) and kind.__module__ == module.__name__
     ]
 
 

@@ -33,7 +33,7 @@ def release(options: argparse.Namespace, command: Command) -> int:
     """Carry out a promotion or rollback and say what is live now."""
     promoted: list[Promoted] = []
 
-    def on_event(event: Event) -> None:
+    def on_event(event: Event, _command: str) -> None:
         if isinstance(event, Promoted):
             promoted.append(event)
 

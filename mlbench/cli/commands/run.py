@@ -12,7 +12,14 @@ from mlbench.cli.output import narrate, print_json
 from mlbench.cli.phrases import phrase
 from mlbench.domain.commands import RunStages
 from mlbench.domain.errors import GateRefusedError, UsageError, nearest
-from mlbench.domain.events import Event, Notice, RunFinished, RunStarted
+from mlbench.domain.events import (
+    CandidateKept,
+    Event,
+    ExportStarted,
+    Notice,
+    RunFinished,
+    RunStarted,
+)
 from mlbench.domain.graph import with_ancestors
 from mlbench.domain.plain import event_to_plain
 from mlbench.domain.plan import Plan
@@ -38,9 +45,8 @@ def run(options: argparse.Namespace) -> int:
         print_plan(_narrowed(plan, tuple(options.stages)), options.json)
         return 0
     command = RunStages(tuple(options.stages), force=options.force, jobs=options.jobs)
-    printer = _Printer(options.json)
     with session(Path(options.folder)) as line:
-        printer.is_holder = line.holds_loop
+        printer = _Printer(options.json, line.holds_loop)
         done = carry_out(line, command, printer)
     if options.check and printer.finished is not None:
         _check(printer.finished)
@@ -50,27 +56,29 @@ def run(options: argparse.Namespace) -> int:
 class _Printer:
     """Prints the events of the run that was asked for, and of no other."""
 
-    def __init__(self, as_json: bool) -> None:
+    def __init__(self, as_json: bool, is_alone: bool) -> None:
         self._as_json = as_json
-        self._run: str | None = None
-        self.is_holder = True
+        # With the loop in this process there is nobody else whose notices these could be.
+        self._is_alone = is_alone
+        self._runs: set[str | None] = set()
         self.finished: RunFinished | None = None
 
-    def __call__(self, event: Event) -> None:
-        is_ours = getattr(event, "run", None) == self._run and self._run is not None
-        # With the loop in this process every run is the one asked for; an attached face waits for
-        # the first run that begins after it asked.
-        if isinstance(event, RunStarted) and event.requests:
-            self._run, is_ours = event.run, True
-        if isinstance(event, RunFinished) and event.requests:
-            self.finished, is_ours = event, True
-        if not is_ours and not (isinstance(event, Notice) and self.is_holder):
+    def __call__(self, event: Event, command: str) -> None:
+        if isinstance(event, (RunStarted, RunFinished)) and command in event.requests:
+            self._runs.add(event.run)
+        if isinstance(event, RunFinished) and event.run in self._runs:
+            self.finished = event
+        is_notice = self._is_alone and isinstance(event, (Notice, ExportStarted, CandidateKept))
+        if not is_notice and getattr(event, "run", "") not in self._runs:
             return
         if self._as_json:
             print_json(event_to_plain(event))
-        else:
-            for line in phrase(event):
-                narrate(line) if not isinstance(event, RunFinished) else print(line)
+            return
+        for line in phrase(event):
+            if isinstance(event, RunFinished):
+                print(line)
+            else:
+                narrate(line)
 
 
 def _narrowed(plan: Plan, stages: tuple[str, ...]) -> Plan:

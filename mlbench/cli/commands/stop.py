@@ -23,6 +23,6 @@ def run(options: argparse.Namespace) -> int:
         narrate("nothing is running")
         return 0
     with session(folder) as line:
-        done = carry_out(line, StopStages(tuple(options.stages)), lambda _: None)
+        done = carry_out(line, StopStages(tuple(options.stages)), lambda _event, _command: None)
     narrate(done.message)
     return done.exit_status

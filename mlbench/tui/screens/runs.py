@@ -99,10 +99,10 @@ class RunsPane(Pane):
             "open": self._open_selected,
             "mark": self._mark,
             "compare": lambda: self._turn_to(COMPARISON),
-            "sort": lambda: self._sort_by_next(),
+            "sort": self._sort_by_next,
             "reverse": lambda: self._ask(descending=not self.question.descending),
             "everything": lambda: self._ask(everything=not self.question.everything),
-            "log": lambda: self.query_one("#run-log", LogBox).view.focus() and None,
+            "log": self._to_log,
             "back": lambda: self._turn_to(RUNS),
         }
         if action not in doings or (action == "back" and self.page == RUNS and not self._marked):
@@ -186,6 +186,9 @@ class RunsPane(Pane):
         self.question = replace(self.question, **changes)  # type: ignore[arg-type]
         self.post_message(self.Asked(self.question))
 
+    def _to_log(self) -> None:
+        self.query_one("#run-log", LogBox).view.focus()
+
     def _sort_by_next(self) -> None:
         keys = [column.key for column in self._columns if column.key != "changed"]
         current = self.question.sort or "started"
@@ -223,7 +226,7 @@ class RunsPane(Pane):
         empty = self.query_one("#runs-empty", Drawn)
         width = max(8, listed.size.width - 1)
         project = known.surroundings.project
-        seen = listed.visible()
+        seen = listed.in_sight()
         sample = history.runs[seen.start : seen.stop] or history.runs[:50]
         objective, _ = objective_metric(project.objective if project else None)
         metrics = metric_names(sample, objective, gated_names(project))

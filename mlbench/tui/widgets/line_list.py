@@ -82,8 +82,8 @@ class LineList(ScrollView, can_focus=True):
             self._keep_in_sight()
             self.refresh()
 
-    def visible(self) -> range:
-        """The lines that are seen now."""
+    def in_sight(self) -> range:
+        """Which lines are seen now."""
         top = self.scroll_offset.y
         return range(top, min(self._count, top + max(1, self.scrollable_content_region.height)))
 
