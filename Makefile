@@ -39,7 +39,7 @@ lint: $(DEV_READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	cd sample_project && ../$(BIN)/mypy .
+	cd sample_project && $(abspath $(BIN))/mypy .
 	$(BIN)/lint-imports
 
 check: lint test

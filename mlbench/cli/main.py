@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -59,6 +60,9 @@ class _Parser(argparse.ArgumentParser):
 
 def run(arguments: Sequence[str]) -> Ending:
     """Carry out one command line; gives the exit status, or asks for the workbench."""
+    # A service manager's stop and a lost terminal end a command as orderly as Ctrl-C does.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     try:
         return _run(arguments)
     except KeyboardInterrupt:

@@ -99,9 +99,10 @@ def _prove(job: ExportJob, scratch: Path) -> Proof:
     try:
         return prove(scratch / MODEL_NAME, scratch / ANSWERS_NAME)
     except Exception as error:
+        problem = next(iter(str(error).splitlines()), type(error).__name__)
         raise ExportError(
             f"models.{job.model.name}: onnxruntime {onnxruntime.__version__} can't run the "
-            f"exported model: {next(iter(str(error).splitlines()), type(error).__name__)}; upgrade onnxruntime beside mlbench, "
+            f"exported model: {problem}; upgrade onnxruntime beside mlbench, "
             f"or install an older onnx and skl2onnx for {job.python}"
         ) from error
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import fcntl
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 _FICLONE = 0x40049409
@@ -45,7 +44,10 @@ def clone_file(source: Path, target: Path) -> None:
             if error.errno not in _COPY_UNSUPPORTED:
                 raise
             shutil.copyfileobj(reader, writer, 1 << 20)
-    shutil.copymode(source, target)
+    # The right to run is part of what a file is; the store's read-only mark is not.
+    if source.stat().st_mode & 0o111:
+        mode = target.stat().st_mode
+        target.chmod(mode | (mode & 0o444) >> 2)
 
 
 class ContentStore:
@@ -70,11 +72,16 @@ class ContentStore:
         return all(self.has(inner) for inner in self._listing(digest).values())
 
     def put(self, path: Path, digest: str, digest_of: Callable[[Path], str] = hash_file) -> None:
-        """Keep what `path` holds under its digest; `digest_of` hashes the files of a folder."""
+        """Keep what `path` holds under its digest; `digest_of` hashes the files of a folder.
+
+        What was changed since it was hashed is not kept: the store never lies.
+        """
         if not digest.startswith(FOLDER_MARK):
             self._put_file(path, digest)
             return
         listing = folder_listing(path, digest_of)
+        if FOLDER_MARK + hash_bytes(listing_bytes(listing)) != digest:
+            return
         for name, inner in listing.items():
             self._put_file(path / name, inner)
         self._put_bytes(listing_bytes(listing), digest)
@@ -113,22 +120,43 @@ class ContentStore:
             with temporary.open("rb+") as file:
                 os.fsync(file.fileno())
             temporary.chmod(0o444 | (temporary.stat().st_mode & 0o111))
-            os.replace(temporary, target)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
-            raise
+            if hash_file(temporary) == digest.removeprefix(FOLDER_MARK):
+                os.replace(temporary, target)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
-def folder_listing(folder: Path, digest_of: Callable[[Path], str]) -> dict[str, str]:
+def _is_bytecode(name: str) -> bool:
+    return name == "__pycache__"
+
+
+def folder_listing(
+    folder: Path,
+    digest_of: Callable[[Path], str],
+    left_out: Callable[[str], bool] = _is_bytecode,
+) -> dict[str, str]:
     """Relative path → digest of every file below a folder, sorted; caches of bytecode left out."""
-    listing = {}
-    for base, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if name != "__pycache__")
-        for name in files:
-            path = Path(base) / name
-            listing[path.relative_to(folder).as_posix()] = digest_of(path)
+    listing = {
+        path.relative_to(folder).as_posix(): digest_of(path)
+        for path in files_below(folder, left_out)
+    }
     return dict(sorted(listing.items()))
+
+
+def files_below(folder: Path, left_out: Callable[[str], bool]) -> Iterator[Path]:
+    """Every file below a folder, behind links too; `left_out` tells names that do not count."""
+    seen: set[tuple[int, int]] = set()
+    for base, folders, files in os.walk(folder, followlinks=True):
+        here = os.stat(base)
+        if (here.st_dev, here.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((here.st_dev, here.st_ino))
+        folders[:] = sorted(name for name in folders if not left_out(name))
+        for name in sorted(files):
+            path = Path(base, name)
+            if not left_out(name) and path.is_file():
+                yield path
 
 
 def listing_bytes(listing: dict[str, str]) -> bytes:

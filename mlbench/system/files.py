@@ -32,7 +32,9 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Replace `path` by this value as indented JSON."""
-    write_atomically(path, json.dumps(value, indent=1, ensure_ascii=False).encode() + b"\n")
+    text = json.dumps(value, indent=1, ensure_ascii=False)
+    # A file name that is no UTF-8 arrives as lone surrogates; json.loads takes them back.
+    write_atomically(path, text.encode("utf-8", "surrogatepass") + b"\n")
 
 
 def read_json(path: Path) -> Any:

@@ -11,19 +11,19 @@ from typing import Any
 
 from mlbench.system.locks import locked
 
-_CHECKSUM_WIDTH = 8
-
 
 def line_of(value: Any) -> bytes:
     """One value as `<crc32 in hex> <json>` and a newline."""
-    body = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    # A file name that is no UTF-8 arrives as lone surrogates; json.loads takes them back.
+    body = text.encode("utf-8", "surrogatepass")
     return b"%08x %s\n" % (zlib.crc32(body), body)
 
 
 def value_of(line: bytes) -> Any:
     """The value of a whole line; ValueError where the line is torn or altered."""
     checksum, _, body = line.rstrip(b"\n").partition(b" ")
-    if len(checksum) != _CHECKSUM_WIDTH or int(checksum, 16) != zlib.crc32(body):
+    if checksum != b"%08x" % zlib.crc32(body):
         raise ValueError("checksum does not match")
     return json.loads(body)
 
@@ -51,11 +51,18 @@ def append(path: Path, values: Iterable[Any], *, durable: bool = True) -> None:
         try:
             os.lseek(descriptor, _intact_length(descriptor), os.SEEK_SET)
             os.truncate(descriptor, os.lseek(descriptor, 0, os.SEEK_CUR))
-            os.write(descriptor, data)
+            _write_all(descriptor, data)
             if durable:
                 os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    """Write everything or raise: a disk that fills up takes a part of it without an error."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
 
 
 def _intact_length(descriptor: int) -> int:

@@ -28,6 +28,8 @@ class FileLock:
     def release(self) -> None:
         """Let the lock go, if it is held."""
         if self._descriptor is not None:
+            # Not by closing alone: a child on its way to its own program shares the descriptor.
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
             os.close(self._descriptor)
             self._descriptor = None
 

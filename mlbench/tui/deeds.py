@@ -13,7 +13,7 @@ from mlbench.tui.actions import action_of, command_for
 from mlbench.tui.draw.keys import help_lines
 from mlbench.tui.editor import editor_command, place_to_edit
 from mlbench.tui.questions import Choice, Question, ask_promote, ask_quit, ask_rollback
-from mlbench.tui.situation import Situation
+from mlbench.tui.situation import PIPELINE, Situation
 from mlbench.tui.widgets.dialog import HelpPage, QuestionDialog
 
 if TYPE_CHECKING:
@@ -85,6 +85,13 @@ def _help(workbench: Workbench, situation: Situation) -> None:
     workbench.push_screen(HelpPage(f"Keys: {situation.screen}", help_lines(situation, width)))
 
 
+def _log(workbench: Workbench, situation: Situation) -> None:
+    if situation.screen == PIPELINE and situation.run is not None:
+        workbench.open_run(situation.run)
+    else:
+        workbench.pane.act("log")
+
+
 def _open(workbench: Workbench, situation: Situation) -> None:
     release = situation.release
     if situation.screen != "models":
@@ -102,6 +109,7 @@ _DEEDS: Mapping[str, Deed] = {
     "edit": _edit,
     "help": _help,
     "open": _open,
+    "log": _log,
     "filter": lambda bench, known: bench.open_filter(),
     "palette": lambda bench, known: bench.action_command_palette(),
     "theme": lambda bench, known: bench.next_theme(),

@@ -19,6 +19,7 @@ from mlbench.tui.draw.words import scalar
 if TYPE_CHECKING:
     from mlbench.engine.queries import Queries
 
+_MOST_RECENT = 30
 _WORDS = re.compile(r"[\w./\- ]*")
 
 
@@ -73,16 +74,22 @@ class History:
     """The runs that were asked for, in order.
 
     `before` maps a run's id to the run that passed last before it; `error` says what is wrong
-    with the expression, and then the runs are those of the last good one.
+    with the expression, and then the runs are those of the last good one. `recent` are the
+    newest of all, whatever the filter.
     """
 
     question: HistoryQuestion = field(default_factory=HistoryQuestion)
     runs: tuple[Run, ...] = ()
     before: Mapping[str, Run] = field(default_factory=dict)
-    latest: Run | None = None
+    recent: tuple[Run, ...] = ()
     total: int = 0
     error: str = ""
     is_read: bool = False
+
+    @property
+    def latest(self) -> Run | None:
+        """The newest run of all, whatever the filter."""
+        return self.recent[0] if self.recent else None
 
 
 def read_surroundings(queries: Queries) -> Surroundings:
@@ -129,7 +136,7 @@ def read_history(queries: Queries, question: HistoryQuestion, last_good: History
         question=question,
         runs=tuple(in_order(shown, question.sort, descending=question.descending)),
         before=_passed_before(everything),
-        latest=everything[0] if everything else None,
+        recent=tuple(everything[:_MOST_RECENT]),
         total=len(everything),
         is_read=True,
     )

@@ -104,9 +104,13 @@ def not_promotable_on(situation: Situation) -> str:
         return missing
     candidate = next_subject(situation)
     required = environment.require[-1]
+    ledger = situation.releases.ledger
+    been = {(entry.environment, entry.digest) for entry in ledger}
+    if candidate is not None and (required, candidate.digest) not in been:
+        return f"{environment.name} takes what has been in {required}: press p first"
     if candidate is None:
         return f"{environment.name} takes what {required} serves, and {required} serves nothing yet"
-    live = live_in(situation.releases.ledger, environment.name, candidate.model)
+    live = live_in(ledger, environment.name, candidate.model)
     if live and live.digest == candidate.digest and _is_up(situation, environment.name):
         return f"{environment.name} serves {candidate.model} {version_of(candidate)} already"
     return ""

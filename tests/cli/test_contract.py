@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -228,17 +229,84 @@ def test_init_writes_a_configuration_that_works_and_never_over_one(tmp_path: Pat
     assert (tmp_path / "mlbench.toml").read_text() == before
 
 
-def test_interrupting_a_run_stops_it_and_says_so(small: SmallProject) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_interrupting_a_run_stops_it_and_says_so(small: SmallProject, number: int) -> None:
     small.write("train.py", "import time\nprint('begun', flush=True)\ntime.sleep(300)\n")
     command = [sys.executable, "-m", "mlbench", "run"]
     with subprocess.Popen(command, cwd=small.root, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         for line in process.stderr:
             if "▶ train" in line:
-                process.send_signal(2)
+                process.send_signal(number)
                 break
         _, narration = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "what was started has been stopped" in narration
     (run,) = json.loads(small.cli("runs", "--json").stdout)
     assert run["outcome"] == "cancelled"
+
+
+def test_serve_runs_servers_in_the_foreground_and_stops_those_it_started(
+    tiny: SmallProject,
+) -> None:
+    assert tiny.cli("promote", "flowers", "staging").returncode == 0
+    assert "staging is stopped" in tiny.cli("serve", "--stop").stderr
+    command = [sys.executable, "-m", "mlbench", "serve", "staging"]
+    with subprocess.Popen(
+        command, cwd=tiny.root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        first = process.stderr.readline()
+        assert re.fullmatch(r"staging at http://127.0.0.1:\d+ serves flowers v1\n", first)
+        answer = tiny.cli("predict", "staging", "--row", "0")
+        process.send_signal(signal.SIGTERM)
+        log, _ = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert answer.returncode == 0
+    assert answer.stdout.strip() in ("0", "1", "2")
+    assert [json.loads(line) for line in log.splitlines()]
+    assert tiny.cli("predict", "staging").returncode == 2
+
+
+def test_rollback_goes_back_one_version_and_the_ledger_says_so(tiny: SmallProject) -> None:
+    assert tiny.cli("promote", "flowers", "staging").returncode == 0
+    tiny.write("params.toml", "[train]\nc = 0.5\n")
+    assert tiny.cli("run").returncode == 0
+    assert tiny.cli("promote", "flowers", "staging").returncode == 0
+    back = json.loads(tiny.cli("rollback", "staging", "--json").stdout)
+    assert (back["action"], back["version"]) == ("rollback", 1)
+    entries = json.loads(tiny.cli("ledger", "--json").stdout)
+    assert [(entry["action"], entry["version"]) for entry in entries] == [
+        ("promote", 1),
+        ("promote", 2),
+        ("rollback", 1),
+    ]
+    assert tiny.cli("ledger", "--verify").returncode == 0
+    nothing = tiny.cli("rollback", "staging")
+    assert nothing.returncode == 2
+    assert "there is nothing to roll back to: it has had only version 1" in nothing.stderr
+    ledger = tiny.root / ".mlbench/ledger.jsonl"
+    ledger.write_text(ledger.read_text().replace('"version": 2', '"version": 1', 1))
+    broken = tiny.cli("ledger", "--verify")
+    assert broken.returncode == 1
+    assert ".mlbench/ledger.jsonl: entry 2 was altered after it was written" in broken.stderr
+
+
+def test_production_wants_staging_first_and_committed_code(tiny: SmallProject) -> None:
+    early = tiny.cli("promote", "flowers", "production")
+    assert early.returncode == 2
+    assert "staging serves no flowers yet; `mlbench promote flowers staging` comes first" in (
+        early.stderr
+    )
+    tiny.write("params.toml", "[train]\nc = 0.5\n")
+    assert tiny.cli("run").returncode == 0
+    assert tiny.cli("promote", "flowers", "staging").returncode == 0
+    dirty = tiny.cli("promote", "flowers", "production")
+    assert dirty.returncode == 3
+    assert "from uncommitted code; commit and run again, or say --allow-dirty" in dirty.stderr
+    assert tiny.cli("promote", "flowers", "production", "--allow-dirty").returncode == 0
+    live = json.loads(tiny.cli("ledger", "--at", "2999-01-01", "--json").stdout)
+    assert {entry["environment"]: entry["version"] for entry in live} == {
+        "staging": 1,
+        "production": 1,
+    }

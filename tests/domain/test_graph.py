@@ -128,5 +128,5 @@ def test_a_stage_needs_those_whose_outs_it_reads_in_whole_or_in_part() -> None:
 
 
 def test_a_circle_says_its_walk() -> None:
-    with pytest.raises(StageCycleError, match="^[abc] → [abc] → [abc] → [abc]$"):
+    with pytest.raises(StageCycleError, match=r"^[abc] → [abc] → [abc] → [abc]$"):
         in_order({"a": frozenset("b"), "b": frozenset("c"), "c": frozenset("a")})

@@ -64,7 +64,7 @@ def test_an_edit_of_train_that_changes_the_model_runs_train_evaluate_and_tests(
         "tests": "ran",
     }
     runs = json.loads(sample.cli("runs", "--json").stdout)
-    assert [run["id"] for run in runs][0] == event["run"]
+    assert runs[0]["id"] == event["run"]
     assert len(runs) == 2
     assert runs[0]["dirty"] is True
 

@@ -132,11 +132,13 @@ def test_move_makes_the_folders_on_the_way(tmp_path: Path) -> None:
 
 
 def test_a_refusal_to_write_is_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(
-        FolderNotWritableError, match=r"state: can't be written .*writable"
-    ) as caught:
-        with writable(tmp_path):
-            raise PermissionError(13, "Permission denied", str(tmp_path / "state"))
+    with (
+        pytest.raises(
+            FolderNotWritableError, match=r"state: can't be written .*writable"
+        ) as caught,
+        writable(tmp_path),
+    ):
+        raise PermissionError(13, "Permission denied", str(tmp_path / "state"))
     assert caught.value.exit_status == 2
     with pytest.raises(FolderNotWritableError, match="Read-only file system"), writable(tmp_path):
         raise OSError(30, "Read-only file system")

@@ -17,7 +17,7 @@ _GAP = "  "
 def comparison(older: Run, newer: Run, width: int) -> list[Content]:
     """The whole page, one line each; equal values are quiet."""
     name_width = max(10, min(32, width // 3))
-    value_width = max(6, (width - name_width - 16) // 2)
+    value_width = max(6, min(28, (width - name_width - 16) // 2))
 
     def row(name: Part, left: Part, right: Part, end: Part = "") -> Content:
         return line(

@@ -70,8 +70,11 @@ def phrase(gate: GateResult) -> str:
 
 
 def _not_applied(gate: GateResult, width: int) -> Content:
-    text = f"{gate.gate}  {gate.why}"
-    return line(gate_sign(gate), " ", cell((text, "$quiet"), max(1, width - 2)))
+    text = line(gate_sign(gate), (f" {gate.gate}  {gate.why}", "$quiet"))
+    if text.cell_length <= width:
+        return text
+    short = cell((gate.gate, "$quiet"), max(1, width - 11))
+    return cell(line(gate_sign(gate), " ", short, ("  not yet", "$quiet")), width)
 
 
 def _value(gate: GateResult, tests: TestCounts | None) -> str:

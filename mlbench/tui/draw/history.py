@@ -12,13 +12,13 @@ from mlbench.domain.expression import ExpressionError, names_in, parse
 from mlbench.domain.runs import Run
 from mlbench.domain.stages import Project
 from mlbench.tui.board import seconds_of
-from mlbench.tui.draw.lines import Part, cell, line
-from mlbench.tui.draw.story import changed_params
-from mlbench.tui.draw.words import ago, duration, moment, number
+from mlbench.tui.draw.lines import Part, cell, line, spread
+from mlbench.tui.draw.story import changed_params, objective_metric
+from mlbench.tui.draw.words import ago, arrow, duration, moment, tabular
 
 RUNNING_SIGN = ("↻", "$info")
 GAP = 2
-_LEAST_CHANGES = 12
+_LEAST_CHANGES = 24
 _FLEXIBLE = "changed"
 
 
@@ -40,6 +40,27 @@ def metric_names(
     names = dict.fromkeys(name for run in runs for name in run.metrics)
     order = sorted(names, key=lambda name: (name != objective, name not in gated, "." in name))
     return tuple(order)
+
+
+def recent_line(
+    run: Run, before: Run | None, objective: str | None, width: int, now: float
+) -> Content:
+    """A run in brief: how it came out, the metric that matters, and how long ago it was."""
+    name, direction = objective_metric(objective)
+    metric = name if name in run.metrics else next(iter(run.metrics), None)
+    when = line((ago(seconds_of(run.started), now), "$quiet"))
+    parts: list[Part] = [_sign(run), " ", run.name]
+    if metric is not None:
+        parts += ["  ", (f"{metric} ", "$quiet"), tabular(run.metrics[metric])]
+        if before is not None and metric in before.metrics:
+            moved = run.metrics[metric] - before.metrics[metric]
+            style = "$quiet" if not moved else "$ok" if moved * direction > 0 else "$warn"
+            parts += [" ", (arrow(moved), style)]
+    return spread(line(*parts), line("  ", when), width)
+
+
+def _sign(run: Run) -> tuple[str, str]:
+    return (run.outcome.glyph, f"${run.outcome.colour}") if run.outcome else RUNNING_SIGN
 
 
 def gated_names(project: Project | None) -> frozenset[str]:
@@ -98,8 +119,7 @@ def run_line(
     run: Run, before: Run | None, columns: Sequence[Column], now: float, *, marked: bool = False
 ) -> Content:
     """One run in these columns; a mark stands in the first cell."""
-    sign: Part = (run.outcome.glyph, f"${run.outcome.colour}") if run.outcome else RUNNING_SIGN
-    parts: list[Part] = [("◆", "bold $info") if marked else sign, " "]
+    parts: list[Part] = [("◆", "bold $info") if marked else _sign(run), " "]
     for column in columns:
         shown = _CELLS.get(column.key, _metric(column.key))(run, before, now)
         parts += [cell(shown, column.width, right=column.right), " " * GAP]
@@ -111,7 +131,7 @@ Cell = Callable[[Run, Run | None, float], Part]
 
 def _metric(name: str) -> Cell:
     def shown(run: Run, before: Run | None, now: float) -> Part:
-        return number(run.metrics[name]) if name in run.metrics else ("–", "$quiet")
+        return tabular(run.metrics[name]) if name in run.metrics else ("–", "$quiet")
 
     return shown
 
@@ -143,7 +163,7 @@ _CELLS: Mapping[str, Cell] = {
 
 
 def _metric_width(name: str, runs: Sequence[Run]) -> int:
-    values = [len(number(run.metrics[name])) for run in runs if name in run.metrics]
+    values = [len(tabular(run.metrics[name])) for run in runs if name in run.metrics]
     return max([min(16, len(name)) + 1, *values])
 
 

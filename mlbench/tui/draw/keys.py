@@ -37,7 +37,10 @@ def help_lines(situation: Situation, width: int) -> list[Content]:
         lines.append(line(cell((_key_words(action), style), keys), "  ", action.help))
         under = [(f"{'':{keys}}  {action.twin}", "$quiet")] if action.twin else []
         lines += [cell(line(text), width) for text in under]
-        lines += [line(f"{'':{keys}}  ", (f"not now: {why}", "$warn"))] if why else []
+        lines += [
+            line(f"{'':{keys}}  ", (piece.plain, "$warn"))
+            for piece in (Content(f"not now: {why}").wrap(max(10, width - keys - 2)) if why else [])
+        ]
     return [*lines, EMPTY, *_hands(keys)]
 
 

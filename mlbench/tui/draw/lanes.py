@@ -14,7 +14,7 @@ from mlbench.tui.draw.reasons import in_short
 from mlbench.tui.draw.words import clock, duration
 
 RUNNING_GLYPH, WAITING_GLYPH = "↻", "·"
-_BAR_WIDTH = 8
+_BAR_WIDTH = 6
 _DEEPEST = 8
 
 

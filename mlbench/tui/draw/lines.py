@@ -34,6 +34,12 @@ def spread(left: Content, right: Content, width: int) -> Content:
     return cell(left, room) + right
 
 
+def ruled(left: Content, right: Content, width: int) -> Content:
+    """Left and right text with a rule between."""
+    rule = max(0, width - left.cell_length - right.cell_length)
+    return cell(line(left, ("─" * rule, "$frame"), right), width)
+
+
 def joined(parts: Iterable[Content], separator: Part) -> Content:
     """Parts with a separator between."""
     whole: list[Part] = []

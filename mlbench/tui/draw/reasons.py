@@ -33,7 +33,7 @@ def main_reason(reasons: Sequence[Reason]) -> Reason | None:
 
 
 def in_short(reasons: Sequence[Reason]) -> str:
-    """`train.alpha 0.1 → 0.2`, `train.py changed`; `+2` where there are more."""
+    """`alpha 0.1 → 0.2`, `train.py changed`; `+2` where there are more."""
     main = main_reason(reasons)
     if main is None:
         return ""
@@ -52,7 +52,7 @@ def _words(reason: Reason) -> str:
     name = PurePosixPath(reason.what).name
     match reason.kind:
         case ReasonKind.PARAM:
-            return f"{reason.what} {reason.detail}"
+            return f"{reason.what.rpartition('.')[2]} {reason.detail}"
         case ReasonKind.CODE | ReasonKind.FILE:
             return f"{name} {reason.detail.partition(' ')[0]}"
         case ReasonKind.UPSTREAM:

@@ -52,8 +52,7 @@ def release_page(row: Released, width: int) -> list[Content]:
     name = row.run.name if row.run else friendly_name(item.run)
     tests = [record.tests for record in row.run.stages.values() if record.tests] if row.run else []
     lines = [
-        line((f"{item.model} {version_of(item)}", "bold"), "  ", *_live(row)),
-        line((f"{name}  {item.run}", "$quiet"), *_dirty(row)),
+        line((name, "bold"), (f"  {item.run}  ", "$quiet"), *_live(row), *_dirty(row)),
         EMPTY,
         *gate_lines(item.gates, width, tests[0] if tests else None),
         EMPTY,

@@ -66,7 +66,7 @@ def _params(run: Run, before: Run | None, width: int) -> list[Content]:
         name: was for name, was, _ in changed_params(run.params, before.params if before else None)
     }
     names = [*changed, *(name for name in run.params if name not in changed)]
-    rows: list[Content] = [_title("Parameters", f"{len(changed)} changed" if before else "")]
+    rows: list[Content] = [_title("Parameters", _changed_words(len(changed), before))]
     name_width = _name_width(names, width)
     for name in names:
         value = scalar(run.params[name]) if name in run.params else "none"
@@ -88,6 +88,12 @@ def _metrics(run: Run, before: Run | None, width: int) -> list[Content]:
             moved = (f"  {arrow(difference)}", "$info" if difference else "$quiet")
         rows.append(line(cell((name, "$quiet"), name_width), "  ", f"{number(value):<9}", moved))
     return rows
+
+
+def _changed_words(count: int, before: Run | None) -> str:
+    if before is None:
+        return ""
+    return f"{count} changed since {before.name}" if count else f"as in {before.name}"
 
 
 def _title(title: str, detail: str) -> Content:

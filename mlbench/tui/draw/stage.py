@@ -114,7 +114,7 @@ def _ended(stage: StageView) -> list[Part]:
         case StageOutcome.RAN:
             parts: list[Part] = [f"ran in {duration(stage.seconds)}"]
         case StageOutcome.UNCHANGED:
-            parts = ["unchanged", ("  no input moved, so its results stand", "$quiet")]
+            parts = ["unchanged", ("  no input moved", "$quiet")]
         case StageOutcome.RESTORED:
             parts = ["restored", ("  from the cache: it ran on these inputs before", "$quiet")]
         case StageOutcome.FAILED:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from textual.content import Content
 
 from mlbench.domain.names import friendly_name
+from mlbench.domain.outcomes import ReasonKind
+from mlbench.tui.board import Board
 from mlbench.tui.deploys import first_environment
 from mlbench.tui.draw.bars import Piece
 from mlbench.tui.draw.lines import cell, line
+from mlbench.tui.draw.reasons import in_full, main_reason
 from mlbench.tui.draw.story import story
-from mlbench.tui.situation import Situation, not_promotable, refused, subject
+from mlbench.tui.situation import PIPELINE, Situation, not_promotable, refused, subject
 
 
 def status_pieces(situation: Situation, width: int) -> tuple[list[Piece], list[Piece]]:
@@ -27,6 +30,8 @@ def _sentence(situation: Situation) -> Content:
         return line((f"✗ {problem.splitlines()[0]}", "$fail"))
     if board.exporting is not None:
         return line(("⇪ ", "$info"), f"exporting {board.exporting} and proving its parity …")
+    if board.flight is not None and board.is_busy:
+        return _under_way(board, board.flight.name)
     latest = situation.history.latest
     recorded = latest if latest and board.last and latest.id == board.last.run else None
     before = situation.history.before.get(recorded.id) if recorded else None
@@ -41,7 +46,23 @@ def _sentence(situation: Situation) -> Content:
     return line(("no run yet: press r, or save a file that a stage depends on", "$quiet"))
 
 
+def _under_way(board: Board, name: str) -> Content:
+    running = board.running
+    reasons = [
+        reason
+        for stage in board.stages
+        for reason in stage.because
+        if reason.kind is not ReasonKind.UPSTREAM
+    ]
+    main = main_reason(reasons)
+    cause = in_full((main,))[0] if main is not None else line("")
+    names = ", ".join(stage.name for stage in running) or "nothing yet"
+    return line(("↻ ", "bold $info"), (name, "bold"), f"  runs {names}  ", cause)
+
+
 def _hint(situation: Situation) -> Piece | None:
+    if situation.screen != PIPELINE:
+        return None
     release = subject(situation)
     project = situation.surroundings.project
     environment = first_environment(project) if project else None

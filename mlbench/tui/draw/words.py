@@ -13,9 +13,17 @@ def number(value: float) -> str:
     """Four digits that matter: `0.9861`, `12`, `5.8e-7`."""
     if not math.isfinite(value):
         return str(value)
+    if 1000 <= abs(value) < 1e7:
+        return f"{value:.0f}"
     text = f"{value:.4g}"
     mantissa, found, exponent = text.partition("e")
     return f"{mantissa}e{int(exponent)}" if found else text
+
+
+def tabular(value: float) -> str:
+    """As `number`, but with all four digits, so that a column lines up: `0.1900`."""
+    is_usual = math.isfinite(value) and (value == 0 or 1e-4 <= abs(value) < 1000)
+    return f"{value:#.4g}".rstrip(".") if is_usual else number(value)
 
 
 def signed(value: float) -> str:

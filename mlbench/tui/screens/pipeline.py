@@ -12,6 +12,7 @@ from mlbench.tui.board import Board, Phase, StageView, followed
 from mlbench.tui.draw.curve import Curve
 from mlbench.tui.draw.empty import no_gates, no_stages_yet, problem_lines
 from mlbench.tui.draw.gates import gate_lines
+from mlbench.tui.draw.history import recent_line
 from mlbench.tui.draw.lanes import Lane, lanes, stage_lines
 from mlbench.tui.draw.lines import line
 from mlbench.tui.draw.stage import stage_head
@@ -44,13 +45,18 @@ class PipelinePane(Pane):
         with Vertical(id="left"):
             yield LineList(id="stages")
             yield Drawn(id="gates")
+            yield LineList(id="recent")
         with Vertical(id="stage"):
             yield Drawn(id="stage-head")
             yield LogBox(id="stage-log")
 
     def situated(self, known: Situation) -> Situation:
         """What is known, with the stage under the cursor."""
-        return replace(known, screen=PIPELINE, stage=self._stage)
+        recent = self.query_one("#recent", LineList)
+        runs, cursor = known.history.recent, recent.cursor
+        is_chosen = recent.has_focus and cursor is not None and cursor < len(runs)
+        run = runs[cursor] if is_chosen and cursor is not None else None
+        return replace(known, screen=PIPELINE, stage=self._stage, run=run)
 
     def take_focus(self) -> None:
         """The stages have the focus at first."""
@@ -85,6 +91,8 @@ class PipelinePane(Pane):
 
     def on_line_list_moved(self, message: LineList.Moved) -> None:
         """The user chose a stage: the cursor stays there until esc."""
+        if message.source.id != "stages":
+            return
         self._is_following = False
         self._stage = self._lanes[message.index].name
 
@@ -94,6 +102,7 @@ class PipelinePane(Pane):
         self._place(board)
         self._draw_stages(board, now)
         self._draw_gates(known)
+        self._draw_recent(known, now)
         self._draw_stage(known, now)
         self.query_one(LogBox).draw()
 
@@ -136,7 +145,7 @@ class PipelinePane(Pane):
         if self._stage in names:
             listed.put_cursor(names.index(self._stage))
         entitle(listed, line(("Pipeline", "bold")), _progress(board, now))
-        listed.styles.height = len(drawn) + 2 if self.screen.has_class("-narrow") else "1fr"
+        listed.styles.height = len(drawn) + 2
 
     def _draw_gates(self, known: Situation) -> None:
         box = self.query_one("#gates", Drawn)
@@ -152,6 +161,19 @@ class PipelinePane(Pane):
         lines = gate_lines(gates, box.width, tests) or no_gates(known, box.width)
         box.show(lines)
         entitle(box, line(("Gates", "bold")), line((name, "$quiet")))
+
+    def _draw_recent(self, known: Situation, now: float) -> None:
+        listed, history = self.query_one("#recent", LineList), known.history
+        width = max(8, listed.size.width - 1)
+        project = known.surroundings.project
+        objective = project.objective if project else None
+
+        def drawn(index: int, _: int) -> Content:
+            run = history.recent[index]
+            return recent_line(run, history.before.get(run.id), objective, width, now)
+
+        listed.show(len(history.recent), drawn)
+        entitle(listed, line(("Recent runs", "bold")))
 
     def _draw_stage(self, known: Situation, now: float) -> None:
         box, head = self.query_one("#stage"), self.query_one("#stage-head", Drawn)

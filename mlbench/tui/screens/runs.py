@@ -25,6 +25,7 @@ from mlbench.tui.draw.history import (
 )
 from mlbench.tui.draw.lines import line
 from mlbench.tui.draw.run_page import run_facts, stage_rows
+from mlbench.tui.draw.stage import curve_lines
 from mlbench.tui.draw.story import objective_metric
 from mlbench.tui.draw.words import plural
 from mlbench.tui.following import StageDetail, StageQuestion
@@ -73,6 +74,7 @@ class RunsPane(Pane):
                         yield Drawn(id="run-facts")
                     yield LineList(id="run-stages")
                 with Vertical(id="run-right"):
+                    yield Drawn(id="run-curves")
                     yield LogBox(id="run-log")
             with Vertical(id=COMPARISON):
                 yield LineList(id="comparison-list")
@@ -158,6 +160,10 @@ class RunsPane(Pane):
     def show_detail(self, detail: StageDetail) -> None:
         """Show the log that was asked for."""
         self.query_one("#run-log", LogBox).show(detail)
+        box = self.query_one("#run-curves", Drawn)
+        room = self.query_one("#run-right").content_size.height // 2
+        box.show(curve_lines(detail.curves, box.width, room) if detail.curves else [])
+        box.display = bool(detail.curves)
 
     def draw(self, known: Situation, now: float) -> None:
         """Draw the page that is seen."""
@@ -273,7 +279,7 @@ class RunsPane(Pane):
         facts.show(run_facts(run, self._known.history.before.get(run.id), facts.width))
         rows = stage_rows(run, max(8, stages.size.width - 1))
         stages.show(len(rows), lambda index, _: rows[index])
-        stages.styles.height = len(rows) + 2
+        stages.styles.height = len(rows) + 1
         entitle(self.query_one("#run-left"), line((run.name, "bold")))
         entitle(stages, line(("Stages", "bold")))
         entitle(self.query_one("#run-right"), line((self._opened_stage or "", "bold")))

@@ -6,7 +6,7 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
 
-from mlbench.tui.draw.lines import EMPTY, line, spread
+from mlbench.tui.draw.lines import EMPTY, line, ruled
 from mlbench.tui.following import StageDetail, StageQuestion
 from mlbench.tui.widgets.drawn import Drawn
 from mlbench.tui.widgets.log_view import LogView
@@ -54,5 +54,4 @@ class LogBox(Vertical):
             words = line((" stopped, end follows ", "$warn"))
         found = line((f" /{view.filter_words} ", "$warn")) if view.filter_words else EMPTY
         left = line(("── ", "$frame"), ("log ", "bold $info" if view.has_focus else "bold"), found)
-        rule = line(("─" * width, "$frame"))
-        return spread(left + rule, words, width) if width > 30 else spread(left, words, width)
+        return ruled(left, words, width)
