@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any
 
 from mlbench.domain.graph import needs_of, with_ancestors, with_descendants
@@ -25,18 +25,25 @@ def gate_facts(
     Metrics come from the model's stage, the stages before it and those built from it.
     """
     facts = facts_of(run)
+    # A bare name in a gate is a metric, a parameter or a stage, never a field of the run.
+    del facts["run"]
     needs = needs_of(project.stages)
     seen = with_ancestors([model.stage], needs) | with_descendants([model.stage], needs)
-    detailed = any(record.metrics for record in run.stages.values())
-    if detailed:
-        facts["metrics"] = {
-            name: value
-            for stage, record in run.stages.items()
-            if stage in seen
-            for name, value in record.metrics.items()
-        }
+    facts["metrics"] = _metrics(run, seen)
     facts["onnx"] = onnx_facts(candidate) if candidate else {}
     for environment, (live_run, live_candidate) in live.items():
         exported = {f"onnx.{name}": value for name, value in onnx_facts(live_candidate).items()}
-        facts[environment] = {**live_run.metrics, **exported}
+        facts[environment] = {**_metrics(live_run, seen), **exported}
     return facts
+
+
+def _metrics(run: Run, seen: Set[str]) -> dict[str, float]:
+    """The metrics of these stages; all of them where the run's details are lost."""
+    if not any(record.metrics for record in run.stages.values()):
+        return dict(run.metrics)
+    return {
+        name: value
+        for stage, record in run.stages.items()
+        if stage in seen
+        for name, value in record.metrics.items()
+    }

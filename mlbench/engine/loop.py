@@ -32,8 +32,10 @@ from mlbench.engine import inbox
 from mlbench.engine import inputs as got
 from mlbench.engine.event_log import EventWriter
 from mlbench.engine.hands.building import BuildingHand
+from mlbench.engine.hands.judging import JudgingHand
 from mlbench.engine.hands.recording import RecordingHand
 from mlbench.engine.hands.releasing import ReleasingHand
+from mlbench.engine.releases import Releases
 from mlbench.engine.state import Flight, LoopState, NewRun
 from mlbench.engine.steps import step
 from mlbench.project.git import missing_because
@@ -54,7 +56,9 @@ class Loop:
         self._events = EventWriter(layout.events)
         self._building = BuildingHand(layout, self._queue.put)
         self._recording = RecordingHand(layout)
-        self._releasing = ReleasingHand(layout, self._building.workspace, self._recording.store)
+        shared = (layout, Releases(layout), self._building.workspace, self._recording.store)
+        self._judging = JudgingHand(*shared)
+        self._releasing = ReleasingHand(*shared)
         self._slow: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._slow_thread = threading.Thread(target=self._work_slowly, name="release", daemon=True)
         self._thread = threading.Thread(target=self._run, name="loop", daemon=True)
@@ -191,7 +195,7 @@ class Loop:
         recorded = self._recording.close(flight, results, project)
         self._building.workspace.digests.save()
         subject = recorded.standing or recorded.run
-        gates: tuple[GateResult, ...] = self._releasing.judge(project, subject, self._tell)
+        gates: tuple[GateResult, ...] = self._judging.judge(project, subject, self._tell)
         shown = recorded.standing if recorded.standing and not recorded.is_new else recorded.run
         return RunFinished(
             utc(),

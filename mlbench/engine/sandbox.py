@@ -10,11 +10,10 @@ from typing import Any
 from mlbench.domain.errors import UsageError
 from mlbench.domain.release import EnvironmentStatus
 from mlbench.domain.stages import EnvironmentSpec
-from mlbench.engine.hands.releasing import find_environment, write_deployment
+from mlbench.engine.releases import Releases, find_environment
 from mlbench.project.config import load_project
 from mlbench.project.layout import Layout
 from mlbench.project.rows import HeldOutRow, held_out_row, read_rows
-from mlbench.release.ledger import Ledger
 from mlbench.release.registry import ANSWERS_NAME, Registry
 from mlbench.serving import client, supervise
 
@@ -58,8 +57,7 @@ class Sandbox:
 
     def up(self, environment: EnvironmentSpec) -> EnvironmentStatus:
         """Have an environment's server up, serving what the ledger says."""
-        registry, ledger = Registry(self._layout.models), Ledger(self._layout.ledger)
-        deployment = write_deployment(self._layout, registry, ledger, environment)
+        deployment = Releases(self._layout).write_deployment(environment)
         supervise.ensure_up(self._layout, environment)
         return supervise.wait_serving(self._layout, environment, deployment.sequence)
 

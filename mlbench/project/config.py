@@ -37,8 +37,8 @@ def find_project(folder: Path) -> Layout:
 def load_project(layout: Layout) -> Project:
     """Read and check the configuration; ProjectFileError names file, line and key."""
     shared = TomlFile.read(layout.config, CONFIG_NAME)
-    value, origin = _with_overrides(layout, shared)
-    reader = _Reader(shared, origin)
+    value = _with_overrides(layout, shared)
+    reader = _Reader(shared)
     shared.refuse_unknown(value, keys.TOP, "")
     project = reader.table("project", value.get("project", {}))
     project.file.refuse_unknown(project.value, keys.PROJECT, "project")
@@ -54,7 +54,7 @@ def load_project(layout: Layout) -> Project:
         read_environment(reader.table(f"environments.{name}", body), name)
         for name, body in reader.tables("environments", value)
     )
-    _check_references(reader, stages, models, environments)
+    _check_references(shared, stages, models, environments)
     check_project(shared, stages, layout.root)
     return Project(
         name=project.text("name") or layout.root.name,
@@ -68,35 +68,29 @@ def load_project(layout: Layout) -> Project:
 
 
 class _Reader:
-    """Hands out tables with the file that each came from, so that errors name the right one."""
+    """Hands out the tables of a configuration, each knowing where it stands."""
 
-    def __init__(self, shared: TomlFile, origin: Mapping[str, TomlFile]) -> None:
-        self._shared = shared
-        self._origin = origin
-
-    def file_of(self, where: str) -> TomlFile:
-        return self._origin.get(where, self._shared)
+    def __init__(self, file: TomlFile) -> None:
+        self._file = file
 
     def table(self, where: str, value: Any) -> Table:
-        file = self.file_of(where)
         if not isinstance(value, dict):
-            file.fail(where, f"must be a table: [{where}]")
-        return Table(file, where, value)
+            self._file.fail(where, f"must be a table: [{where}]")
+        return Table(self._file, where, value)
 
     def tables(self, where: str, value: Mapping[str, Any]) -> list[tuple[str, Any]]:
         return list(self.table(where, value.get(where, {})).value.items())
 
 
-def _with_overrides(layout: Layout, shared: TomlFile) -> tuple[dict[str, Any], dict[str, TomlFile]]:
+def _with_overrides(layout: Layout, shared: TomlFile) -> dict[str, Any]:
     """The shared configuration with the user's and this folder's own laid over it."""
     value = shared.value
-    origin: dict[str, TomlFile] = {}
     for path in (_user_config(), layout.local_config):
         if path is not None and path.is_file():
             override = TomlFile.read(path, path.name if path == layout.local_config else str(path))
             override.refuse_unknown(override.value, keys.TOP, "")
-            value = _laid_over(value, override, override.value, "", origin)
-    return value, origin
+            value = _laid_over(value, override, override.value, "", shared.overrides)
+    return value
 
 
 def _laid_over(
@@ -104,16 +98,17 @@ def _laid_over(
     file: TomlFile,
     override: dict[str, Any],
     where: str,
-    origin: dict[str, TomlFile],
+    overrides: dict[str, TomlFile],
 ) -> dict[str, Any]:
+    """Key by key, table by table; `overrides` learns which keys this file decides."""
     merged = dict(base)
     for key, value in override.items():
         inner = f"{where}.{key}" if where else key
         if isinstance(value, dict) and isinstance(merged.get(key), dict):
-            merged[key] = _laid_over(merged[key], file, value, inner, origin)
+            merged[key] = _laid_over(merged[key], file, value, inner, overrides)
         else:
             merged[key] = value
-            origin[where] = file
+            overrides[inner] = file
     return merged
 
 
@@ -137,7 +132,7 @@ def _jobs(project: Table) -> int:
 
 
 def _check_references(
-    reader: _Reader,
+    file: TomlFile,
     stages: tuple[Stage, ...],
     models: tuple[ModelSpec, ...],
     environments: tuple[EnvironmentSpec, ...],
@@ -148,12 +143,10 @@ def _check_references(
         stage = by_name.get(model.stage)
         if stage is None:
             near = nearest(model.stage, by_name)
-            reader.file_of(where).fail(f"{where}.stage", f'there is no stage "{model.stage}"{near}')
+            file.fail(f"{where}.stage", f'there is no stage "{model.stage}"{near}')
         if model.path not in stage.out_paths:
             near = nearest(model.path, stage.out_paths)
-            reader.file_of(where).fail(
-                f"{where}.path", f'"{model.path}" is no out of stage "{stage.name}"{near}'
-            )
+            file.fail(f"{where}.path", f'"{model.path}" is no out of stage "{stage.name}"{near}')
     known = {environment.name for environment in environments}
     ports: dict[int, str] = {}
     for environment in environments:
@@ -161,12 +154,10 @@ def _check_references(
         for required in environment.require:
             if required not in known - {environment.name}:
                 near = nearest(required, known)
-                reader.file_of(where).fail(
-                    f"{where}.require", f'there is no other environment "{required}"{near}'
-                )
+                file.fail(f"{where}.require", f'there is no other environment "{required}"{near}')
         if environment.port in ports:
             other = ports[environment.port]
-            reader.file_of(where).fail(f"{where}.port", f"{other} has port {environment.port} too")
+            file.fail(f"{where}.port", f"{other} has port {environment.port} too")
         ports[environment.port] = environment.name
 
 

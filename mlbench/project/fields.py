@@ -8,8 +8,11 @@ from typing import Any, NoReturn
 
 from mlbench.project.toml_file import TomlFile
 
+# Names become those of files and folders: none may be hidden, or lead somewhere else.
+_NAME = re.compile(r"[A-Za-z0-9_@][A-Za-z0-9_.@-]*")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d)?")
 _SECONDS = {None: 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_LONGEST_SECONDS = 1e9
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,13 @@ class Table:
     def fail(self, key: str, problem: str) -> NoReturn:
         """Raise a ProjectFileError for one key of this table."""
         self.file.fail(f"{self.where}.{key}" if key else self.where, problem)
+
+    def check_name(self, name: str, whose: str) -> None:
+        """Fail where this table's own name has signs that a file's name should not have."""
+        if not _NAME.fullmatch(name):
+            self.fail(
+                "", f"{whose}'s name has letters, digits and _ . @ - only, and no . or - first"
+            )
 
     def text(self, key: str) -> str | None:
         """A string, or None where the key is not there."""
@@ -63,12 +73,15 @@ class Table:
         value = self.value.get(key)
         if value is None:
             return None
-        if isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0:
-            return float(value)
+        seconds = 0.0
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            seconds = float(value)
         match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
-        if match is None:
+        if match is not None:
+            seconds = float(match.group(1)) * _SECONDS[match.group(2)]
+        if not 0 < seconds < _LONGEST_SECONDS:
             self.fail(key, 'must be a duration such as 90, "90s", "10m" or "2h"')
-        return float(match.group(1)) * _SECONDS[match.group(2)]
+        return seconds
 
     def _typed(self, key: str, kind: type[Any], described: str) -> Any:
         value = self.value.get(key)

@@ -17,6 +17,7 @@ _HIGHEST_PORT = 65535
 def read_model(table: Table, name: str) -> ModelSpec:
     """The model of a table; ProjectFileError for an unknown key or a wrong value."""
     table.file.refuse_unknown(table.value, keys.MODEL, table.where)
+    table.check_name(name, "a model")
     stage, path = table.text("stage"), table.text("path")
     if stage is None:
         table.fail("stage", "a model needs the stage that makes it")
@@ -37,6 +38,7 @@ def read_model(table: Table, name: str) -> ModelSpec:
 def read_environment(table: Table, name: str) -> EnvironmentSpec:
     """The environment of a table; ProjectFileError for an unknown key or a wrong value."""
     table.file.refuse_unknown(table.value, keys.ENVIRONMENT, table.where)
+    table.check_name(name, "an environment")
     port = table.whole("port")
     if port is None or not 0 < port <= _HIGHEST_PORT:
         table.fail("port", f"an environment needs a port from 1 to {_HIGHEST_PORT}")
@@ -51,11 +53,12 @@ def _gates(table: Table) -> list[Any]:
 
 
 def _gate(table: Table, item: Any) -> GateSpec:
-    if isinstance(item, dict):
-        table.file.refuse_unknown(item, keys.GATE, f"{table.where}.gates")
-        gate = GateSpec(str(item.get("check", "")), str(item.get("level", "error")))
-    else:
-        gate = GateSpec(str(item))
+    written = item if isinstance(item, dict) else {"check": item}
+    table.file.refuse_unknown(written, keys.GATE, f"{table.where}.gates")
+    check, level = written.get("check"), written.get("level", "error")
+    if not isinstance(check, str) or not isinstance(level, str):
+        table.fail("gates", 'a gate is an expression such as "accuracy >= 0.9", or a table with it')
+    gate = GateSpec(check, level)
     if gate.level not in LEVELS:
         table.fail("gates", f'{gate.check}: level "{gate.level}" is none of {", ".join(LEVELS)}')
     try:

@@ -9,6 +9,7 @@ from typing import Any
 
 from mlbench.domain.errors import ProjectFileError, nearest
 from mlbench.domain.stages import ParamKeys
+from mlbench.domain.syntax import parse_module
 from mlbench.project.toml_file import TomlFile, read_text
 
 _ALTERNATIVES = ("params.toml", "params.yaml", "params.yml", "params.json", "params.py")
@@ -19,14 +20,17 @@ def read_params(root: Path, file: str) -> dict[str, Any]:
 
     params.toml stands for the project's one params file, whichever format that has.
     """
-    path = root / file
-    if file == "params.toml" and not path.exists():
-        path = next((root / name for name in _ALTERNATIVES if (root / name).exists()), path)
-    text = read_text(path, path.name if path.parent == root else file)
-    value = parse_tree(path.name, text)
+    name = _name_on_disk(root, file)
+    value = parse_tree(name, read_text(root / name, name))
     if not isinstance(value, dict):
-        raise ProjectFileError("must hold a mapping of names to values", file=path.name)
+        raise ProjectFileError("must hold a mapping of names to values", file=name)
     return value
+
+
+def _name_on_disk(root: Path, file: str) -> str:
+    if file != "params.toml":
+        return file
+    return next((name for name in _ALTERNATIVES if (root / name).exists()), file)
 
 
 def parse_tree(name: str, text: str) -> Any:
@@ -66,7 +70,7 @@ def select(root: Path, wanted: ParamKeys) -> dict[str, Any]:
             raise ProjectFileError(
                 f"there is no such parameter{nearest(key, _every_prefix(flat))}; "
                 "add it, or take it out of the stage's params",
-                file=wanted.file,
+                file=_name_on_disk(root, wanted.file),
                 key=key,
             )
         chosen.update(found)
@@ -88,6 +92,8 @@ def _parse_json(name: str, text: str) -> Any:
         raise ProjectFileError(
             f"not valid JSON: {error.msg}", file=name, line=error.lineno
         ) from None
+    except RecursionError:
+        raise ProjectFileError("not valid JSON: nested too deeply", file=name) from None
 
 
 def _parse_yaml(name: str, text: str) -> Any:
@@ -99,14 +105,14 @@ def _parse_yaml(name: str, text: str) -> Any:
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else None
         raise ProjectFileError(f"not valid YAML: {error.problem}", file=name, line=line) from None
-    except YAMLError as error:
+    except (YAMLError, ValueError, RecursionError) as error:
         raise ProjectFileError(f"not valid YAML: {error}", file=name) from None
 
 
 def _parse_python(name: str, text: str) -> dict[str, Any]:
     """Top-level and class-level assignments of literals; anything else is passed over."""
     try:
-        module = ast.parse(text)
+        module = parse_module(text)
     except SyntaxError as error:
         raise ProjectFileError(
             f"not valid Python: {error.msg}", file=name, line=error.lineno
@@ -131,6 +137,6 @@ def _assignments(body: list[ast.stmt]) -> dict[str, Any]:
         if len(targets) == 1 and isinstance(targets[0], ast.Name) and value is not None:
             try:
                 values[targets[0].id] = ast.literal_eval(value)
-            except ValueError:
+            except (ValueError, TypeError, RecursionError):
                 continue
     return values

@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 from mlbench.domain.errors import UsageError
 
@@ -26,11 +27,12 @@ def read_rows(path: Path, width: int, ignored: str | None = None) -> list[list[f
 
     UsageError where the file can't be read or a row has not `width` numbers.
     """
+    reader = _READERS.get(path.suffix.lower())
+    if reader is None:
+        raise UsageError(f"{path}: is neither .csv, .json nor .npz")
     try:
-        rows = _READERS[path.suffix.lower()](path, ignored)
-    except KeyError:
-        raise UsageError(f"{path}: is neither .csv, .json nor .npz") from None
-    except (OSError, ValueError, TypeError) as error:
+        rows = reader(path, ignored)
+    except (OSError, EOFError, ValueError, TypeError, LookupError, csv.Error, BadZipFile) as error:
         raise UsageError(f"{path}: can't be read as rows of numbers: {error}") from None
     for number, row in enumerate(rows, start=1):
         if len(row) != width:
@@ -56,12 +58,12 @@ def held_out_row(answers: Path, index: int) -> HeldOutRow:
 
 def _read_csv(path: Path, ignored: str | None) -> list[list[float]]:
     with path.open(newline="", encoding="utf-8") as file:
-        table = list(csv.reader(file))
+        table = [row for row in csv.reader(file) if row]
     if table and not _is_number(table[0][0]):
         header = table.pop(0)
         kept = [position for position, name in enumerate(header) if name != ignored]
         table = [[row[position] for position in kept] for row in table]
-    return [[float(value) for value in row] for row in table if row]
+    return [[float(value) for value in row] for row in table]
 
 
 def _read_json(path: Path, _ignored: str | None) -> list[list[float]]:
@@ -73,7 +75,7 @@ def _read_json(path: Path, _ignored: str | None) -> list[list[float]]:
 def _read_npz(path: Path, _ignored: str | None) -> list[list[float]]:
     import numpy
 
-    with numpy.load(path, allow_pickle=False) as saved:
+    with path.open("rb") as file, numpy.load(file, allow_pickle=False) as saved:
         rows: Any = saved["X"] if "X" in saved else saved[saved.files[0]]
     return [[float(item) for item in row] for row in rows]
 

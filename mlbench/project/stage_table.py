@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import posixpath
-import re
 from typing import Any
 
 from mlbench.domain.stages import Out, ParamKeys, Stage
 from mlbench.project import keys
 from mlbench.project.fields import Table
 
-_NAME = re.compile(r"[A-Za-z0-9_.@-]+")
 DEFAULT_PARAMS = "params.toml"
 
 
 def read_stage(table: Table, name: str) -> Stage:
     """The stage of a table; ProjectFileError for an unknown key or a wrong value."""
     table.file.refuse_unknown(table.value, keys.STAGE, table.where)
-    if not _NAME.fullmatch(name):
-        table.fail("", "a stage's name has letters, digits and _ . @ - only")
+    table.check_name(name, "a stage")
     commands = table.texts("cmd")
     if not commands or not all(command.strip() for command in commands):
         table.fail("cmd", "a stage needs a command")
-    wdir = _inside(table, "wdir", table.text("wdir") or ".")
+    wdir = _place(table, "wdir", ".", table.text("wdir") or ".")
     metrics = tuple(Out(_place(table, "metrics", wdir, path)) for path in table.texts("metrics"))
     return Stage(
         name=name,
@@ -55,11 +52,18 @@ def _outs(table: Table, wdir: str) -> tuple[Out, ...]:
             outs.append(
                 Out(
                     _place(table, "outs", wdir, path),
-                    cache=bool(flags.get("cache", True)),
-                    persist=bool(flags.get("persist", False)),
+                    cache=_out_flag(table, path, flags, "cache", True),
+                    persist=_out_flag(table, path, flags, "persist", False),
                 )
             )
     return tuple(outs)
+
+
+def _out_flag(table: Table, path: str, flags: dict[str, Any], key: str, default: bool) -> bool:
+    value = flags.get(key, default)
+    if not isinstance(value, bool):
+        table.fail(f"outs.{path}.{key}", "must be true or false")
+    return value
 
 
 def _params(table: Table, wdir: str) -> tuple[ParamKeys, ...]:
@@ -89,11 +93,7 @@ def _items(table: Table, key: str) -> list[Any]:
 
 def _place(table: Table, key: str, wdir: str, path: str) -> str:
     """A path relative to `wdir` as one relative to the project."""
-    return _inside(table, key, posixpath.join(wdir, path))
-
-
-def _inside(table: Table, key: str, path: str) -> str:
-    clean = posixpath.normpath(path)
+    clean = posixpath.normpath(posixpath.join(wdir, path))
     outside = clean == ".." or clean.startswith("../")
     if key not in ("deps", "params") and (outside or posixpath.isabs(clean)):
         table.fail(key, f'"{path}" lies outside the project')

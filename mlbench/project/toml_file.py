@@ -20,11 +20,14 @@ class TomlFile:
     def __init__(self, name: str, text: str) -> None:
         """Parse; ProjectFileError with a syntax error's line. `name` is what messages call it."""
         self.name = name
+        self.overrides: dict[str, TomlFile] = {}
         self._text = text
         try:
             self.value: dict[str, Any] = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
             raise _syntax_error(name, text, str(error)) from None
+        except RecursionError:
+            raise ProjectFileError("not valid TOML: nested too deeply", file=name) from None
 
     @classmethod
     def read(cls, path: Path, name: str | None = None) -> TomlFile:
@@ -32,12 +35,21 @@ class TomlFile:
         return cls(name or path.name, read_text(path, name or path.name))
 
     def fail(self, key: str, problem: str) -> NoReturn:
-        """Raise a ProjectFileError for a key, with its line."""
-        raise ProjectFileError(problem, file=self.name, line=self.line(key), key=key)
+        """Raise a ProjectFileError for a key, with its line in the file that it came from."""
+        file = self._origin_of(key)
+        raise ProjectFileError(problem, file=file.name, line=file.line(key), key=key)
 
     def line(self, key: str) -> int | None:
         """The line of a dotted key, or of the table around it."""
         return nearest_line(lines_of_keys(self._text), key)
+
+    def _origin_of(self, key: str) -> TomlFile:
+        """The file laid over this one that a key, or a table around it, came from."""
+        while key:
+            if key in self.overrides:
+                return self.overrides[key]
+            key = key.rpartition(".")[0]
+        return self
 
     def refuse_unknown(self, table: dict[str, Any], known: tuple[str, ...], where: str) -> None:
         """Fail at the first key of a table that is not known, with the nearest spelling."""

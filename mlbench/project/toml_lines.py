@@ -61,8 +61,8 @@ def _statements(text: str) -> Iterator[tuple[int, str]]:
         kind, token = match.lastgroup, match.group()
         if kind == "newline":
             if depth == 0:
-                if pending.startswith("[") and not in_value:
-                    yield line, pending
+                if not in_value and pending.strip():
+                    yield line, pending.strip()
                 pending, in_value = "", False
         elif kind == "equals" and depth == 0 and not in_value:
             yield line, pending.strip()
@@ -72,8 +72,8 @@ def _statements(text: str) -> Iterator[tuple[int, str]]:
         elif kind != "comment" and not in_value:
             pending += token
         line += token.count("\n")
-    if pending.startswith("[") and not in_value:
-        yield line, pending
+    if not in_value and pending.strip():
+        yield line, pending.strip()
 
 
 def _path(key: str) -> str | None:

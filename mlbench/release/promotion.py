@@ -78,7 +78,7 @@ def check_allowed(
     if is_guarded and dirty and not allow_dirty:
         raise GateRefusedError(
             f"{candidate.model} is not promoted to {environment.name}: run {candidate.run} is "
-            "from uncommitted code; commit and run again, or say --allow-dirty"
+            "from uncommitted code; commit it (nothing has to run again), or say --allow-dirty"
         )
 
 

@@ -143,20 +143,26 @@ def folder_listing(
     return dict(sorted(listing.items()))
 
 
-def files_below(folder: Path, left_out: Callable[[str], bool]) -> Iterator[Path]:
+def files_below(
+    folder: Path, left_out: Callable[[str], bool], above: tuple[tuple[int, int], ...] = ()
+) -> Iterator[Path]:
     """Every file below a folder, behind links too; `left_out` tells names that do not count."""
-    seen: set[tuple[int, int]] = set()
-    for base, folders, files in os.walk(folder, followlinks=True):
-        here = os.stat(base)
-        if (here.st_dev, here.st_ino) in seen:
-            folders.clear()
+    try:
+        found = folder.stat()
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except FileNotFoundError:
+        return
+    here = (found.st_dev, found.st_ino)
+    # A link to a folder around it would go round for ever.
+    if here in above:
+        return
+    for entry in entries:
+        if left_out(entry.name):
             continue
-        seen.add((here.st_dev, here.st_ino))
-        folders[:] = sorted(name for name in folders if not left_out(name))
-        for name in sorted(files):
-            path = Path(base, name)
-            if not left_out(name) and path.is_file():
-                yield path
+        if entry.is_dir():
+            yield from files_below(Path(entry.path), left_out, (*above, here))
+        elif entry.is_file():
+            yield Path(entry.path)
 
 
 def listing_bytes(listing: dict[str, str]) -> bytes:

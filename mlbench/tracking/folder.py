@@ -21,7 +21,8 @@ def write_run(folder: Path, run: Run, diff: str, python: str) -> None:
     """Write the run with its dirty diff and the machine it ran on; the record comes last."""
     folder.mkdir(parents=True, exist_ok=True)
     if diff:
-        (folder / DIFF_NAME).write_text(diff, encoding="utf-8")
+        # Lines of files in other encodings come as surrogates, and leave as the bytes they were.
+        (folder / DIFF_NAME).write_text(diff, encoding="utf-8", errors="surrogateescape")
     write_json(folder / ENVIRONMENT_NAME, describe_machine(python))
     write_json(folder / RUN_NAME, to_plain(run))
 

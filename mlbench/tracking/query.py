@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import math
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -61,7 +63,7 @@ def select(
     """
     chosen = [run for run in runs if everything or _is_shown(run)]
     if where is not None:
-        chosen = [run for run in chosen if _holds(where, run)]
+        chosen = _holding(where, chosen)
     chosen.reverse()
     if sort is not None:
         chosen = _sorted(chosen, sort)
@@ -97,7 +99,8 @@ def best(runs: Iterable[Run], objective: str | None) -> Run:
             'write one such as "maximize accuracy"'
         )
     direction, metric = match.groups()
-    known = [run for run in runs if run.outcome is RunOutcome.PASSED and metric in run.metrics]
+    passed = [run for run in runs if run.outcome is RunOutcome.PASSED]
+    known = [run for run in passed if not math.isnan(run.metrics.get(metric, math.nan))]
     if not known:
         raise UsageError(f"@best: no passed run has the metric {metric}")
     sign = 1 if direction == "maximize" else -1
@@ -109,23 +112,34 @@ def _is_shown(run: Run) -> bool:
     return run.outcome is RunOutcome.PASSED or run.origin != "watch" or is_marked
 
 
-def _holds(where: str, run: Run) -> bool:
+def _holding(where: str, runs: Iterable[Run]) -> list[Run]:
     try:
-        return bool(evaluate(parse(where), facts_of(run)))
-    except MissingFactError:
-        return False
+        tree = parse(where)
+        return [run for run in runs if _holds(tree, run)]
     except ExpressionError as error:
         raise UsageError(f"--where {where!r}: {error}") from None
+
+
+def _holds(tree: ast.expr, run: Run) -> bool:
+    try:
+        return bool(evaluate(tree, facts_of(run)))
+    except MissingFactError:
+        return False
 
 
 def _sorted(runs: list[Run], key: str) -> list[Run]:
     descending, name = key.startswith("-"), key.removeprefix("-")
     valued = [(_value(run, name), run) for run in runs]
-    known = [(value, run) for value, run in valued if value is not None]
-    if not known and runs:
+    if runs and all(value is None for value, _ in valued):
         raise UsageError(f"--sort {key}: no run has {name}")
+    # NaN is neither above nor below anything, and one of them would disorder all the others.
+    known = [(value, run) for value, run in valued if _has_place(value)]
     known.sort(key=lambda pair: (isinstance(pair[0], str), pair[0]), reverse=descending)
-    return [run for _, run in known] + [run for value, run in valued if value is None]
+    return [run for _, run in known] + [run for value, run in valued if not _has_place(value)]
+
+
+def _has_place(value: Any) -> bool:
+    return value is not None and not (isinstance(value, float) and math.isnan(value))
 
 
 def _value(run: Run, name: str) -> Any:

@@ -25,12 +25,16 @@ class AtomicJsonStorage(Storage):
         except FileNotFoundError:
             return None
         value = json.loads(text)
-        is_tables = isinstance(value, dict) and all(isinstance(t, dict) for t in value.values())
-        if not is_tables:
+        if not (isinstance(value, dict) and all(map(_is_table, value.values()))):
             raise ValueError("not a TinyDB file")
-        return dict(value)
+        return value
 
     def write(self, data: dict[str, dict[str, Any]]) -> None:
         """Replace the file durably."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(self._path, json.dumps(data, ensure_ascii=False).encode())
+
+
+def _is_table(value: Any) -> bool:
+    """Whether this is documents by their numbers, as TinyDB has them."""
+    return isinstance(value, dict) and all(map(str.isdecimal, value))

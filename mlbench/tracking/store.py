@@ -19,6 +19,8 @@ from mlbench.tracking.folder import RUN_NAME, read_run
 from mlbench.tracking.storage import AtomicJsonStorage
 
 _TABLE = "runs"
+# What reading a file raises that is no JSON, or JSON of another shape.
+_DAMAGE = (ValueError, KeyError, TypeError, AttributeError)
 
 
 class ExperimentStore:
@@ -30,25 +32,33 @@ class ExperimentStore:
         self._path = layout.experiments
         self._lock_path = layout.experiments.with_name("experiments.lock")
         self.notices: list[str] = []
-        try:
-            is_missing = AtomicJsonStorage(self._path).read() is None
-        except ValueError:
-            self._rebuild_damaged()
-        else:
-            if is_missing and any(layout.runs.glob(f"*/{RUN_NAME}")):
-                self._say_rebuilt("was missing")
+        self.runs()
+        if self._is_lost():
+            with locked(self._lock_path):
+                if self._is_lost():
+                    self._say_rebuilt("was missing")
 
     def add(self, run: Run) -> None:
         """Insert a run, or replace the one of the same id."""
-        with locked(self._lock_path), self._open() as database:
-            database.table(_TABLE).upsert(dict(_document(run)), where("id") == run.id)
+        with locked(self._lock_path):
+            try:
+                self._insert(run)
+            except _DAMAGE:
+                self._rebuild_damaged()
+                self._insert(run)
 
     def runs(self) -> list[Run]:
         """Every recorded run, oldest first."""
-        return sorted(
-            (_run(document) for document in self._tables().get(_TABLE, {}).values()),
-            key=lambda run: (run.started, run.id),
-        )
+        try:
+            return self._read()
+        except _DAMAGE:
+            with locked(self._lock_path):
+                # Whoever held the lock before may have found the same damage.
+                try:
+                    return self._read()
+                except _DAMAGE:
+                    self._rebuild_damaged()
+                    return self._read()
 
     def get(self, run_id: str) -> Run | None:
         """The whole run of this id, with its stages' details where its folder still has them."""
@@ -66,33 +76,49 @@ class ExperimentStore:
 
     def rebuild(self) -> int:
         """Make the index anew from the run folders; gives how many runs it holds then."""
+        with locked(self._lock_path):
+            return self._rebuild()
+
+    def _read(self) -> list[Run]:
+        documents = (AtomicJsonStorage(self._path).read() or {}).get(_TABLE, {}).values()
+        return sorted(map(_run, documents), key=lambda run: (run.started, run.id))
+
+    def _insert(self, run: Run) -> None:
+        with self._open() as database:
+            database.table(_TABLE).upsert(dict(_document(run)), where("id") == run.id)
+
+    def _rebuild(self) -> int:
+        """As `rebuild`, under the lock already: a folder read before it might miss an `add`."""
         folders = sorted(self._layout.runs.iterdir()) if self._layout.runs.is_dir() else []
-        runs = [run for run in map(read_run, folders) if run is not None]
-        with locked(self._lock_path), self._open() as database:
+        found = [(folder.name, read_run(folder)) for folder in folders]
+        # A folder under another name is somebody's copy.
+        runs = [run for name, run in found if run and run.id == name and run.outcome]
+        with self._open() as database:
             database.drop_table(_TABLE)
             database.table(_TABLE).insert_multiple(
                 Document(dict(_document(run)), doc_id=number)
                 for number, run in enumerate(runs, start=1)
-                if run.outcome is not None
             )
         return len(runs)
 
+    def _is_lost(self) -> bool:
+        return not self._path.exists() and any(self._layout.runs.glob(f"*/{RUN_NAME}"))
+
     def _rebuild_damaged(self) -> None:
-        aside = self._path.with_name(f"experiments.damaged-{time.strftime('%Y%m%d-%H%M%S')}.json")
+        stamp = time.strftime("%Y%m%d-%H%M%S")
+        names = (f"experiments.damaged-{stamp}{more}.json" for more in ("", *range(-2, -99, -1)))
+        aside = next(path for name in names if not (path := self._path.with_name(name)).exists())
         move(self._path, aside)
         self._say_rebuilt(f"was damaged; moved aside to .mlbench/{aside.name}")
 
     def _say_rebuilt(self, why: str) -> None:
         self.notices.append(
-            f".mlbench/{self._path.name}: {why} and rebuilt with {self.rebuild()} runs "
+            f".mlbench/{self._path.name}: {why} and rebuilt with {self._rebuild()} runs "
             "from .mlbench/runs"
         )
 
     def _open(self) -> TinyDB:
         return TinyDB(self._path, storage=AtomicJsonStorage)
-
-    def _tables(self) -> dict[str, dict[str, Any]]:
-        return AtomicJsonStorage(self._path).read() or {}
 
 
 def _document(run: Run) -> Mapping[str, Any]:

@@ -106,7 +106,7 @@ ACTIONS: tuple[Action, ...] = (
         "mlbench logs RUN STAGE",
         (PIPELINE, RUN),
         blocked=lambda s: "" if s.stage or s.run else "there is no log yet",
-        rank=6,
+        rank=8,
     ),
     Action(
         "run",

@@ -39,7 +39,7 @@ from mlbench.tui.screens.models import ModelsPane
 from mlbench.tui.screens.pane import Pane
 from mlbench.tui.screens.pipeline import PipelinePane
 from mlbench.tui.screens.runs import RunsPane
-from mlbench.tui.situation import Situation
+from mlbench.tui.situation import Situation, with_surroundings
 from mlbench.tui.themed import Themed
 from mlbench.tui.toasts import Severity, toasts_for
 from mlbench.tui.widgets.filter_line import FilterLine
@@ -63,8 +63,8 @@ class Workbench(Themed, App[int]):
     CSS_PATH = "workbench.tcss"
     COMMANDS = {ActionProvider}  # noqa: RUF012
     ESCAPE_TO_MINIMIZE = False
-    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]]] = [(0, "-narrow"), (72, "-wide")]
-    VERTICAL_BREAKPOINTS: ClassVar[list[tuple[int, str]]] = [(0, "-short"), (30, "-tall")]
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (72, "-wide")]
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(key, f"key('{key}')", action.label, show=False, priority=key.startswith("ctrl"))
         for action in ACTIONS
@@ -179,13 +179,15 @@ class Workbench(Themed, App[int]):
 
     def on_told(self, message: Told) -> None:
         """Take in what a background thread has found."""
+        if not self.is_running:
+            return
         match message.value:
             case Heard() as heard:
                 self._hear(heard)
             case LineLost(error, is_final):
                 self._lose(error, is_final)
-            case Surroundings() as surroundings:
-                self.known = replace(self.known, surroundings=surroundings)
+            case Surroundings() as found:
+                self.known = with_surroundings(self.known, found)
             case Head() as head:
                 self.known = replace(self.known, head=head)
             case Releases() as releases:
@@ -248,6 +250,8 @@ class Workbench(Themed, App[int]):
             self.tell(str(error), "error")
 
     def _tick(self) -> None:
+        if not self.is_running:
+            return
         self._ticks += 1
         self.readers.tick(self._ticks * _TICK_SECONDS)
         is_second = self._ticks % 8 == 0

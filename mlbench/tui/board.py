@@ -107,6 +107,11 @@ class Board:
         return tuple(sorted(going, key=lambda stage: stage.started or 0.0))
 
     @property
+    def is_fresh(self) -> bool:
+        """Whether every stage's outputs are now those of its inputs."""
+        return self.is_planned and all(stage.state is StageState.FRESH for stage in self.stages)
+
+    @property
     def is_busy(self) -> bool:
         """Whether a run has stages that have not ended."""
         return self.flight is not None and any(
@@ -204,16 +209,16 @@ def _planned(board: Board, plan: Plan) -> tuple[StageView, ...]:
 def _stands(stage: StageView, status: StageStatus, plan: Plan) -> StageView:
     is_stale = status.state is not StageState.FRESH
     stood = stage.outcome is not None and stage.outcome.stands
-    # A result that an edit made stale is no news any more; a failure stays until it is mended.
-    forget = is_stale and stood and stage.phase in (Phase.IDLE, Phase.ENDED)
+    # A result that an edit made stale is no news any more, nor is a failure once it is mended.
+    forget = is_stale == stood and stage.phase in (Phase.IDLE, Phase.ENDED)
+    if forget:
+        stage = StageView(stage.name)
     return replace(
         stage,
         needs=plan.needs.get(status.name, ()),
         state=status.state,
         reasons=status.reasons,
         usual_seconds=status.usual_seconds,
-        outcome=None if forget else stage.outcome,
-        phase=Phase.IDLE if forget else stage.phase,
     )
 
 

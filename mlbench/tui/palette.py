@@ -54,10 +54,13 @@ class ActionProvider(Provider):
                 yield Hit(score, matcher.highlight(text), choose, text)
 
     def _help(self, action: Action) -> str:
-        why = why_dimmed(action, self._workbench.situation)
+        situation = self._workbench.situation
+        if not action.works_on(situation.screen):
+            return f"{action.help} (on the screen {' or '.join(action.screens)})"
+        why = why_dimmed(action, situation)
         return f"not now: {why}" if why else action.help
 
 
 def _shown(action: Action, label: Content) -> Content:
     twin = f"   {action.twin}" if action.twin else ""
-    return line(label, (f"   {action.shown}", "bold $info"), (twin, "$quiet"))
+    return line(label, (f"   {action.shown}", "bold $info"), (twin, "$quiet not bold"))

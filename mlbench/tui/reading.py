@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlbench.domain.errors import MlbenchError
+from mlbench.domain.expression import ExpressionError, parse
 from mlbench.domain.outcomes import RunOutcome
 from mlbench.domain.release import Candidate, EnvironmentStatus, LedgerEntry
 from mlbench.domain.runs import Run
@@ -129,8 +130,9 @@ def read_history(queries: Queries, question: HistoryQuestion, last_good: History
         shown = [run for run in shown if all(word in _text_of(run) for word in words)]
     else:
         try:
+            parse(question.text)
             shown = queries.runs(where=question.text, everything=question.everything)
-        except MlbenchError as error:
+        except (MlbenchError, ExpressionError) as error:
             return replace(last_good, question=question, error=str(error))
     return History(
         question=question,
@@ -185,6 +187,7 @@ def _text_of(run: Run) -> str:
     words = [run.name, run.id, run.origin, run.by, run.code.commit or "", run.note, *run.tags]
     words += [run.outcome.word if run.outcome else ""]
     words += [f"{name}={scalar(value)}" for name, value in run.params.items()]
+    words += run.metrics
     return " ".join(words).lower()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mlbench.domain.release import Candidate
 from mlbench.domain.runs import Run
@@ -30,6 +30,20 @@ class Situation:
     release: Released | None = None
     marked: int = 0
     attached: bool = False
+
+
+def with_surroundings(known: Situation, found: Surroundings) -> Situation:
+    """What is known after the configuration was read again.
+
+    One that can't be read hides nothing that was known before; one that was mended takes its
+    problem along, for the loop plans again without a word where the plan is as it was.
+    """
+    before, board = known.surroundings, known.board
+    if found.problem:
+        return replace(known, surroundings=replace(before, problem=found.problem))
+    if before.problem and board.problem == before.problem:
+        board = replace(board, problem="")
+    return replace(known, surroundings=found, board=board)
 
 
 def no_stages(situation: Situation) -> str:

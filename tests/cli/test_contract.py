@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from mlbench.cli.main import COMMANDS
-from tests.support import SmallProject, run_cli
+from tests.support import SmallProject, commit_all, run_cli
 
 ISO_UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 
@@ -303,10 +303,25 @@ def test_production_wants_staging_first_and_committed_code(tiny: SmallProject) -
     assert tiny.cli("promote", "flowers", "staging").returncode == 0
     dirty = tiny.cli("promote", "flowers", "production")
     assert dirty.returncode == 3
-    assert "from uncommitted code; commit and run again, or say --allow-dirty" in dirty.stderr
-    assert tiny.cli("promote", "flowers", "production", "--allow-dirty").returncode == 0
+    assert (
+        "from uncommitted code; commit it (nothing has to run again), or say --allow-dirty"
+        in dirty.stderr
+    )
+    commit_all(tiny.root, "a smaller c")
+    assert tiny.cli("promote", "flowers", "production").returncode == 0
     live = json.loads(tiny.cli("ledger", "--at", "2999-01-01", "--json").stdout)
     assert {entry["environment"]: entry["version"] for entry in live} == {
         "staging": 1,
         "production": 1,
     }
+    assert re.fullmatch("code committed since as [0-9a-f]{12}", live[-1]["why"])
+
+
+def test_uncommitted_code_goes_to_production_only_when_told(tiny: SmallProject) -> None:
+    tiny.write("params.toml", "[train]\nc = 0.5\n")
+    assert tiny.cli("run").returncode == 0
+    assert tiny.cli("promote", "flowers", "staging").returncode == 0
+    tiny.write("params.toml", "[train]\nc = 0.25\n")
+    commit_all(tiny.root, "another c than the one that ran")
+    assert tiny.cli("promote", "flowers", "production").returncode == 3
+    assert tiny.cli("promote", "flowers", "production", "--allow-dirty").returncode == 0

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -105,14 +103,3 @@ class Shelf:
 @pytest.fixture
 def shelf(tmp_path: Path) -> Shelf:
     return Shelf(tmp_path / ".mlbench")
-
-
-def together(script: str, *arguments: Iterable[str]) -> list[str]:
-    """Run a script in several processes at once, one for each list of words; what they printed."""
-    processes = [
-        subprocess.Popen([sys.executable, "-c", script, *words], stdout=subprocess.PIPE, text=True)
-        for words in arguments
-    ]
-    printed = [process.communicate()[0] for process in processes]
-    assert [process.returncode for process in processes] == [0] * len(processes)
-    return printed

@@ -24,7 +24,8 @@ from mlbench.release.ledger import (
     live,
 )
 from mlbench.release.promotion import previous_version
-from tests.release.conftest import entry, together
+from tests.release.conftest import entry
+from tests.tracking.processes import together
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 entries = st.builds(
@@ -168,6 +169,7 @@ from pathlib import Path
 from mlbench.domain.release import LedgerEntry
 from mlbench.release.ledger import Ledger
 path, name = sys.argv[1:]
+ready()
 for version in range(1, 16):
     entry = LedgerEntry(0, "now", "promote", "staging", name, version, "d", "r", "ada")
     Ledger(Path(path)).append(entry)

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from mlbench.domain.errors import UsageError
 from mlbench.release.registry import FACTS_NAME, KEPT_CANDIDATES, MODEL_NAME, Registry
-from tests.release.conftest import PASSED, Shelf, made, together
+from tests.release.conftest import PASSED, Shelf, made
+from tests.tracking.processes import together
 
 
 def test_a_kept_candidate_is_read_back_whole(shelf: Shelf) -> None:
@@ -132,6 +133,7 @@ import sys
 from pathlib import Path
 from mlbench.release.registry import Registry
 registry = Registry(Path(sys.argv[1]))
+ready()
 for run in sys.argv[2:]:
     print(registry.register(registry.find("digits", run=run)).version)
 """

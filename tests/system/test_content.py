@@ -184,7 +184,10 @@ def test_a_linked_folder_counts_by_what_lies_behind_the_link(tmp_path: Path) -> 
     (tmp_path / "data" / "round").symlink_to(tmp_path / "data")
     before = _digest(tmp_path / "data")
     (tmp_path / "elsewhere" / "rows.csv").write_bytes(b"edited")
-    assert _digest(tmp_path / "data") != before
+    edited = _digest(tmp_path / "data")
+    assert edited != before
+    (tmp_path / "data" / "twice").symlink_to(tmp_path / "elsewhere")
+    assert _digest(tmp_path / "data") != edited
 
 
 def test_a_link_to_nowhere_in_a_folder_is_no_error(tmp_path: Path) -> None:

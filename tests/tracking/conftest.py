@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -56,9 +54,3 @@ def layout(tmp_path: Path) -> Layout:
     layout = Layout(tmp_path)
     layout.own.mkdir()
     return layout
-
-
-def together(script: str, *arguments: tuple[str, ...]) -> None:
-    """Run a script in several processes at once, one for each list of words."""
-    processes = [subprocess.Popen([sys.executable, "-c", script, *words]) for words in arguments]
-    assert [process.wait() for process in processes] == [0] * len(processes)

@@ -16,7 +16,8 @@ from mlbench.domain.runs import Run
 from mlbench.project.layout import Layout
 from mlbench.tracking.folder import DIFF_NAME, ENVIRONMENT_NAME, RUN_NAME, read_run, write_run
 from mlbench.tracking.store import ExperimentStore
-from tests.tracking.conftest import made, together
+from tests.tracking.conftest import made
+from tests.tracking.processes import together
 
 
 def record(layout: Layout, *runs: Run) -> ExperimentStore:
@@ -171,7 +172,7 @@ def test_damage_while_the_store_is_open_is_mended_too(layout: Layout) -> None:
     write_run(layout.run_folder(made(3).id), made(3), "", "python")
     store.add(made(3))
     assert len(store.runs()) == 3
-    assert [path.read_bytes() for path in asides(layout)] == [b"torn {", b"again {"]
+    assert {path.read_bytes() for path in asides(layout)} == {b"torn {", b"again {"}
     assert len(store.notices) == 2
 
 
@@ -182,7 +183,7 @@ def test_a_lost_index_is_made_again(layout: Layout) -> None:
     assert len(store.runs()) == 2
     (notice,) = store.notices
     assert notice == (
-        ".mlbench/experiments.json: was missing; made again with 2 runs from .mlbench/runs"
+        ".mlbench/experiments.json: was missing and rebuilt with 2 runs from .mlbench/runs"
     )
     assert asides(layout) == []
 
@@ -221,6 +222,7 @@ from mlbench.tracking.store import ExperimentStore
 root, model, name = sys.argv[1:]
 layout = Layout(Path(root))
 run = read_run(Path(model))
+ready()
 for number in range(12):
     if name == "rebuild":
         ExperimentStore(layout).rebuild()
@@ -251,6 +253,7 @@ import sys
 from pathlib import Path
 from mlbench.project.layout import Layout
 from mlbench.tracking.store import ExperimentStore
+ready()
 store = ExperimentStore(Layout(Path(sys.argv[1])))
 assert len(store.runs()) == 3
 """

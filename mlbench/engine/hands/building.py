@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 import traceback
 from collections.abc import Callable
@@ -86,7 +87,7 @@ class BuildingHand:
     def look_at_running(self, run: str) -> None:
         """Tell of every running stage whose input was edited."""
         for name, build in list(self._builds.items()):
-            self._start(lambda name=name, build=build: self._look_at(run, name, build))
+            self._start(functools.partial(self._look_at, run, name, build))
 
     def results(self, run: str) -> dict[str, BuildResult]:
         """What became of each stage of a run, once; they are forgotten by this."""

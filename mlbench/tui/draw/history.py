@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 from textual.content import Content
 
 from mlbench.domain.expression import ExpressionError, names_in, parse
+from mlbench.domain.outcomes import StageOutcome
 from mlbench.domain.runs import Run
 from mlbench.domain.stages import Project
 from mlbench.tui.board import seconds_of
-from mlbench.tui.draw.lines import Part, cell, line, spread
-from mlbench.tui.draw.story import changed_params, objective_metric
+from mlbench.tui.draw.lines import Part, cell, line, spread, widest
+from mlbench.tui.draw.story import changed_params
 from mlbench.tui.draw.words import ago, arrow, duration, moment, tabular
 
 RUNNING_SIGN = ("↻", "$info")
@@ -42,21 +43,45 @@ def metric_names(
     return tuple(order)
 
 
-def recent_line(
-    run: Run, before: Run | None, objective: str | None, width: int, now: float
-) -> Content:
-    """A run in brief: how it came out, the metric that matters, and how long ago it was."""
-    name, direction = objective_metric(objective)
-    metric = name if name in run.metrics else next(iter(run.metrics), None)
-    when = line((ago(seconds_of(run.started), now), "$quiet"))
-    parts: list[Part] = [_sign(run), " ", run.name]
-    if metric is not None:
-        parts += ["  ", (f"{metric} ", "$quiet"), tabular(run.metrics[metric])]
-        if before is not None and metric in before.metrics:
-            moved = run.metrics[metric] - before.metrics[metric]
-            style = "$quiet" if not moved else "$ok" if moved * direction > 0 else "$warn"
-            parts += [" ", (arrow(moved), style)]
-    return spread(line(*parts), line("  ", when), width)
+def recent_lines(
+    runs: Sequence[Run],
+    before: Mapping[str, Run],
+    metric: str | None,
+    direction: int,
+    width: int,
+    now: float,
+) -> list[Content]:
+    """Runs in brief: how each came out, the metric that matters, how it moved, how long ago."""
+    names = widest(run.name for run in runs)
+    return [
+        spread(
+            line(
+                _sign(run),
+                " ",
+                cell(run.name, names),
+                "  ",
+                *_moved(run, before, metric, direction),
+            ),
+            line("  ", (ago(seconds_of(run.started), now), "$quiet")),
+            width,
+        )
+        for run in runs
+    ]
+
+
+def _moved(run: Run, before: Mapping[str, Run], metric: str | None, direction: int) -> list[Part]:
+    failed = [name for name, stage in run.stages.items() if stage.outcome is StageOutcome.FAILED]
+    if failed:
+        return [(f"failed at {failed[0]}", "$fail")]
+    if metric is None or metric not in run.metrics:
+        return []
+    value = run.metrics[metric]
+    known = before[run.id].metrics if run.id in before else {}
+    if metric not in known:
+        return [tabular(value)]
+    moved = value - known[metric]
+    style = "$quiet" if not moved else "$ok" if moved * direction > 0 else "$warn"
+    return [tabular(value), "  ", (arrow(float(f"{moved:.2g}")), style)]
 
 
 def _sign(run: Run) -> tuple[str, str]:

@@ -52,15 +52,15 @@ def release_page(row: Released, width: int) -> list[Content]:
     name = row.run.name if row.run else friendly_name(item.run)
     tests = [record.tests for record in row.run.stages.values() if record.tests] if row.run else []
     lines = [
-        line((name, "bold"), (f"  {item.run}  ", "$quiet"), *_live(row), *_dirty(row)),
-        EMPTY,
+        line((name, "bold"), (f"  {item.run}  ", "$quiet"), *_live(row)),
+        line(*_dirty(row, "from uncommitted code")),
         *gate_lines(item.gates, width, tests[0] if tests else None),
         EMPTY,
         line(
             ("parity  ", "$quiet"),
             (f"max error {number(parity.max_abs_error)} on row {parity.worst_row}", error_style),
-            (f" of {parity.rows}, {parity.label_flips} labels differ", "$quiet"),
         ),
+        line((f"        {parity.label_flips} labels of {parity.rows} rows differ", "$quiet")),
         line(
             ("latency ", "$quiet"),
             "  ".join(
@@ -84,7 +84,7 @@ def ledger_lines(entries: Sequence[LedgerEntry], width: int) -> list[Content]:
             f" {entry.environment}  ",
             (f"{entry.model} v{entry.version}", "bold"),
             (f"  {friendly_name(entry.run)}  by {entry.by}", "$quiet"),
-            (f"  {entry.why}", "$warn"),
+            (f"  {entry.why}" if entry.why else "", "$warn"),
         )
         rows.append(cell(text, width))
     return rows
@@ -115,7 +115,7 @@ def _live(row: Released) -> list[Part]:
     return [("● " + ", ".join(row.environments), "$ok")] if row.environments else []
 
 
-def _dirty(row: Released, text: str = "  from uncommitted code") -> list[Part]:
+def _dirty(row: Released, text: str) -> list[Part]:
     return [(text, "$warn")] if row.run is not None and row.run.code.dirty else []
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from textual.content import Content
 
 from mlbench.domain.names import friendly_name
-from mlbench.domain.outcomes import ReasonKind
+from mlbench.domain.outcomes import ReasonKind, RunOutcome
 from mlbench.tui.board import Board
 from mlbench.tui.deploys import first_environment
 from mlbench.tui.draw.bars import Piece
@@ -19,11 +19,11 @@ def status_pieces(situation: Situation, width: int) -> tuple[list[Piece], list[P
     """The sentence, and at the right end the next step."""
     hint = _hint(situation) if width >= 72 else None
     room = width - 1 - (hint.content.cell_length if hint else 0)
-    sentence = cell(line(" ", _sentence(situation)), max(1, room))
+    sentence = cell(line(" ", _sentence(situation, room - 1)), max(1, room))
     return [Piece(sentence)], [hint] if hint else []
 
 
-def _sentence(situation: Situation) -> Content:
+def _sentence(situation: Situation, width: int) -> Content:
     board, surroundings = situation.board, situation.surroundings
     problem = board.problem or surroundings.problem or board.run_problem
     if problem:
@@ -36,8 +36,9 @@ def _sentence(situation: Situation) -> Content:
     recorded = latest if latest and board.last and latest.id == board.last.run else None
     before = situation.history.before.get(recorded.id) if recorded else None
     objective = surroundings.project.objective if surroundings.project else None
-    told = story(board, recorded, before, objective)
-    if told.plain:
+    was_mended = board.is_fresh and board.last and board.last.outcome is not RunOutcome.PASSED
+    told = story(board, recorded, before, objective, width)
+    if told.plain and not was_mended:
         return told
     if not board.is_planned:
         return line(("looking at the project …", "$quiet"))

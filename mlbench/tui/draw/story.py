@@ -45,8 +45,13 @@ def objective_metric(objective: str | None) -> tuple[str | None, int]:
     return (metric.strip() or None), (-1 if direction == "minimize" else 1)
 
 
-def story(board: Board, run: Run | None, before: Run | None, objective: str | None) -> Content:
-    """The last finished run in one sentence; `run` and `before` are its records, where they exist."""
+def story(
+    board: Board, run: Run | None, before: Run | None, objective: str | None, width: int
+) -> Content:
+    """The last finished run in one sentence of this width, with as many metrics as there is room.
+
+    `run` is its record and `before` that of the run that passed before it, where they exist.
+    """
     last = board.last
     if last is None:
         return line("")
@@ -60,11 +65,16 @@ def story(board: Board, run: Run | None, before: Run | None, objective: str | No
     if last.outcome is not RunOutcome.PASSED:
         return joined([line(head, " ", _trouble(board, last)), _took(last, ran)], _BETWEEN)
     recorded = run if run is not None and run.id == last.run else None
-    cause = _cause(board, recorded, before)
+    cause = line(head, "  ", _cause(board, recorded, before))
     metrics = _metrics(last.metrics, before.metrics if before else {}, objective)
     refusing = [gate for gate in last.gates if gate.refuses]
     gates = line((f"✗ {phrase(refusing[0])}", "$fail")) if refusing else line("")
-    return joined([line(head, "  ", cause), *metrics, gates, _took(last, ran)], _BETWEEN)
+    took = _took(last, ran)
+    for count in range(len(metrics), 0, -1):
+        told = joined([cause, gates, *metrics[:count], took], _BETWEEN)
+        if told.cell_length <= width:
+            return told
+    return joined([cause, gates, *metrics[:1]], _BETWEEN)
 
 
 def _cause(board: Board, run: Run | None, before: Run | None) -> Content:

@@ -38,7 +38,7 @@ class ModelsPane(Pane):
         with Vertical(id="models-below"):
             with VerticalScroll(id="release-box"):
                 yield Drawn(id="release")
-            yield LineList(id="ledger")
+            yield LineList(id="ledger", is_selection=False)
 
     def situated(self, known: Situation) -> Situation:
         """What is known, with the row under the cursor."""

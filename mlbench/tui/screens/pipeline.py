@@ -8,14 +8,16 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
 
+from mlbench.domain.outcomes import RunOutcome
 from mlbench.tui.board import Board, Phase, StageView, followed
 from mlbench.tui.draw.curve import Curve
 from mlbench.tui.draw.empty import no_gates, no_stages_yet, problem_lines
 from mlbench.tui.draw.gates import gate_lines
-from mlbench.tui.draw.history import recent_line
+from mlbench.tui.draw.history import recent_lines
 from mlbench.tui.draw.lanes import Lane, lanes, stage_lines
 from mlbench.tui.draw.lines import line
 from mlbench.tui.draw.stage import stage_head
+from mlbench.tui.draw.story import objective_metric
 from mlbench.tui.draw.words import clock, plural
 from mlbench.tui.following import StageDetail, StageQuestion
 from mlbench.tui.screens.pane import Pane
@@ -45,7 +47,7 @@ class PipelinePane(Pane):
         with Vertical(id="left"):
             yield LineList(id="stages")
             yield Drawn(id="gates")
-            yield LineList(id="recent")
+            yield LineList(id="recent", is_selection=False)
         with Vertical(id="stage"):
             yield Drawn(id="stage-head")
             yield LogBox(id="stage-log")
@@ -111,10 +113,9 @@ class PipelinePane(Pane):
         stage = known.board.stage(self._stage)
         if stage is None:
             return None
-        last = known.board.last
-        recorded = last.run if last is not None else None
-        if recorded is None and known.history.latest is not None:
-            recorded = known.history.latest.id
+        last = known.board.last if stage.outcome is not None else None
+        passed = (run.id for run in known.history.recent if run.outcome is RunOutcome.PASSED)
+        recorded = (last.run if last is not None else None) or next(passed, None)
         live = stage.run if stage.phase is not Phase.WAITING else None
         return StageQuestion(stage.name, live, None if live else recorded)
 
@@ -166,14 +167,10 @@ class PipelinePane(Pane):
         listed, history = self.query_one("#recent", LineList), known.history
         width = max(8, listed.size.width - 1)
         project = known.surroundings.project
-        objective = project.objective if project else None
-
-        def drawn(index: int, _: int) -> Content:
-            run = history.recent[index]
-            return recent_line(run, history.before.get(run.id), objective, width, now)
-
-        listed.show(len(history.recent), drawn)
-        entitle(listed, line(("Recent runs", "bold")))
+        metric, direction = objective_metric(project.objective if project else None)
+        drawn = recent_lines(history.recent, history.before, metric, direction, width, now)
+        listed.show(len(drawn), lambda index, _: drawn[index])
+        entitle(listed, line(("Recent runs", "bold"), (f"  {metric or ''}", "$quiet")))
 
     def _draw_stage(self, known: Situation, now: float) -> None:
         box, head = self.query_one("#stage"), self.query_one("#stage-head", Drawn)

@@ -54,8 +54,10 @@ class LineList(ScrollView, can_focus=True):
             self.source, self.index = source, index
             super().__init__()
 
-    def __init__(self, *, id: str | None = None) -> None:
+    def __init__(self, *, id: str | None = None, is_selection: bool = True) -> None:
+        """Draw the cursor without the focus too where it is a selection that others depend on."""
         super().__init__(id=id)
+        self._is_selection = is_selection
         self._count = 0
         self._cursor = 0
         self._draw: Draw = lambda index, width: Content("")
@@ -95,7 +97,7 @@ class LineList(ScrollView, can_focus=True):
         if not 0 <= index < self._count:
             return Strip.blank(width, style.rich_style)
         content = self._draw(index, width - GUTTER)
-        if index == self._cursor:
+        if index == self._cursor and (self._is_selection or self.has_focus):
             return self._cursor_line(content, width)
         return self._strip(Content(" ") + content, width, style)
 

@@ -1,0 +1,35 @@
+"""`python -m benchmarks [FIGURE…]`: measure, print, and write the figures into README.md."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+
+from benchmarks import imports, infer, reaction, status
+from benchmarks.common import Figure, write_figure
+
+FIGURES: dict[str, Callable[[], Figure]] = {
+    "status": status.measure,
+    "import": imports.measure,
+    "reaction": reaction.measure,
+    "infer": infer.measure,
+}
+
+
+def main() -> int:
+    """Measure the figures that are named, or all, one after the other."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("figures", nargs="*", metavar="FIGURE", help=", ".join(FIGURES))
+    chosen = parser.parse_args().figures or list(FIGURES)
+    unknown = [name for name in chosen if name not in FIGURES]
+    if unknown:
+        parser.error(f"no such figure: {', '.join(unknown)}; there are: {', '.join(FIGURES)}")
+    for name in chosen:
+        print(f"measuring {name} …", file=sys.stderr, flush=True)
+        print(write_figure(name, FIGURES[name]()), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
