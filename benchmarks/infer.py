@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from urllib.parse import urlsplit
 
 from benchmarks.common import (
@@ -29,7 +30,8 @@ from benchmarks.common import (
     run,
 )
 
-SECONDS = 5
+ROUNDS = 3
+SECONDS = 2
 CONNECTIONS = (16, 32)
 _PATH = "/v2/models/digits/infer"
 _PATIENCE_SECONDS = 30
@@ -51,7 +53,7 @@ class Load:
 
 
 def measure() -> Figure:
-    """For each number of connections mlbench and the bare handler, one after the other."""
+    """For each number of connections mlbench and the bare handler, in turn."""
     folder = fresh_sample("infer")
     run([MLBENCH, "run"], folder)
     run([MLBENCH, "promote", "digits", "staging"], folder)
@@ -63,8 +65,7 @@ def measure() -> Figure:
         answer.write_bytes(_ask(port, body.read_bytes()))
         with _bare(answer) as bare_port:
             for connections in CONNECTIONS:
-                ours = _load(port, connections, body)
-                bare = _load(bare_port, connections, body)
+                ours, bare = _in_turn((port, bare_port), connections, body)
                 rows += [
                     _row(f"`mlbench serve`, {connections} connections", ours, bare),
                     _row(f"bare handler, {connections} connections", bare, bare),
@@ -73,9 +74,18 @@ def measure() -> Figure:
     return Figure(
         ["one row of 64 numbers as JSON", "answers a second", "p99", "by the bare rate"],
         rows,
-        f"{SECONDS} s each after a warm-up, the load from the same machine ({tool}); the bare "
+        f"Medians of {ROUNDS} rounds in turn of {SECONDS} s each, after a warm-up; the load from the same machine ({tool}); the bare "
         "handler on uvicorn reads the same request and answers the same bytes without a model.",
     )
+
+
+def _in_turn(ports: tuple[int, ...], connections: int, body: Path) -> list[Load]:
+    """The median load of each port, measured one after the other (A B A B …)."""
+    rounds = [[_load(port, connections, body) for port in ports] for _ in range(ROUNDS)]
+    return [
+        Load(median(load.rate for load in loads), median(load.p99_ms for load in loads))
+        for loads in zip(*rounds, strict=True)
+    ]
 
 
 def _row(name: str, load: Load, bare: Load) -> list[str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,48 +14,76 @@ from mlbench.domain.runs import CodeState
 if TYPE_CHECKING:
     import git
 
-_LARGEST_UNTRACKED = 1_000_000
+_LARGEST_IN_DIFF = 1_000_000
 _SOURCE_SUFFIXES = frozenset(
     ".py .toml .yaml .yml .json .cfg .ini .sh .sql .md .txt .ipynb".split()
 )
+# Looking must neither take the lock of the user's index nor write it anew.
+_ONLY_LOOK = {"GIT_OPTIONAL_LOCKS": "0"}
+# The user's taste in diffs would make patches that `git apply` does not take.
+_PLAIN_PATCH = (
+    "--binary --no-color --no-ext-diff --no-textconv --no-renames --no-relative "
+    "--submodule=short --src-prefix=a/ --dst-prefix=b/"
+).split()
+
+
+class _NoRepositoryError(Exception):
+    """There is no repository that git would read; says why and what to do."""
 
 
 def code_state(root: Path) -> CodeState:
     """Commit, branch and how many of the project's files differ; empty where git is not used."""
-    repository = _repository(root)
-    if repository is None:
+    try:
+        repository = _repository(root)
+    except _NoRepositoryError:
         return CodeState()
     with repository:
         changed = list(_changed(repository, root))
-        try:
-            commit: str | None = repository.head.commit.hexsha
-        except ValueError:
-            commit = None
+        commit = repository.head.commit.hexsha if repository.head.is_valid() else None
         branch = None if repository.head.is_detached else repository.active_branch.name
         return CodeState(commit, branch, bool(changed) or commit is None, len(changed))
 
 
 def dirty_diff(root: Path) -> str:
-    """What differs from the commit as one patch, small untracked source files included."""
-    repository = _repository(root)
-    if repository is None:
+    """What differs from the commit as one patch for `git apply` at the repository's top.
+
+    Small untracked source files are in it; `.env` files and binary ones over 1 MB are not. Bytes
+    that are no UTF-8 are lone surrogates. Empty where nothing differs or git is not used.
+    """
+    try:
+        repository = _repository(root)
+    except _NoRepositoryError:
         return ""
-    with repository:
+    with repository, tempfile.TemporaryDirectory() as scratch:
         if not repository.head.is_valid():
             return ""
-        parts = [str(repository.git.diff("HEAD", "--", str(root)))]
-        parts += [_as_addition(root, name) for name in _untracked_sources(repository, root)]
-    return "\n".join(part for part in parts if part) + "\n"
+        with repository.git.custom_environment(GIT_INDEX_FILE=_own_index(repository, scratch)):
+            names = Path(scratch, "untracked")
+            names.write_text(
+                "\0".join(_untracked_sources(repository, root)), "utf-8", "surrogateescape"
+            )
+            if names.stat().st_size:
+                repository.git.add(
+                    "--intent-to-add", f"--pathspec-from-file={names}", "--pathspec-file-nul"
+                )
+            left_out = [f":(top,literal,exclude){name}" for name in _left_out(repository, root)]
+            patch = repository.git.diff(
+                "HEAD",
+                *_PLAIN_PATCH,
+                "--",
+                _below(repository, root),
+                *left_out,
+                strip_newline_in_stdout=False,
+            )
+            return str(patch)
 
 
 def missing_because(root: Path) -> str | None:
     """Why no commit can be recorded here, or None where one can."""
-    repository = _repository(root)
-    if repository is None:
-        return (
-            "this folder is no git repository, so runs are recorded without commit and diff; "
-            "`git init` and a first commit change that"
-        )
+    try:
+        repository = _repository(root)
+    except _NoRepositoryError as error:
+        return str(error)
     with repository:
         if not repository.head.is_valid():
             return "this repository has no commit yet, so runs are recorded without one"
@@ -81,39 +111,101 @@ def _quiet() -> None:
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 
 
-def _repository(root: Path) -> git.Repo | None:
+def _repository(root: Path) -> git.Repo:
+    """The repository around a folder, known to be readable; _NoRepositoryError otherwise."""
     _quiet()
     import git
 
+    without = "so runs are recorded without commit and diff"
     try:
-        return git.Repo(root, search_parent_directories=True)
-    except (git.InvalidGitRepositoryError, git.NoSuchPathError, git.GitCommandNotFound):
-        return None
+        repository = git.Repo(root, search_parent_directories=True)
+    except (git.InvalidGitRepositoryError, git.NoSuchPathError):
+        raise _NoRepositoryError(
+            f"this folder is no git repository, {without}; "
+            "`git init` and a first commit change that"
+        ) from None
+    repository.git.update_environment(**_ONLY_LOOK)
+    try:
+        repository.git.rev_parse("--git-dir")
+    except git.GitCommandNotFound:
+        repository.close()
+        raise _NoRepositoryError(f"git is not on the PATH, {without}; install it") from None
+    except git.GitCommandError:
+        repository.close()
+        raise _NoRepositoryError(
+            f"git refuses to read this repository, which belongs to another user, {without}; "
+            f"`git config --global --add safe.directory {repository.working_dir}` allows it"
+        ) from None
+    return repository
+
+
+def _below(repository: git.Repo, root: Path) -> str:
+    """The pathspec of the project inside its repository."""
+    relative = os.path.relpath(root.resolve(), Path(repository.working_dir).resolve())
+    return ":(top)" if relative == "." else f":(top,literal){relative}"
 
 
 def _changed(repository: git.Repo, root: Path) -> Iterator[str]:
     status = str(
-        repository.git.status("--porcelain", "-z", "--untracked-files=all", "--", str(root))
+        repository.git.status(
+            "--porcelain",
+            "-z",
+            "--no-renames",
+            "--untracked-files=all",
+            "--",
+            _below(repository, root),
+        )
     )
     yield from (entry for entry in status.split("\0") if entry)
 
 
+def _own_index(repository: git.Repo, scratch: str) -> str:
+    """A copy of the index, so that noting untracked files in it leaves the user's alone.
+
+    Its own time is copied too: git tells by it which files may have changed unseen.
+    """
+    index = Path(scratch, "index")
+    if Path(repository.index.path).exists():
+        shutil.copy2(repository.index.path, index)
+    return str(index)
+
+
 def _untracked_sources(repository: git.Repo, root: Path) -> Iterator[str]:
     listed = str(
-        repository.git(c="core.quotepath=off").execute(
-            ["git", "-C", str(root), "ls-files", "-z", "--others", "--exclude-standard"]
+        repository.git.ls_files(
+            "-z", "--others", "--exclude-standard", "--full-name", "--", _below(repository, root)
         )
     )
-    for name in sorted(listed.split("\0")):
-        path = root / name
-        is_secret = path.name == ".env" or path.name.startswith(".env.")
-        is_source = path.suffix in _SOURCE_SUFFIXES and path.is_file() and not is_secret
-        if name and is_source and path.stat().st_size <= _LARGEST_UNTRACKED:
+    for name in filter(None, listed.split("\0")):
+        path = Path(repository.working_dir, name)
+        is_source = path.suffix in _SOURCE_SUFFIXES and path.is_file() and not _is_secret(path)
+        if is_source and path.stat().st_size <= _LARGEST_IN_DIFF:
             yield name
 
 
-def _as_addition(root: Path, name: str) -> str:
-    """An untracked file as the patch that adds it."""
-    lines = (root / name).read_text(encoding="utf-8", errors="replace").splitlines()
-    head = f"--- /dev/null\n+++ b/{name}\n@@ -0,0 +1,{len(lines)} @@"
-    return "\n".join((head, *(f"+{line}" for line in lines)))
+def _left_out(repository: git.Repo, root: Path) -> Iterator[str]:
+    """Tracked files that differ and must not, or had better not, be in the record."""
+    counted = str(
+        repository.git.diff(
+            "HEAD", "--numstat", "-z", "--no-renames", "--", _below(repository, root)
+        )
+    )
+    for entry in filter(None, counted.split("\0")):
+        added, _, name = entry.split("\t", 2)
+        path = Path(repository.working_dir, name)
+        # A binary's patch holds what was there before as well as what is there now.
+        is_large = added == "-" and _larger_size(repository, path, name) > _LARGEST_IN_DIFF
+        if is_large or _is_secret(path):
+            yield name
+
+
+def _larger_size(repository: git.Repo, path: Path, name: str) -> int:
+    try:
+        before = int(repository.head.commit.tree.join(name).size)
+    except KeyError:
+        before = 0
+    return max(before, path.stat().st_size if path.is_file() else 0)
+
+
+def _is_secret(path: Path) -> bool:
+    return path.name == ".env" or path.name.startswith(".env.")

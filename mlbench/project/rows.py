@@ -7,7 +7,6 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 from mlbench.domain.errors import UsageError
 
@@ -27,6 +26,8 @@ def read_rows(path: Path, width: int, ignored: str | None = None) -> list[list[f
 
     UsageError where the file can't be read or a row has not `width` numbers.
     """
+    from zipfile import BadZipFile
+
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
         raise UsageError(f"{path}: is neither .csv, .json nor .npz")

@@ -23,6 +23,8 @@ def shipped(name: str) -> Path:
 
 def copy_sample(target: Path) -> Path:
     """Copy the sample to a new folder, with a first commit; UsageError where something is there."""
+    if target.exists() and not target.is_dir():
+        raise UsageError(f"{target}: is no folder; name one that does not exist yet")
     if target.exists() and any(target.iterdir()):
         raise UsageError(f"{target}: is not empty; name a folder that does not exist yet")
     shutil.copytree(shipped("sample_project"), target, ignore=_LEFT_OUT, dirs_exist_ok=True)
@@ -49,6 +51,9 @@ def _avoid_taken_ports(target: Path) -> None:
     if taken:
         lines = [f"[environments.{name}]\nport = {_free_port()}\n" for name in taken]
         (target / LOCAL_CONFIG_NAME).write_text("\n".join(lines), encoding="utf-8")
+        # It is for this machine alone, and must not make the code count as uncommitted.
+        with (target / ".git" / "info" / "exclude").open("a", encoding="utf-8") as excluded:
+            excluded.write(f"/{LOCAL_CONFIG_NAME}\n")
 
 
 def _free_port() -> int:

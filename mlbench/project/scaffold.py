@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -21,6 +22,8 @@ _KNOWN_STEPS = (
     "evaluate",
     "eval",
 )
+# "2_clean.py": what else it is called must do as the name of a stage and in a command.
+_NUMBERED = re.compile(r"([0-9]{1,9})[A-Za-z0-9_.@-]*\.py")
 _PARAMS = ("params.toml", "params.yaml", "params.json")
 _DOCUMENTATION = "README.md, section mlbench.toml, lists every key"
 
@@ -44,15 +47,15 @@ def find_scripts(root: Path) -> list[str]:
     """The scripts of a folder that look like steps of a pipeline, in their usual order."""
     found = {path.stem.lower(): path.name for path in sorted(root.glob("*.py"))}
     ordered = [found[step] for step in _KNOWN_STEPS if step in found]
-    numbered = sorted(name for stem, name in found.items() if stem[:1].isdigit())
-    return ordered or numbered
+    numbers = {name: match for name in found.values() if (match := _NUMBERED.fullmatch(name))}
+    return ordered or sorted(numbers, key=lambda name: (int(numbers[name].group(1)), name))
 
 
 def render(
     name: str, scripts: Iterable[str], has_tests: bool, params: str | None
 ) -> tuple[str, list[str]]:
     """The text of a configuration and the names of its stages; pure."""
-    lines = [f"# {_DOCUMENTATION}.", "[project]", f"name = {json.dumps(name)}", ""]
+    lines = [f"# {_DOCUMENTATION}.", "[project]", f"name = {_toml_text(name)}", ""]
     stages = []
     for script in scripts:
         stage = Path(script).stem
@@ -74,6 +77,12 @@ def render(
     if not stages:
         lines += ["# [stages.train]", '# cmd = "python train.py"', '# outs = ["model.joblib"]', ""]
     return "\n".join(lines), stages
+
+
+def _toml_text(text: str) -> str:
+    """A TOML string, which is JSON's but for surrogates and the one control sign it lets pass."""
+    readable = text.encode("utf-8", "replace").decode()
+    return json.dumps(readable, ensure_ascii=False).replace("\x7f", "\\u007F")
 
 
 def _params_file(root: Path) -> str | None:

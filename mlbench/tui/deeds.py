@@ -12,7 +12,7 @@ from textual.app import SuspendNotSupported
 from mlbench.tui.actions import action_of, command_for
 from mlbench.tui.draw.keys import help_lines
 from mlbench.tui.editor import editor_command, place_to_edit
-from mlbench.tui.questions import Choice, Question, ask_promote, ask_quit, ask_rollback
+from mlbench.tui.questions import WIDTH, Choice, Question, ask_promote, ask_quit, ask_rollback
 from mlbench.tui.situation import PIPELINE, Situation
 from mlbench.tui.widgets.dialog import HelpPage, QuestionDialog
 
@@ -103,7 +103,9 @@ def _open(workbench: Workbench, situation: Situation) -> None:
 
 
 _DEEDS: Mapping[str, Deed] = {
-    "promote-on": lambda bench, known: _ask(bench, ask_promote(known)),
+    "promote-on": lambda bench, known: _ask(
+        bench, ask_promote(known, min(WIDTH, bench.size.width - 10))
+    ),
     "rollback": lambda bench, known: _ask(bench, ask_rollback(known)),
     "quit": _quit,
     "edit": _edit,

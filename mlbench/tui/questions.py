@@ -37,7 +37,7 @@ class Question:
     choices: tuple[Choice, ...]
 
 
-def ask_promote(situation: Situation) -> Question | None:
+def ask_promote(situation: Situation, width: int = WIDTH) -> Question | None:
     """Before production: the version, what is live now, the gates with margins."""
     project = situation.surroundings.project
     environment = next_environment(project) if project else None
@@ -55,7 +55,7 @@ def ask_promote(situation: Situation) -> Question | None:
             f" ({friendly_name(candidate.run)}).",
         ),
         EMPTY,
-        *gate_lines(candidate.gates, WIDTH),
+        *gate_lines(candidate.gates, width),
         *_warnings(candidate, situation),
     ]
     choice = Choice(f"promote to {environment.name}", promotion(candidate, environment.name))

@@ -31,8 +31,9 @@ def toasts_for(events: Iterable[Event], replies: Mapping[str, Command]) -> list[
     for event in events:
         if isinstance(event, Promoted):
             toasts.append(_promoted(event))
-        elif isinstance(event, Notice) and event.level != "info":
-            toasts.append(Toast(event.message, "error" if event.level == "error" else "warning"))
+        elif isinstance(event, Notice) and event.level == "warn":
+            # An error stays in the status line until it is mended, so it needs no toast.
+            toasts.append(Toast(event.message, "warning"))
         elif isinstance(event, CommandDone) and event.command in replies and event.message:
             released = isinstance(replies[event.command], (Promote, Rollback))
             is_told = released and any(address in event.message for address in addresses)

@@ -146,8 +146,8 @@ def test_a_key_is_no_prefix_of_another_word(tmp_path: Path) -> None:
 
 
 names = st.text(st.sampled_from("abc"), min_size=1, max_size=3)
-leaves = (
-    st.none() | st.booleans() | st.integers() | st.text() | st.lists(st.integers()) | st.just({})
+leaves: st.SearchStrategy[Any] = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.text(), st.lists(st.integers()), st.just({})
 )
 trees = st.recursive(
     st.dictionaries(names, leaves, max_size=3),

@@ -44,7 +44,6 @@ class Written:
 
     text: str = ""
     lines: dict[str, int] = field(default_factory=dict)
-    taken: set[str] = field(default_factory=set)
 
     @property
     def line(self) -> int:
@@ -72,11 +71,11 @@ def tables(draw: st.DrawFn) -> Written:
 
 def _write_keys(draw: st.DrawFn, written: Written, table: str) -> None:
     names = draw(st.lists(bare | quoted, max_size=4, unique=True))
-    for number, name in enumerate(names):
-        is_bare = all(sign.isalnum() or sign in "-_" for sign in name)
-        key = name if is_bare else json.dumps(name)
+    for number, drawn in enumerate(names):
+        is_bare = all(sign.isalnum() or sign in "-_" for sign in drawn)
+        key, name = (drawn, drawn) if is_bare else (json.dumps(drawn), drawn)
         if is_bare and number % 2:
-            key, name = f"{key} . x{number}", f"{name}.x{number}"
+            key, name = f"{drawn} . x{number}", f"{drawn}.x{number}"
         written.text += draw(st.sampled_from(BLANKS)) + draw(st.sampled_from(["", "  "]))
         written.lines.setdefault(f"{table}.{name}" if table else name, written.line)
         equals = draw(st.sampled_from(["=", " = ", "\t="]))

@@ -53,7 +53,7 @@ def top_pieces(
     is_narrow = width < 70
     name = surroundings.project.name if surroundings.project else "mlbench"
     left = [
-        Piece(line((" mlbench ", "bold $info")), rank=8),
+        Piece(line((" mlbench ", "bold $info") if width >= 110 else "")),
         Piece(line((f" {name} ", "bold")), rank=3),
         Piece(_branch(head, surroundings), rank=5),
         Piece(_watch(board, attached=attached, short=width < 100), action="watch", rank=1),
@@ -97,4 +97,4 @@ def _badge(status: EnvironmentStatus, *, short: bool) -> Content:
         sign, style = "●", "$ok"
     else:
         sign, style = "○", "$quiet"
-    return line(f" {name} " if not short else f" {name}", (served, "bold"), (f" {sign} ", style))
+    return line(f" {name} ", (served, "bold"), (f" {sign} " if served else f"{sign} ", style))

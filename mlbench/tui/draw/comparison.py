@@ -16,8 +16,9 @@ _GAP = "  "
 
 def comparison(older: Run, newer: Run, width: int) -> list[Content]:
     """The whole page, one line each; equal values are quiet."""
+    is_wide = width >= 60
     name_width = max(10, min(32, width // 3))
-    value_width = max(6, min(28, (width - name_width - 16) // 2))
+    value_width = max(6, min(28, (width - name_width - (16 if is_wide else 4)) // 2))
 
     def row(name: Part, left: Part, right: Part, end: Part = "") -> Content:
         return line(
@@ -39,7 +40,14 @@ def comparison(older: Run, newer: Run, width: int) -> list[Content]:
         lines = [EMPTY, line((title, "bold $info"), (counted, "$quiet"))]
         for name in different:
             was, now = left.get(name), right.get(name)
-            lines.append(row(("≠ " + name, "bold"), _shown(was), _shown(now), _moved(was, now)))
+            lines.append(
+                row(
+                    ("≠ " + name, "bold"),
+                    _shown(was),
+                    _shown(now),
+                    _moved(was, now) if is_wide else "",
+                )
+            )
         for name in equal:
             value = (_shown(left[name]), "$quiet")
             lines.append(row((f"  {name}", "$quiet"), value, value))

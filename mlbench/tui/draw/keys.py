@@ -30,17 +30,24 @@ def help_lines(situation: Situation, width: int) -> list[Content]:
     """Every action of this screen: key, what it does, its twin on the command line, why not."""
     shown = [action for action in ACTIONS if action.works_on(situation.screen)]
     keys = widest(_key_words(action) for action in shown)
-    lines = []
+    lines: list[Content] = []
     for action in shown:
         why = why_dimmed(action, situation)
         style = "$quiet" if why else "bold $info"
-        lines.append(line(cell((_key_words(action), style), keys), "  ", action.help))
-        under = [(f"{'':{keys}}  {action.twin}", "$quiet")] if action.twin else []
-        lines += [cell(line(text), width) for text in under]
-        lines += [
-            line(f"{'':{keys}}  ", (piece.plain, "$warn"))
-            for piece in (Content(f"not now: {why}").wrap(max(10, width - keys - 2)) if why else [])
+        texts = [
+            (action.help, ""),
+            (action.twin, "$quiet"),
+            (f"not now: {why}" if why else "", "$warn"),
         ]
+        hanging = [
+            (piece.plain, text_style)
+            for text, text_style in texts
+            if text
+            for piece in Content(text).wrap(max(10, width - keys - 2))
+        ]
+        for index, part in enumerate(hanging):
+            key = (_key_words(action), style) if index == 0 else ""
+            lines.append(line(cell(key, keys), "  ", part))
     return [*lines, EMPTY, *_hands(keys)]
 
 

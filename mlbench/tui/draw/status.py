@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from textual.content import Content
 
 from mlbench.domain.names import friendly_name
 from mlbench.domain.outcomes import ReasonKind, RunOutcome
+from mlbench.domain.runs import Run
 from mlbench.tui.board import Board
 from mlbench.tui.deploys import first_environment
 from mlbench.tui.draw.bars import Piece
 from mlbench.tui.draw.lines import cell, line
 from mlbench.tui.draw.reasons import in_full, main_reason
-from mlbench.tui.draw.story import story
+from mlbench.tui.draw.story import finished, story
 from mlbench.tui.situation import PIPELINE, Situation, not_promotable, refused, subject
 
 
@@ -32,19 +36,30 @@ def _sentence(situation: Situation, width: int) -> Content:
         return line(("⇪ ", "$info"), f"exporting {board.exporting} and proving its parity …")
     if board.flight is not None and board.is_busy:
         return _under_way(board, board.flight.name)
-    latest = situation.history.latest
-    recorded = latest if latest and board.last and latest.id == board.last.run else None
+    if board.is_planned:
+        board = _with_record(board, situation.history.recent)
+    last = board.last.run if board.last else None
+    recorded = next((run for run in situation.history.recent if run.id == last), None)
     before = situation.history.before.get(recorded.id) if recorded else None
     objective = surroundings.project.objective if surroundings.project else None
-    was_mended = board.is_fresh and board.last and board.last.outcome is not RunOutcome.PASSED
     told = story(board, recorded, before, objective, width)
-    if told.plain and not was_mended:
+    if told.plain:
         return told
     if not board.is_planned:
         return line(("looking at the project …", "$quiet"))
-    if latest is not None:
-        return line(("everything is up to date; save a file to run again", "$quiet"))
     return line(("no run yet: press r, or save a file that a stage depends on", "$quiet"))
+
+
+def _with_record(board: Board, recent: Sequence[Run]) -> Board:
+    """The board as if the run that stands had just finished, where no event told of it.
+
+    So it is at the start, and where what failed was mended without a run.
+    """
+    is_mended = board.last is not None and board.last.outcome is not RunOutcome.PASSED
+    if board.last is not None and not (is_mended and board.is_fresh):
+        return board
+    wanted = [run for run in recent if run.outcome is RunOutcome.PASSED or not board.is_fresh]
+    return replace(board, last=finished(wanted[0])) if wanted else board
 
 
 def _under_way(board: Board, name: str) -> Content:

@@ -45,6 +45,15 @@ def objective_metric(objective: str | None) -> tuple[str | None, int]:
     return (metric.strip() or None), (-1 if direction == "minimize" else 1)
 
 
+def finished(run: Run) -> RunFinished:
+    """A recorded run as the event that told of its end."""
+    outcomes = {name: stage.outcome for name, stage in run.stages.items()}
+    outcome = run.outcome or RunOutcome.CANCELLED
+    return RunFinished(
+        run.started, run.id, run.name, outcome, run.seconds, outcomes, run.metrics, ()
+    )
+
+
 def story(
     board: Board, run: Run | None, before: Run | None, objective: str | None, width: int
 ) -> Content:

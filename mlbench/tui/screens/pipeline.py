@@ -9,6 +9,7 @@ from textual.containers import Vertical
 from textual.content import Content
 
 from mlbench.domain.outcomes import RunOutcome
+from mlbench.domain.stages import Project
 from mlbench.tui.board import Board, Phase, StageView, followed
 from mlbench.tui.draw.curve import Curve
 from mlbench.tui.draw.empty import no_gates, no_stages_yet, problem_lines
@@ -25,6 +26,8 @@ from mlbench.tui.situation import PIPELINE, Situation
 from mlbench.tui.widgets.drawn import Drawn, entitle
 from mlbench.tui.widgets.line_list import LineList
 from mlbench.tui.widgets.log_box import LogBox
+
+_LEAST_RECENT = 4
 
 
 class PipelinePane(Pane):
@@ -101,7 +104,7 @@ class PipelinePane(Pane):
     def draw(self, known: Situation, now: float) -> None:
         """Stages, gates, the stage under the cursor."""
         board = known.board
-        self._place(board)
+        self._place(board, known.surroundings.project)
         self._draw_stages(board, now)
         self._draw_gates(known)
         self._draw_recent(known, now)
@@ -126,14 +129,17 @@ class PipelinePane(Pane):
             self._question = detail.question
             self.query_one(LogBox).show(detail)
 
-    def _place(self, board: Board) -> None:
+    def _place(self, board: Board, project: Project | None) -> None:
         """Work the lanes out anew where the graph changed, and move a cursor that follows."""
         shown = [stage for stage in board.stages if self._words in stage.name.lower()]
         needs = {stage.name: stage.needs for stage in shown}
         if needs != self._needs:
             self._needs, self._lanes = needs, lanes(needs)
-        if board.stage(self._stage) is None:
-            self._stage = self._lanes[0].name if self._lanes else None
+        if board.stage(self._stage) is None and self._lanes:
+            # The stage that makes the model is what one looks at most.
+            makers = [model.stage for model in project.models] if project else []
+            names = [lane.name for lane in self._lanes]
+            self._stage = next((name for name in makers if name in names), names[0])
         if self._is_following:
             self._stage = followed(board, self._stage)
 
@@ -146,7 +152,7 @@ class PipelinePane(Pane):
         if self._stage in names:
             listed.put_cursor(names.index(self._stage))
         entitle(listed, line(("Pipeline", "bold")), _progress(board, now))
-        listed.styles.height = len(drawn) + 2
+        listed.styles.height = max(1, len(drawn)) + listed.gutter.height
 
     def _draw_gates(self, known: Situation) -> None:
         box = self.query_one("#gates", Drawn)
@@ -159,6 +165,9 @@ class PipelinePane(Pane):
         tests = next((stage.tests for stage in known.board.stages if stage.tests), None)
         if tests is None and newest is not None and newest.run is not None:
             tests = next((r.tests for r in newest.run.stages.values() if r.tests), None)
+        if self.screen.has_class("-narrow"):
+            # There only the first few are seen, so what holds the model back comes first.
+            gates = tuple(sorted(gates, key=lambda gate: gate.passed is not False))
         lines = gate_lines(gates, box.width, tests) or no_gates(known, box.width)
         box.show(lines)
         entitle(box, line(("Gates", "bold")), line((name, "$quiet")))
@@ -170,6 +179,9 @@ class PipelinePane(Pane):
         metric, direction = objective_metric(project.objective if project else None)
         drawn = recent_lines(history.recent, history.before, metric, direction, width, now)
         listed.show(len(drawn), lambda index, _: drawn[index])
+        left = self.query_one("#left").size.height
+        above = sum(self.query_one(name).outer_size.height for name in ("#stages", "#gates"))
+        listed.display = bool(drawn) and left - above >= _LEAST_RECENT
         entitle(listed, line(("Recent runs", "bold"), (f"  {metric or ''}", "$quiet")))
 
     def _draw_stage(self, known: Situation, now: float) -> None:
