@@ -53,7 +53,7 @@ class Load:
 
 
 def measure() -> Figure:
-    """For each number of connections mlbench and the bare handler, in turn."""
+    """For each number of connections mlbench and the bare handlers, in turn."""
     folder = fresh_sample("infer")
     run([MLBENCH, "run"], folder)
     run([MLBENCH, "promote", "digits", "staging"], folder)
@@ -62,20 +62,26 @@ def measure() -> Figure:
     body.write_text(json.dumps(_one_row(folder)), encoding="utf-8")
     rows = []
     with _mlbench(folder) as port:
-        answer.write_bytes(_ask(port, body.read_bytes()))
-        with _bare(answer) as bare_port:
+        asked = body.read_bytes()
+        answer.write_bytes(_ask(port, asked))
+        model = str(folder / ".mlbench" / "models" / "digits" / "1" / "model.onnx")
+        with _bare(asked, str(answer)) as bare_port, _bare(asked, str(answer), model) as model_port:
+            ports = (port, model_port, bare_port)
+            names = ("`mlbench serve`", "bare handler with the model", "bare handler")
             for connections in CONNECTIONS:
-                ours, bare = _in_turn((port, bare_port), connections, body)
+                loads = _in_turn(ports, connections, body)
                 rows += [
-                    _row(f"`mlbench serve`, {connections} connections", ours, bare),
-                    _row(f"bare handler, {connections} connections", bare, bare),
+                    _row(f"{name}, {connections} connections", load, loads[-1])
+                    for name, load in zip(names, loads, strict=True)
                 ]
     tool = "wrk" if shutil.which("wrk") else "benchmarks/load.py, for wrk is not installed"
     return Figure(
         ["one row of 64 numbers as JSON", "answers a second", "p99", "by the bare rate"],
         rows,
-        f"Medians of {ROUNDS} rounds in turn of {SECONDS} s each, after a warm-up; the load from the same machine ({tool}); the bare "
-        "handler on uvicorn reads the same request and answers the same bytes without a model.",
+        f"Medians of {ROUNDS} rounds in turn of {SECONDS} s each, after a warm-up; the load comes "
+        f"from the same machine ({tool}). The bare handler on uvicorn reads the same request and "
+        "answers the same bytes without a look at it; with the model, it parses, runs onnxruntime "
+        "in its event loop, and checks nothing.",
     )
 
 
@@ -113,14 +119,14 @@ def _mlbench(folder: Path) -> Iterator[int]:
 
 
 @contextmanager
-def _bare(answer: Path) -> Iterator[int]:
+def _bare(body: bytes, *files: str) -> Iterator[int]:
     port = free_port()
-    words = [sys.executable, "-m", "benchmarks.bare", str(port), str(answer)]
+    words = [sys.executable, "-m", "benchmarks.bare", str(port), *files]
     with _server(words, FOLDER.parent):
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while True:
             try:
-                _ask(port, b"{}")
+                _ask(port, body)
             except urllib.error.URLError:
                 if time.monotonic() > deadline:
                     raise

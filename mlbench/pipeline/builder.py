@@ -15,7 +15,7 @@ from mlbench.domain.outcomes import ReasonKind, StageOutcome, StageState
 from mlbench.domain.plan import Reason, StageStatus
 from mlbench.domain.runs import TestCounts
 from mlbench.domain.stages import Project, Stage
-from mlbench.pipeline.digests import stat_of
+from mlbench.pipeline.bytecode import drop_stale_bytecode
 from mlbench.pipeline.environment import stage_environment
 from mlbench.pipeline.fingerprint import Fingerprint, moved_since
 from mlbench.pipeline.results import failed_tests, read_metrics, read_tests
@@ -126,6 +126,8 @@ class Build:
             reasons = (Reason(ReasonKind.FORCED, self._stage.name, "was asked for"), *reasons)
         elif status.state is StageState.FRESH:
             standing = hit or space.traces.newest(self._stage.name)
+            if hit is not None:
+                space.traces.touch(hit)
             return self._result(StageOutcome.UNCHANGED, started, fingerprint, trace=standing)
         elif hit is not None and self._restorable(status, hit):
             space.outs.restore(self._stage, hit.outs)
@@ -135,7 +137,7 @@ class Build:
 
     def _restorable(self, status: StageStatus, hit: Trace) -> bool:
         only_outs = all(reason.kind is ReasonKind.OUTPUT for reason in status.reasons)
-        return only_outs and self._workspace.outs.can_restore(hit.outs)
+        return only_outs and self._workspace.outs.can_restore(self._stage, hit.outs)
 
     def _settled_fingerprint(self, fingerprint: Fingerprint) -> Fingerprint:
         """Look at every input once more: what changed since it was hashed is hashed again."""
@@ -150,7 +152,6 @@ class Build:
     ) -> BuildResult:
         space = self._workspace
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._drop_stale_bytecode(fingerprint)
         space.outs.set_aside(self._stage, self._run)
         try:
             return self._execute_over_empty_outs(started, fingerprint, reasons)
@@ -163,6 +164,7 @@ class Build:
     ) -> BuildResult:
         space = self._workspace
         fingerprint = self._settled_fingerprint(fingerprint)
+        drop_stale_bytecode(space.root, fingerprint.chains)
         ending = self._supervise(fingerprint, reasons)
         if ending is None:
             space.outs.put_back(self._stage)
@@ -216,6 +218,9 @@ class Build:
         if tests:
             more = f" and {len(tests) - 1} more" if len(tests) > 1 else ""
             return f"{tests[0]} failed{more}"
+        wdir = self._workspace.root / self._stage.wdir
+        if not wdir.is_dir():
+            return f"{self._stage.wdir}: there is no such folder; it is the stage's wdir"
         if ending.code == 127:
             return f"command not found: {ending.command}; is it installed, and on the PATH?"
         how = f"signal {-ending.code}" if ending.code < 0 else f"exit status {ending.code}"
@@ -245,16 +250,8 @@ class Build:
             tests=read_tests(self._folder) if self._stage.is_test else None,
         )
         space.traces.add(trace)
+        space.outs.forget_aside(self._stage)
         return self._result(StageOutcome.RAN, started, fingerprint, reasons, trace=trace)
-
-    def _drop_stale_bytecode(self, fingerprint: Fingerprint) -> None:
-        """Remove .pyc files of the stage's code: one of the same size and second runs OLD code."""
-        for name in fingerprint.chains:
-            source = self._workspace.root / name
-            for bytecode in source.parent.glob(f"__pycache__/{source.stem}.*.pyc"):
-                newest, compiled = stat_of(source), stat_of(bytecode)
-                if newest and compiled and newest[1] // 10**9 >= compiled[1] // 10**9:
-                    bytecode.unlink(missing_ok=True)
 
     def _moved(self, fingerprint: Fingerprint) -> str | None:
         """The input that moved under the stage: a file by its stat, a parameter by its value."""

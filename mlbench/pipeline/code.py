@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import ast
 import shlex
+import time
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from mlbench.domain.stages import Stage
-
-_PYTHONS = ("python", "python3")
+from mlbench.domain.syntax import parse_module
+from mlbench.pipeline.digests import Stat, is_racy, stat_of
+from mlbench.pipeline.ignored import is_left_behind
+from mlbench.system.content import files_below
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +31,14 @@ class CodeGraph:
     def __init__(self, root: Path) -> None:
         """Everything below `root` is the project's own code; the rest belongs to packages."""
         self._root = root
-        self._imports: dict[Path, tuple[tuple[int, int], tuple[_Import, ...]]] = {}
+        self._imports: dict[Path, tuple[Stat, tuple[_Import, ...]]] = {}
 
     def reached_by(self, stage: Stage) -> dict[str, Reached]:
         """Every project file that the stage's Python code runs or imports, by relative path."""
         wdir = self._root / stage.wdir
         found: dict[str, Reached] = {}
         for script in self._roots(stage, wdir):
-            self._walk(script, (), (script.parent, wdir, self._root, self._root / "src"), found)
+            self._walk(script, (script.parent, wdir, self._root, self._root / "src"), found)
         return found
 
     def _roots(self, stage: Stage, wdir: Path) -> Iterator[Path]:
@@ -45,23 +49,22 @@ class CodeGraph:
             if path.suffix == ".py" and path.is_file():
                 yield path
             elif path.is_dir():
-                yield from sorted(path.rglob("*.py"))
+                yield from (
+                    inner for inner in files_below(path, is_left_behind) if inner.suffix == ".py"
+                )
 
-    def _walk(
-        self,
-        path: Path,
-        chain: tuple[str, ...],
-        bases: tuple[Path, ...],
-        found: dict[str, Reached],
-    ) -> None:
-        name = self._name(path)
-        if name is None or name in found:
-            return
-        chain = (*chain, name)
-        found[name] = Reached(path, chain)
-        for wanted in self._imports_of(path):
-            for module in wanted.files(path, bases):
-                self._walk(module, chain, bases, found)
+    def _walk(self, script: Path, bases: tuple[Path, ...], found: dict[str, Reached]) -> None:
+        """Follow imports in widening circles, so that each chain is the shortest there is."""
+        pending: deque[tuple[Path, tuple[str, ...]]] = deque([(script, ())])
+        while pending:
+            path, before = pending.popleft()
+            name = self._name(path)
+            if name is None or name in found:
+                continue
+            chain = (*before, name)
+            found[name] = Reached(path, chain)
+            for wanted in self._imports_of(path):
+                pending.extend((module, chain) for module in wanted.files(path, bases))
 
     def _name(self, path: Path) -> str | None:
         """The path relative to the project, or None for what is not its own code."""
@@ -73,15 +76,17 @@ class CodeGraph:
         return None if hidden else relative.as_posix()
 
     def _imports_of(self, path: Path) -> tuple[_Import, ...]:
+        begun, stat = time.time_ns(), stat_of(path)
+        known = self._imports.get(path)
+        if stat is not None and known is not None and known[0] == stat:
+            return known[1]
         try:
-            found = path.stat()
-            stamp = (found.st_mtime_ns, found.st_size)
-            known = self._imports.get(path)
-            if known is None or known[0] != stamp:
-                self._imports[path] = known = (stamp, tuple(_imports(path.read_bytes())))
+            imports = tuple(_imports(path.read_bytes()))
         except OSError:
             return ()
-        return known[1]
+        if stat is not None and not is_racy(stat, begun):
+            self._imports[path] = (stat, imports)
+        return imports
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,46 +97,47 @@ class _Import:
     module: str
     names: tuple[str, ...] = ()
 
-    def files(self, importer: Path, bases: Iterable[Path]) -> Iterator[Path]:
+    def files(self, importer: Path, bases: tuple[Path, ...]) -> Iterator[Path]:
         """The files that this import runs: packages on the way, the module, submodules named."""
         if self.level:
-            base = importer.parent
-            for _ in range(self.level - 1):
-                base = base.parent
+            base = importer.parents[min(self.level, len(importer.parents)) - 1]
             bases = (base,)
-        for base in bases:
-            found = list(_files_of(base, self.module.split(".") if self.module else []))
-            if found:
-                yield from found
-                folder = found[-1].parent if found[-1].name == "__init__.py" else None
-                if folder is not None:
-                    for name in self.names:
-                        yield from _one(folder, name)
-                return
-            folder = base.joinpath(*self.module.split(".")) if self.module else base
-            if folder.is_dir() and self.names:
-                submodules = [path for name in self.names for path in _one(folder, name)]
-                if submodules:
-                    yield from submodules
-                    return
+            yield from _one((base / "__init__.py",))
+        found, folders = _resolve(bases, self.module.split(".") if self.module else [])
+        yield from found
+        for name in self.names:
+            yield from _module(folders, name)
 
 
-def _files_of(base: Path, parts: list[str]) -> Iterator[Path]:
-    """Packages' __init__ files on the way to a module, and the module; nothing if not here."""
+def _resolve(bases: tuple[Path, ...], parts: list[str]) -> tuple[list[Path], tuple[Path, ...]]:
+    """The files that importing a dotted name runs, and the folders that hold its submodules.
+
+    As the import system has it: the first regular package or module wins, else all folders of
+    that name together are a namespace package. What can't be found stops the walk, not before.
+    """
     found: list[Path] = []
-    folder = base
-    for position, part in enumerate(parts):
-        here = list(_one(folder, part))
-        is_last = position == len(parts) - 1
-        if not here and (is_last or not (folder / part).is_dir()):
-            return
-        found.extend(here)
-        folder = folder / part
-    yield from found
+    folders = bases
+    for part in parts:
+        here = list(_module(folders, part))
+        if here:
+            found += here
+            folders = (here[0].parent,) if here[0].name == "__init__.py" else ()
+        else:
+            folders = tuple(folder / part for folder in folders if (folder / part).is_dir())
+    return found, folders
 
 
-def _one(folder: Path, name: str) -> Iterator[Path]:
-    for path in (folder / name / "__init__.py", folder / f"{name}.py"):
+def _module(folders: tuple[Path, ...], name: str) -> Iterator[Path]:
+    """The file of a package or module in the first folder that has it."""
+    return _one(
+        path
+        for folder in folders
+        for path in (folder / name / "__init__.py", folder / f"{name}.py")
+    )
+
+
+def _one(paths: Iterable[Path]) -> Iterator[Path]:
+    for path in paths:
         if path.is_file():
             yield path
             return
@@ -139,26 +145,28 @@ def _one(folder: Path, name: str) -> Iterator[Path]:
 
 def _scripts(command: str, wdir: Path) -> Iterator[Path]:
     """The .py files that a command names, and the modules it runs with -m."""
+    # The shell's own signs end a word: "python a.py;" and "python a.py>log" name a.py.
+    words_of = shlex.shlex(command, posix=True, punctuation_chars=True)
+    words_of.whitespace_split = True
+    words_of.commenters = ""
     try:
-        words = shlex.split(command)
+        words = list(words_of)
     except ValueError:
         return
-    for position, word in enumerate(words):
+    for before, word in zip(["", *words], words, strict=False):
         if word.endswith(".py") and (wdir / word).is_file():
             yield (wdir / word).resolve()
-        is_module = (
-            word == "-m" and position > 0 and Path(words[position - 1]).name.startswith(_PYTHONS)
-        )
-        if is_module and position + 1 < len(words):
-            parts = words[position + 1].split(".")
-            yield from _files_of(wdir, parts)
-            yield from _files_of(wdir, [*parts, "__main__"])
+        elif before == "-m":
+            parts = word.split(".")
+            found, folders = _resolve((wdir,), parts)
+            yield from found
+            yield from _module(folders, "__main__")
 
 
 def _imports(source: bytes) -> Iterator[_Import]:
     try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError):
+        tree = parse_module(source)
+    except SyntaxError:
         return
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):

@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from mlbench.domain.syntax import parse_module
+from mlbench.pipeline.ignored import is_left_behind
 from mlbench.system.content import FOLDER_MARK, folder_listing, hash_bytes, hash_file, listing_bytes
 from mlbench.system.files import read_json, write_atomically
 
@@ -48,14 +50,20 @@ class Digests:
     def content(self, path: Path) -> str | None:
         """BLAKE3 of a file's bytes, or of a folder's listing; None where there is nothing."""
         if path.is_dir():
-            return FOLDER_MARK + hash_bytes(listing_bytes(folder_listing(path, self._file_content)))
+            return _folder_digest(
+                folder_listing(path, lambda inner: self._file_content(inner) or "")
+            )
         return self._file_content(path) if path.is_file() else None
 
     def meaning(self, path: Path) -> str | None:
-        """As `content`, but Python files count by their syntax tree: comments and layout don't."""
+        """As `content`, but Python files count by their syntax tree: comments and layout don't.
+
+        What tools and editors leave in a folder does not count either.
+        """
         if path.is_dir():
-            listing = folder_listing(path, lambda inner: self.meaning(inner) or "")
-            return FOLDER_MARK + hash_bytes(listing_bytes(listing))
+            return _folder_digest(
+                folder_listing(path, lambda inner: self.meaning(inner) or "", is_left_behind)
+            )
         if not path.is_file():
             return None
         if path.suffix != ".py":
@@ -75,32 +83,44 @@ class Digests:
         except OSError:
             return
 
-    def _file_content(self, path: Path) -> str:
+    def _file_content(self, path: Path) -> str | None:
         return self._remembered(f"bytes:{path}", path, hash_file)
 
-    def _remembered(self, key: str, path: Path, digest_of: Callable[[Path], str]) -> str:
+    def _remembered(self, key: str, path: Path, digest_of: Callable[[Path], str]) -> str | None:
+        """The digest of a file; None where it vanished while it was looked at."""
+        begun = time.time_ns()
         stat = stat_of(path)
         known = self._entries.get(key)
         if known is not None and known[0] == stat:
             return known[1]
-        digest = digest_of(path)
-        if stat is not None and stat == stat_of(path) and not _is_racy(stat):
+        try:
+            digest = digest_of(path)
+        except FileNotFoundError:
+            return None
+        if stat is not None and stat == stat_of(path) and not is_racy(stat, begun):
             self._entries[key] = (stat, digest)
             self._moved = True
         return digest
 
 
-def _is_racy(stat: Stat) -> bool:
+def _folder_digest(listing: dict[str, str]) -> str:
+    return FOLDER_MARK + hash_bytes(listing_bytes(listing))
+
+
+def is_racy(stat: Stat, begun: int) -> bool:
+    """Whether a file that was read from `begun` (ns) on could change without its stat telling.
+
+    What counts is when the reading began: a long one must not make a young file look old.
+    """
     newest = max(stat[1], stat[2])
     window = _RACY_NS if newest % 1_000_000_000 else _RACY_WHOLE_SECOND_NS
-    return time.time_ns() - newest < window
+    return begun - newest < window
 
 
 def _syntax_digest(path: Path) -> str:
     """The hash of a module's syntax tree; of its bytes where it does not parse."""
     source = path.read_bytes()
     try:
-        tree = ast.parse(source)
+        return hash_bytes(ast.dump(parse_module(source)).encode())
     except (SyntaxError, ValueError, RecursionError):
         return hash_bytes(source)
-    return hash_bytes(ast.dump(tree).encode())

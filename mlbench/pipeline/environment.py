@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -32,7 +33,7 @@ def stage_environment(
     for name in _THREADS:
         env.setdefault(name, str(max(1, cores // project.jobs)))
     if stage.is_test:
-        report = f"--junitxml='{folder / JUNIT_NAME}'"
+        report = f"--junitxml={shlex.quote(str(folder / JUNIT_NAME))}"
         env["PYTEST_ADDOPTS"] = " ".join(filter(None, (base.get("PYTEST_ADDOPTS"), report)))
     return env
 

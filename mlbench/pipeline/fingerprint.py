@@ -12,9 +12,11 @@ from mlbench.domain.outcomes import ReasonKind
 from mlbench.domain.stages import Project, Stage
 from mlbench.pipeline.code import CodeGraph
 from mlbench.pipeline.digests import Digests, Stat, stat_of
+from mlbench.pipeline.ignored import is_left_behind
 from mlbench.project.interpreter import identity
 from mlbench.project.params import select
-from mlbench.system.content import hash_bytes
+from mlbench.project.stage_table import DEFAULT_PARAMS
+from mlbench.system.content import files_below, hash_bytes
 
 MISSING = "missing"
 
@@ -78,8 +80,9 @@ class Fingerprinter:
             value = os.environ.get(name)
             yield ReasonKind.ENV, name, MISSING if value is None else hash_bytes(value.encode())
         for wanted in stage.params:
+            place = "" if wanted.file == DEFAULT_PARAMS else f"{wanted.file}:"
             for name, value in select(self._root, wanted).items():
-                yield ReasonKind.PARAM, name, json.dumps(value, default=str)
+                yield ReasonKind.PARAM, f"{place}{name}", json.dumps(value, default=str)
         reached = self._code.reached_by(stage)
         for name, module in reached.items():
             watched[name] = stat_of(module.path)
@@ -92,17 +95,14 @@ class Fingerprinter:
 
 
 def stats_below(root: Path, name: str) -> dict[str, Stat | None]:
-    """The stat of a file, or of every file and folder below a folder, by relative path."""
+    """The stat of a file, or of every file below a folder, by the name that the dep gives it."""
     path = root / name
-    stats = {name: stat_of(path)}
-    if path.is_dir():
-        for base, folders, files in os.walk(path):
-            folders[:] = [folder for folder in folders if folder != "__pycache__"]
-            for file in files:
-                inner = Path(base) / file
-                stats[inner.relative_to(root).as_posix()] = stat_of(inner)
-        # Bytecode caches come and go inside a folder and move its own stat; its files tell enough.
-        stats[name] = None
+    if not path.is_dir():
+        return {name: stat_of(path)}
+    # Tools' caches come and go inside a folder and move its own stat; its files tell enough.
+    stats: dict[str, Stat | None] = {name: None}
+    for inner in files_below(path, is_left_behind):
+        stats[f"{name}/{inner.relative_to(path).as_posix()}"] = stat_of(inner)
     return stats
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from mlbench.domain.graph import overlaps
+from mlbench.project.layout import CONFIG_NAME, LOCAL_CONFIG_NAME
 
 _TOOL_FOLDERS = frozenset(
     (
@@ -17,6 +18,11 @@ _PATTERN_FILES = (".gitignore", ".dvcignore", ".mlbenchignore")
 _EDITOR_SUFFIXES = ("~", ".swp", ".swx", ".swo", ".tmp", ".pyc")
 
 
+def is_left_behind(name: str) -> bool:
+    """Whether a file or folder of this name is what tools and editors leave in any folder."""
+    return name in _TOOL_FOLDERS or name.endswith(_EDITOR_SUFFIXES) or name.startswith(".#")
+
+
 class Ignored:
     """The ignore files of a project's top folder, and the folders of the usual tools."""
 
@@ -25,7 +31,8 @@ class Ignored:
         from pathspec import GitIgnoreSpec
 
         self._root = root
-        self._deps = tuple(deps)
+        # The configuration of one machine is ignored by git as a rule, and matters all the same.
+        self._deps = (*deps, CONFIG_NAME, LOCAL_CONFIG_NAME)
         lines: list[str] = []
         for name in _PATTERN_FILES:
             path = root / name
@@ -40,9 +47,7 @@ class Ignored:
         except ValueError:
             return True
         name = relative.as_posix()
-        if not relative.parts or _TOOL_FOLDERS.intersection(relative.parts):
-            return True
-        if name.endswith(_EDITOR_SUFFIXES) or relative.name.startswith(".#"):
+        if not relative.parts or any(is_left_behind(part) for part in relative.parts):
             return True
         if any(overlaps(name, dep) for dep in self._deps):
             return False

@@ -31,6 +31,8 @@ class Outs:
     def set_aside(self, stage: Stage, run: str) -> None:
         """Write down the intent, then rename the old outs away; what persists stays in place."""
         self._recover(self._intent(stage.name), None)
+        # Before the intent: what a crash left here must not be taken for this stage's old outs.
+        remove(self._aside / stage.name)
         moved = [out.path for out in _rolled_back(stage) if (self._root / out.path).exists()]
         self._intents.mkdir(parents=True, exist_ok=True)
         write_json(
@@ -42,39 +44,52 @@ class Outs:
                 "moved": moved,
             },
         )
-        remove(self._aside / stage.name)
         for path in moved:
             move(self._root / path, self._aside / stage.name / path)
         for out in stage.outs:
             (self._root / out.path).parent.mkdir(parents=True, exist_ok=True)
 
     def keep(self, stage: Stage, outs: Mapping[str, str]) -> None:
-        """Put what the stage gave into the store, then forget what was set aside."""
+        """Put what the stage gave into the store."""
         for out in stage.outs:
             if out.cache:
                 self._store.put(self._root / out.path, outs[out.path])
+
+    def forget_aside(self, stage: Stage) -> None:
+        """Drop the old outs for good, once what the stage gave is on record."""
         self._forget(stage.name)
 
     def put_back(self, stage: Stage, keep_in: Path | None = None) -> None:
         """Bring the old outs back; what the run left goes to `keep_in`, or away."""
         self._recover(self._intent(stage.name), keep_in)
 
-    def can_restore(self, outs: Mapping[str, str]) -> bool:
-        """Whether the store has all of these outs."""
-        return all(self._store.has(digest) for digest in outs.values())
+    def can_restore(self, stage: Stage, outs: Mapping[str, str]) -> bool:
+        """Whether the store has all of these outs that differ; what persists must not differ."""
+        now = self.now(stage)
+        return all(
+            not out.persist and self._store.has(outs[out.path])
+            for out in stage.outs
+            if now[out.path] != outs[out.path]
+        )
 
     def restore(self, stage: Stage, outs: Mapping[str, str]) -> None:
-        """Put these outs on disk, keeping in the store what they take the place of."""
+        """Put these outs on disk, keeping in the store what they take the place of.
+
+        They come whole: a full disk is met before anything was taken away.
+        """
         now = self.now(stage)
-        for path, digest in outs.items():
-            if now.get(path) == digest:
-                continue
-            target = self._root / path
+        incoming = self._aside / f"{stage.name}.incoming"
+        remove(incoming)
+        changed = {path: digest for path, digest in outs.items() if now.get(path) != digest}
+        for path, digest in changed.items():
+            self._store.restore(digest, incoming / path)
             current = now.get(path)
             if current is not None:
-                self._store.put(target, current)
-                remove(target)
-            self._store.restore(digest, target)
+                self._store.put(self._root / path, current)
+        for path in changed:
+            remove(self._root / path)
+            move(incoming / path, self._root / path)
+        remove(incoming)
 
     def recover(self) -> list[str]:
         """After a crash: bring back what every unfinished stage had set aside; names the stages."""

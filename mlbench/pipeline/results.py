@@ -28,7 +28,8 @@ def read_metrics(root: Path, stage: Stage) -> dict[str, float]:
             tree = parse_tree(name, read_text(path, name))
             if not isinstance(tree, dict):
                 raise ProjectFileError("metrics must be a mapping of names to numbers", file=name)
-            metrics |= {key: float(value) for key, value in flatten(tree).items() if _counts(value)}
+            numbers = {key: _number(value) for key, value in flatten(tree).items()}
+            metrics |= {key: value for key, value in numbers.items() if value is not None}
     return metrics
 
 
@@ -60,5 +61,12 @@ def failed_tests(folder: Path) -> list[str]:
     ]
 
 
-def _counts(value: Any) -> bool:
-    return isinstance(value, (int, float)) and (isinstance(value, bool) or not math.isinf(value))
+def _number(value: Any) -> float | None:
+    """A metric's value; None for what is no number, endless, or too large for a float."""
+    if not isinstance(value, (int, float)):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return None if math.isinf(number) else number

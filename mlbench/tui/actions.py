@@ -31,7 +31,7 @@ Why = Callable[[Situation], str]
 """Why an action can't work here and now, in one sentence; empty where it can."""
 
 
-def _always(situation: Situation) -> str:
+def _always(_: Situation) -> str:
     return ""
 
 

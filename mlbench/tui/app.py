@@ -1,4 +1,4 @@
-"""The workbench itself: the frame, the one timer, and where what is heard and read comes together."""
+"""The workbench itself: the frame, the one timer, and where all that is heard and read meets."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ from mlbench.domain.events import CandidateKept, PlanMade, Promoted, RunFinished
 from mlbench.domain.runs import Run
 from mlbench.tui import deeds
 from mlbench.tui.actions import ACTIONS, for_key
+from mlbench.tui.background import Broken
 from mlbench.tui.board import update_all
-from mlbench.tui.draw.bars import top_pieces
+from mlbench.tui.draw.bars import SCREENS, top_pieces
 from mlbench.tui.draw.keys import key_pieces
 from mlbench.tui.draw.status import status_pieces
-from mlbench.tui.following import StageDetail
+from mlbench.tui.following import StageDetail, StageQuestion
 from mlbench.tui.line import Heard, Line, LineLost
 from mlbench.tui.memory import Memory, load_memory, save_memory
 from mlbench.tui.palette import ActionProvider
@@ -46,12 +47,14 @@ from mlbench.tui.widgets.filter_line import FilterLine
 from mlbench.tui.widgets.piece_bar import PieceBar
 
 _TICK_SECONDS = 1 / 8
+_SCREENS = [name for name, _, _ in SCREENS]
 
 
 class Told(Message):
     """A background thread has something new."""
 
     def __init__(self, value: object) -> None:
+        """Carry it."""
         self.value = value
         super().__init__()
 
@@ -63,8 +66,8 @@ class Workbench(Themed, App[int]):
     CSS_PATH = "workbench.tcss"
     COMMANDS = {ActionProvider}  # noqa: RUF012
     ESCAPE_TO_MINIMIZE = False
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (72, "-wide")]
-    VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (72, "-wide")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(key, f"key('{key}')", action.label, show=False, priority=key.startswith("ctrl"))
         for action in ACTIONS
@@ -79,9 +82,12 @@ class Workbench(Themed, App[int]):
         self.memory = load_memory(self._memory_path)
         super().__init__()
         self.animation_level = "none"
+        self.start_themes(self.memory.theme)
         self._line = Line(folder, lambda value: self.post_message(Told(value)))
         self.known = Situation()
         self._ticks = 0
+        self._asked: StageQuestion | None = None
+        self._told_broken: set[str] = set()
 
     def compose(self) -> ComposeResult:
         """The frame: one line above, the screens, the filter, two lines below."""
@@ -90,7 +96,9 @@ class Workbench(Themed, App[int]):
             memory.runs_filter, memory.runs_everything, memory.runs_sort, memory.runs_descending
         )
         yield PieceBar(id="top")
-        with ContentSwitcher(initial=_pane_id(memory.screen), id="panes"):
+        with ContentSwitcher(
+            initial=_pane_id(memory.screen if memory.screen in _SCREENS else "pipeline"), id="panes"
+        ):
             yield PipelinePane(id=_pane_id("pipeline"))
             yield RunsPane(question, id=_pane_id("runs"))
             yield ModelsPane(id=_pane_id("models"))
@@ -100,12 +108,13 @@ class Workbench(Themed, App[int]):
 
     def on_mount(self) -> None:
         """Begin to listen, to read and to draw."""
-        self.start_themes(self.memory.theme)
+        self.tell_theme_faults()
         self._line.start()
         self._line.send(SetWatch(True))
         self.readers.refresh_all(self.query_one(RunsPane).question)
         self.pane.take_focus()
         self.set_interval(_TICK_SECONDS, self._tick)
+        self.call_after_refresh(self._draw)
 
     async def on_unmount(self) -> None:
         """However it ends, what runs is stopped and the loop let go."""
@@ -129,8 +138,12 @@ class Workbench(Themed, App[int]):
 
     def action_key(self, key: str) -> None:
         """What a key does here and now; the modal pages have keys of their own."""
+        if len(self.screen_stack) > 1:
+            if key == "ctrl+q":
+                self.screen.dismiss(None)
+            return
         action = for_key(key, self.situation.screen)
-        if len(self.screen_stack) == 1 and action is not None:
+        if action is not None:
             self.act(action.id)
 
     def send(self, command: Command) -> None:
@@ -147,7 +160,7 @@ class Workbench(Themed, App[int]):
         self.query_one(FilterLine).close()
         self.pane.take_focus()
         self.remember(replace(self.memory, screen=screen))
-        self._draw()
+        self.call_after_refresh(self._draw)
 
     def open_run(self, run: Run) -> None:
         """Show one run in full on its screen."""
@@ -195,8 +208,15 @@ class Workbench(Themed, App[int]):
             case History() as history:
                 self.known = replace(self.known, history=history)
                 self.query_one(FilterLine).say(history.error)
-            case StageDetail() as detail:
+            case StageDetail() as detail if detail.question == self._asked:
                 self.pane.show_detail(detail)
+            case Broken(text) if text not in self._told_broken:
+                self._told_broken.add(text)
+                self.tell(text, "error")
+
+    def on_resize(self) -> None:
+        """Draw for the new size at once."""
+        self.call_after_refresh(self._draw)
 
     def on_piece_bar_pressed(self, message: PieceBar.Pressed) -> None:
         """Tabs, badges and keys can be clicked."""
@@ -258,24 +278,18 @@ class Workbench(Themed, App[int]):
         if is_second:
             self.look_at_themes()
         question = self.pane.stage_question(self.known)
-        if question is not None and (
-            is_second or self.known.board.is_busy or self._is_new(question)
-        ):
+        is_new, self._asked = question != self._asked, question
+        if question is not None and (is_new or is_second or self.known.board.is_busy):
             self.readers.stage.ask(question)
         self._draw()
-
-    _asked: object = None
-
-    def _is_new(self, question: object) -> bool:
-        is_new = question != self._asked
-        self._asked = question
-        return is_new
 
     def _draw(self) -> None:
         if len(self.screen_stack) > 1:
             return
-        moment, pane = now(), self.pane
-        pane.draw(self.known, moment)
+        pane = self.pane
+        if not pane.size:
+            return  # nothing can be drawn to measure before the first layout
+        pane.draw(self.known, now())
         situation = self.situation
         left, right = top_pieces(
             pane.id.removeprefix("pane-") if pane.id else "",

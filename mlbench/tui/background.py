@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 Q = TypeVar("Q")
 A = TypeVar("A")
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A question could not be answered; says why."""
+
+    message: str
 
 
 class Background(Generic[Q, A]):
@@ -17,7 +25,7 @@ class Background(Generic[Q, A]):
     any thread, as Textual's `post_message` is.
     """
 
-    def __init__(self, answer: Callable[[Q], A], deliver: Callable[[A], object]) -> None:
+    def __init__(self, answer: Callable[[Q], A], deliver: Callable[[A | Broken], object]) -> None:
         """Start the thread; it waits until something is asked."""
         self._answer = answer
         self._deliver = deliver
@@ -45,6 +53,11 @@ class Background(Generic[Q, A]):
                 if self._is_closed:
                     return
                 question = self._question.pop()
-            answer = self._answer(question)
+            answer: A | Broken
+            try:
+                answer = self._answer(question)
+            except Exception as error:
+                # A thread that died would leave the screen as it is, without a word.
+                answer = Broken(str(error) or repr(error))
             if not self._is_closed:
                 self._deliver(answer)

@@ -122,11 +122,9 @@ class Board:
 def update(board: Board, event: Event) -> Board:
     """The board after one more event."""
     match event:
-        case LoopStarted():
+        case LoopStarted() | LoopStopped():
             # Whatever the holder before had in flight ended with it.
             return replace(_landed(board), watching=False, watch_detail="", problem="")
-        case LoopStopped():
-            return replace(_landed(board), watching=False)
         case WatchChanged(_, watching, detail):
             return replace(board, watching=watching, watch_detail=detail)
         case PlanMade(_, plan):
@@ -144,10 +142,9 @@ def update(board: Board, event: Event) -> Board:
             return replace(board, stages=_with(board.stages, event.stage, **began))
         case StageFinished():
             return replace(board, stages=_with(board.stages, event.stage, **_ended(board, event)))
-        case ExportStarted():
-            return replace(board, exporting=event.model)
-        case CandidateKept():
-            return replace(board, exporting=None)
+        case ExportStarted() | CandidateKept():
+            started = isinstance(event, ExportStarted)
+            return replace(board, exporting=event.model if started else None)
         case RunFinished():
             return replace(_landed(board), last=event)
         case Notice(_, "error", message):

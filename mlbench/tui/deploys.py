@@ -22,7 +22,7 @@ class WayBack:
 def standing(
     entries: Sequence[LedgerEntry], environment: str, model: str
 ) -> tuple[LedgerEntry, ...]:
-    """The versions that stand in an environment, the live one last: promote pushes, rollback pops."""
+    """The versions that stand in an environment, the live one last."""
     stack: list[LedgerEntry] = []
     for entry in entries:
         if (entry.environment, entry.model) == (environment, model):

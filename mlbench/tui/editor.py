@@ -19,7 +19,7 @@ PARAMS = "params.toml"
 
 
 def place_to_edit(situation: Situation, root: Path) -> tuple[Path, int | None]:
-    """The file behind what the user looks at: where a fault is, what moved, else the stage's script."""
+    """The file behind what is looked at: where a fault is, what moved, else the stage's script."""
     problem = situation.board.problem or situation.surroundings.problem
     match = _PLACE.match(problem)
     if match and (root / match.group(1)).is_file():

@@ -21,8 +21,10 @@ _TAIL = 512 * 1024
 
 @dataclass(frozen=True, slots=True)
 class LogText:
-    """The last lines of a log; `first` is the number of the first one, counted from where the
-    reader began, and `is_cut` says that there is more before.
+    """The last lines of a log.
+
+    `first` is the number of the first one, counted from where the reader began, and `is_cut` says
+    that there is more before.
     """
 
     first: int = 0

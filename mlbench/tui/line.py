@@ -80,6 +80,11 @@ class Line:
                     self._deliver(Heard(tuple(events), self._replies(events), held))
         except MlbenchError as error:
             self._deliver(LineLost(error, is_final=True))
+        except Exception as error:
+            told = MlbenchError(
+                f"the loop can't be followed any more: {error!r}; open mlbench again"
+            )
+            self._deliver(LineLost(told, is_final=True))
         finally:
             session.close()
 

@@ -1,4 +1,4 @@
-"""The command palette: every action with its key and its twin on the command line, and the themes."""
+"""The command palette: every action with its key and its `mlbench` twin, and the themes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the workbench asks before it does something: title, what will happen, and the choices. Pure."""
+"""What the workbench asks before it acts: title, what will happen, and the choices; pure."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """A candidate or version, the environments where it is live, and its run where it is recorded."""
+    """A candidate or version, the environments where it is live, and its run if recorded."""
 
     candidate: Candidate
     environments: tuple[str, ...] = ()

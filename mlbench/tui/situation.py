@@ -131,7 +131,7 @@ def not_promotable_on(situation: Situation) -> str:
 
 
 def next_subject(situation: Situation) -> Candidate | None:
-    """What P promotes: on screen 4 the row under the cursor, elsewhere what the required one serves."""
+    """What P promotes: on screen 4 the row under the cursor, elsewhere what staging serves."""
     project = situation.surroundings.project
     environment = next_environment(project) if project else None
     if environment is None:

@@ -1,4 +1,4 @@
-"""The part of the app that has to do with themes: loading, choosing, reloading as they are saved."""
+"""The part of the app that has to do with themes: loading, choosing, reloading when saved."""
 
 from __future__ import annotations
 
@@ -41,10 +41,14 @@ class Themed(App[int]):
         return sorted(self._loaded.themes)
 
     def start_themes(self, chosen: str) -> None:
-        """Load every theme and show the chosen one, or the one without colours under NO_COLOR."""
+        """Load every theme and show the chosen one, or the one without colours under NO_COLOR.
+
+        Called before the app runs: to change the theme of a mounted app is to style it twice.
+        """
         self._theme_folders = theme_folders()
         self._chosen = WITHOUT_COLOUR if self.no_color else chosen or DEFAULT
         self._load_themes()
+        self.set_reactive(App.theme, self._wanted_theme)
 
     def choose_theme(self, name: str) -> None:
         """Show a theme from now on."""
@@ -63,19 +67,25 @@ class Themed(App[int]):
         """Load the themes again where a file was saved."""
         if stamp(self._theme_folders) != self._theme_stamp:
             self._load_themes()
+            self.tell_theme_faults()
+            if self.theme == self._wanted_theme:
+                # The name stays, so Textual sees no change: what is under the name is new.
+                self._invalidate_css()
+                self.call_next(partial(self.refresh_css, animate=False))
+            self.theme = self._wanted_theme
+
+    def tell_theme_faults(self) -> None:
+        """One toast for all that is wrong with theme files."""
+        if self._loaded.faults:
+            told = "\n".join(self._loaded.faults)
+            self.notify(told, title="Themes", severity="warning", markup=False)
+
+    @property
+    def _wanted_theme(self) -> str:
+        return self._chosen if self._chosen in self._loaded.themes else DEFAULT
 
     def _load_themes(self) -> None:
         self._theme_stamp = stamp(self._theme_folders)
         self._loaded: Loaded = load_themes(self._theme_folders)
         for theme in self._loaded.themes.values():
             self.register_theme(theme)
-        if self._loaded.faults:
-            self.notify(
-                "\n".join(self._loaded.faults), title="Themes", severity="warning", markup=False
-            )
-        wanted = self._chosen if self._chosen in self._loaded.themes else DEFAULT
-        if self.theme == wanted:
-            # The name stays, so Textual sees no change: what is under the name is new.
-            self._invalidate_css()
-            self.call_next(partial(self.refresh_css, animate=False))
-        self.theme = wanted

@@ -54,7 +54,7 @@ def theme_folders() -> tuple[Path, ...]:
 
 
 def user_folder() -> Path:
-    """The user's own themes: `$MLBENCH_CONFIG_HOME/themes`, else in the platform's configuration."""
+    """The user's own: `$MLBENCH_CONFIG_HOME/themes`, else in the platform's configuration."""
     home = os.environ.get("MLBENCH_CONFIG_HOME")
     if home:
         return Path(home) / "themes"

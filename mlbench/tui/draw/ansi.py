@@ -1,4 +1,4 @@
-"""Log lines as they are safe to show: colours kept, everything else that steers a terminal dropped."""
+"""Log lines as they are safe to show: colours kept, all else that steers a terminal dropped."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from mlbench.tui.draw.lines import line
 _SGR = re.compile(r"\x1b\[[0-9;:]*m")
 # OSC strings, CSI sequences other than colours, other escapes, and bare control characters.
 _STEERING = re.compile(
-    r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b\[[0-9;:?<=>!]*[ -/]*[@-ln-~]|\x1b[^\[\]]|[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f]"
+    r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?"
+    r"|\x1b\[[0-9;:?<=>!]*[ -/]*[@-ln-~]"
+    r"|\x1b[^\[\]]"
+    r"|[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f]"
 )
 _TROUBLE = re.compile(r"\b(error|exception|traceback|failed|fatal)\b", re.IGNORECASE)
 _DOUBT = re.compile(r"\bwarn(ing)?\b", re.IGNORECASE)

@@ -62,7 +62,10 @@ def top_pieces(
             for name, key, title in SCREENS
         ),
     ]
-    right = [Piece(_badge(item, short=is_narrow), rank=2) for item in surroundings.environments]
+    right = [
+        Piece(_badge(item, short=is_narrow), "screen-models", 2)
+        for item in surroundings.environments
+    ]
     return left, right
 
 

@@ -19,17 +19,34 @@ class Logged(Protocol):
     """One metric over its steps, as the step log gives it."""
 
     @property
-    def steps(self) -> tuple[int, ...]: ...
+    def steps(self) -> tuple[int, ...]:
+        """Ascending."""
+        ...
+
     @property
-    def values(self) -> tuple[float, ...]: ...
+    def values(self) -> tuple[float, ...]:
+        """One a step; NaN where the script logged it."""
+        ...
+
     @property
-    def min(self) -> float: ...
+    def min(self) -> float:
+        """The lowest value, NaN left out."""
+        ...
+
     @property
-    def min_step(self) -> int: ...
+    def min_step(self) -> int:
+        """Where it was first."""
+        ...
+
     @property
-    def max(self) -> float: ...
+    def max(self) -> float:
+        """The highest value, NaN left out."""
+        ...
+
     @property
-    def max_step(self) -> int: ...
+    def max_step(self) -> int:
+        """Where it was first."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

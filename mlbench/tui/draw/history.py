@@ -21,11 +21,12 @@ RUNNING_SIGN = ("↻", "$info")
 GAP = 2
 _LEAST_CHANGES = 24
 _FLEXIBLE = "changed"
+_DAY = 86400
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column: `key` is what it sorts by, and of two that can't both fit the lower `rank` stays."""
+    """One column: `key` is what it sorts by; of two that can't both fit the lower `rank` stays."""
 
     key: str
     title: str
@@ -145,43 +146,56 @@ def run_line(
 ) -> Content:
     """One run in these columns; a mark stands in the first cell."""
     parts: list[Part] = [("◆", "bold $info") if marked else _sign(run), " "]
+    row = _Shown(run, before, now)
     for column in columns:
-        shown = _CELLS.get(column.key, _metric(column.key))(run, before, now)
+        shown = _CELLS.get(column.key, _metric(column.key))(row)
         parts += [cell(shown, column.width, right=column.right), " " * GAP]
     return line(*parts)
 
 
-Cell = Callable[[Run, Run | None, float], Part]
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """What a cell is drawn from."""
+
+    run: Run
+    before: Run | None
+    now: float
+
+
+Cell = Callable[[_Shown], Part]
 
 
 def _metric(name: str) -> Cell:
-    def shown(run: Run, before: Run | None, now: float) -> Part:
-        return tabular(run.metrics[name]) if name in run.metrics else ("–", "$quiet")
+    def shown(row: _Shown) -> Part:
+        metrics = row.run.metrics
+        return tabular(metrics[name]) if name in metrics else ("–", "$quiet")
 
     return shown
 
 
-def _when(run: Run, before: Run | None, now: float) -> Part:
-    started = seconds_of(run.started)
-    return (ago(started, now) if now - started < 86400 else moment(started)[5:], "$quiet")
+def _when(row: _Shown) -> Part:
+    started = seconds_of(row.run.started)
+    is_recent = row.now - started < _DAY
+    return (ago(started, row.now) if is_recent else moment(started)[5:], "$quiet")
 
 
-def _changes(run: Run, before: Run | None, now: float) -> Part:
-    changes = changed_params(run.params, before.params if before else None)
+def _changes(row: _Shown) -> Part:
+    changes = changed_params(row.run.params, row.before.params if row.before else None)
     return ", ".join(f"{name} {was} → {now_is}" for name, was, now_is in changes)
 
 
-def _commit(run: Run, before: Run | None, now: float) -> Part:
-    if run.code.commit is None:
+def _commit(row: _Shown) -> Part:
+    code = row.run.code
+    if code.commit is None:
         return ("–", "$quiet")
-    return line((run.code.commit[:6], "$quiet"), ("±", "$warn") if run.code.dirty else "")
+    return line((code.commit[:6], "$quiet"), ("±", "$warn") if code.dirty else "")
 
 
 _CELLS: Mapping[str, Cell] = {
-    "name": lambda run, before, now: run.name,
+    "name": lambda row: row.run.name,
     "started": _when,
-    "seconds": lambda run, before, now: (duration(run.seconds), "$quiet"),
-    "origin": lambda run, before, now: (run.origin, "$quiet"),
+    "seconds": lambda row: (duration(row.run.seconds), "$quiet"),
+    "origin": lambda row: (row.run.origin, "$quiet"),
     "commit": _commit,
     _FLEXIBLE: _changes,
 }

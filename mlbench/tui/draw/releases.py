@@ -23,7 +23,7 @@ def version_of(candidate: Candidate) -> str:
 
 
 def model_table(rows: Sequence[Released], width: int, now: float) -> tuple[Content, list[Content]]:
-    """The header and one line a row; columns that don't fit fall away from the right of the rank."""
+    """The header and one line a row; columns that don't fit fall away by rank."""
     cells = [_cells(row, now) for row in rows]
     widths = [
         max(len(title), widest(row[column].plain for row in cells))
@@ -51,7 +51,7 @@ def release_page(row: Released, width: int) -> list[Content]:
     error_style = "" if parity.passed else "$fail"
     name = row.run.name if row.run else friendly_name(item.run)
     tests = [record.tests for record in row.run.stages.values() if record.tests] if row.run else []
-    lines = [
+    return [
         line((name, "bold"), (f"  {item.run}  ", "$quiet"), *_live(row)),
         line(*_dirty(row, "from uncommitted code")),
         *gate_lines(item.gates, width, tests[0] if tests else None),
@@ -69,7 +69,6 @@ def release_page(row: Released, width: int) -> list[Content]:
         ),
         line(("size    ", "$quiet"), size(item.size), (f"  {item.digest[:12]}", "$quiet")),
     ]
-    return lines
 
 
 def ledger_lines(entries: Sequence[LedgerEntry], width: int) -> list[Content]:
@@ -120,7 +119,7 @@ def _dirty(row: Released, text: str) -> list[Part]:
 
 
 def _fitting(widths: Sequence[int], width: int) -> dict[int, int]:
-    """Which columns fit, by what matters most: version, where live, gates, run, and then the rest."""
+    """Which columns fit, by what matters most: version, where live, gates, run, then the rest."""
     chosen: dict[int, int] = {}
     room = width
     for column in (1, 8, 4, 2, 3, 5, 0, 7, 6):

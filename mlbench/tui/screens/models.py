@@ -25,6 +25,7 @@ class ModelsPane(Pane):
     filter_hint = "model, version, run or environment …"
 
     def __init__(self, *, id: str | None = None) -> None:
+        """Begin with nothing under the cursor."""
         super().__init__(id=id)
         self._digest: tuple[str, str] | None = None
         self._rows: tuple[Released, ...] = ()
@@ -95,7 +96,7 @@ class ModelsPane(Pane):
         width = max(8, header.width - 2)
         if not self._rows:
             header.show(no_models(known, header.width))
-            listed.show(0, lambda index, _: Content(""))
+            listed.show(0, lambda *_: Content(""))
         else:
             titles, lines = model_table(self._rows, width, now)
             header.show([line(" ", titles)])

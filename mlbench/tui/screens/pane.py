@@ -9,7 +9,7 @@ from mlbench.tui.situation import Situation
 
 
 class Pane(Vertical):
-    """One screen below the top line; it draws what it is handed and keeps only where the user is."""
+    """One screen below the top line; it draws what it is handed and keeps where the user is."""
 
     filter_hint = ""
 
@@ -25,7 +25,7 @@ class Pane(Vertical):
         """Give the focus to the list that the screen is about."""
         raise NotImplementedError
 
-    def act(self, action: str) -> bool:
+    def act(self, action: str) -> bool:  # noqa: ARG002
         """Do what belongs to this screen alone; False where the action is not its own."""
         return False
 
@@ -37,7 +37,7 @@ class Pane(Vertical):
         """The filter of the list that has the focus."""
         return ""
 
-    def stage_question(self, known: Situation) -> StageQuestion | None:
+    def stage_question(self, known: Situation) -> StageQuestion | None:  # noqa: ARG002
         """Which stage's log and curves this screen shows, None for none."""
         return None
 

@@ -36,6 +36,7 @@ class PipelinePane(Pane):
     filter_hint = "stages whose name contains …"
 
     def __init__(self, *, id: str | None = None) -> None:
+        """Begin by following the run."""
         super().__init__(id=id)
         self._stage: str | None = None
         self._is_following = True

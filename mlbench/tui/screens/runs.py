@@ -29,7 +29,7 @@ from mlbench.tui.draw.stage import curve_lines
 from mlbench.tui.draw.story import objective_metric
 from mlbench.tui.draw.words import plural
 from mlbench.tui.following import StageDetail, StageQuestion
-from mlbench.tui.reading import HistoryQuestion
+from mlbench.tui.reading import HistoryQuestion, now
 from mlbench.tui.screens.pane import Pane
 from mlbench.tui.situation import COMPARISON, RUN, RUNS, Situation
 from mlbench.tui.widgets.drawn import Drawn, entitle
@@ -49,10 +49,12 @@ class RunsPane(Pane):
         """The table needs other runs, or another order."""
 
         def __init__(self, question: HistoryQuestion) -> None:
+            """Carry what is asked."""
             self.question = question
             super().__init__()
 
     def __init__(self, question: HistoryQuestion, *, id: str | None = None) -> None:
+        """Begin with the question that was asked last time."""
         super().__init__(id=id)
         self.question = question
         self._known = Situation()
@@ -105,12 +107,10 @@ class RunsPane(Pane):
             "reverse": lambda: self._ask(descending=not self.question.descending),
             "everything": lambda: self._ask(everything=not self.question.everything),
             "log": self._to_log,
-            "back": lambda: self._turn_to(RUNS),
+            "back": self._back,
         }
-        if action not in doings or (action == "back" and self.page == RUNS and not self._marked):
+        if action not in doings:
             return False
-        if action == "back" and self.page == RUNS:
-            self._marked.clear()
         doings[action]()
         return True
 
@@ -150,7 +150,7 @@ class RunsPane(Pane):
         again = key == (self.question.sort or "started")
         self._ask(sort=key, descending=not self.question.descending if again else True)
 
-    def stage_question(self, known: Situation) -> StageQuestion | None:
+    def stage_question(self, known: Situation) -> StageQuestion | None:  # noqa: ARG002
         """The log of the opened run's stage under the cursor."""
         stage = self._opened_stage
         if self.page != RUN or self._opened is None or stage is None:
@@ -165,16 +165,18 @@ class RunsPane(Pane):
         box.show(curve_lines(detail.curves, box.width, room) if detail.curves else [])
         box.display = bool(detail.curves)
 
-    def draw(self, known: Situation, now: float) -> None:
-        """Draw the page that is seen."""
+    def draw(self, known: Situation, moment: float) -> None:
+        """Draw the page that is seen, once it has been laid out."""
         self._known = known
+        if not self.query_one(f"#{self.page}").size:
+            return
         match self.page:
             case "run":
                 self._draw_run()
             case "comparison":
                 self._draw_comparison()
             case _:
-                self._draw_table(now)
+                self._draw_table(moment)
 
     @property
     def _selected(self) -> Run | None:
@@ -191,6 +193,18 @@ class RunsPane(Pane):
     def _ask(self, **changes: object) -> None:
         self.question = replace(self.question, **changes)  # type: ignore[arg-type]
         self.post_message(self.Asked(self.question))
+
+    def _draw_again(self) -> None:
+        self.draw(self._known, now())
+
+    def _back(self) -> None:
+        """From a page to the table; on the table drop the marks, and then the filter."""
+        if self.page != RUNS:
+            self._turn_to(RUNS)
+        elif self._marked:
+            self._marked.clear()
+        elif self.question.text:
+            self._ask(text="")
 
     def _to_log(self) -> None:
         self.query_one("#run-log", LogBox).view.focus()
@@ -222,8 +236,9 @@ class RunsPane(Pane):
     def _turn_to(self, page: str) -> None:
         self.query_one("#runs-pages", ContentSwitcher).current = page
         self.take_focus()
+        self.call_after_refresh(self._draw_again)
 
-    def _draw_table(self, now: float) -> None:
+    def _draw_table(self, moment: float) -> None:
         known, history = self._known, self._known.history
         listed, titles = (
             self.query_one("#runs-list", LineList),
@@ -255,7 +270,7 @@ class RunsPane(Pane):
         def drawn(index: int, _: int) -> Content:
             run = history.runs[index]
             before = history.before.get(run.id)
-            return run_line(run, before, self._columns, now, marked=run.id in marked)
+            return run_line(run, before, self._columns, moment, marked=run.id in marked)
 
         listed.show(len(history.runs), drawn)
         places = {run.id: index for index, run in enumerate(history.runs[:2000])}

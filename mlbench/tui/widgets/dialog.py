@@ -25,10 +25,10 @@ class QuestionDialog(ModalScreen[Choice | None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y,enter", "choose", show=False),
         Binding("n,escape,q", "refuse", show=False),
-        Binding("ctrl+q", "refuse", show=False, priority=True),
     ]
 
     def __init__(self, question: Question) -> None:
+        """Ask this."""
         super().__init__()
         self._question = question
 
@@ -46,7 +46,7 @@ class QuestionDialog(ModalScreen[Choice | None]):
         choices = self._question.choices
         listed = self.query_one("#choices", LineList)
         listed.styles.height = len(choices)
-        listed.show(len(choices), lambda index, width: line(" ", choices[index].label))
+        listed.show(len(choices), lambda index, _: line(" ", choices[index].label))
         listed.focus()
         keys = [
             Piece(line((" y", "bold $info"), " yes "), "choose"),
@@ -55,7 +55,7 @@ class QuestionDialog(ModalScreen[Choice | None]):
         ]
         self.query_one("#dialog-keys", PieceBar).show(keys)
 
-    def on_line_list_chosen(self, message: LineList.Chosen) -> None:
+    def on_line_list_chosen(self) -> None:
         """A second click on a choice takes it."""
         self.action_choose()
 
@@ -65,9 +65,11 @@ class QuestionDialog(ModalScreen[Choice | None]):
         self.action_choose() if message.action == "choose" else self.action_refuse()
 
     def action_choose(self) -> None:
+        """Answer with the choice under the cursor."""
         self.dismiss(self._question.choices[self.query_one("#choices", LineList).cursor or 0])
 
     def action_refuse(self) -> None:
+        """Answer with no."""
         self.dismiss(None)
 
 
@@ -76,10 +78,10 @@ class HelpPage(ModalScreen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,question_mark,enter", "leave", show=False),
-        Binding("ctrl+q", "leave", show=False, priority=True),
     ]
 
     def __init__(self, title: str, lines: Sequence[Content]) -> None:
+        """Show these lines."""
         super().__init__()
         self._title, self._lines = title, lines
 
@@ -95,6 +97,7 @@ class HelpPage(ModalScreen[None]):
         self.action_leave()
 
     def action_leave(self) -> None:
+        """Close the page."""
         self.dismiss(None)
 
 

@@ -19,6 +19,7 @@ class Drawn(Static):
     """
 
     def __init__(self, *, id: str | None = None) -> None:
+        """Begin empty."""
         super().__init__("", id=id)
         self._shown = Content("")
         self._height = 0

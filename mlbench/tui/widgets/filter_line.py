@@ -23,6 +23,7 @@ class FilterLine(Horizontal):
         """The text changed; empty for no filter."""
 
         def __init__(self, text: str) -> None:
+            """Carry the text."""
             self.text = text
             super().__init__()
 

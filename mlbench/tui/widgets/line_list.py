@@ -21,6 +21,10 @@ Draw = Callable[[int, int], Content]
 GUTTER = 1
 
 
+def _nothing(*_: int) -> Content:
+    return Content("")
+
+
 class LineList(ScrollView, can_focus=True):
     """Lines with a cursor; `show` says how many there are and how one is drawn."""
 
@@ -44,6 +48,7 @@ class LineList(ScrollView, can_focus=True):
         """The user put the cursor on another line."""
 
         def __init__(self, source: LineList, index: int) -> None:
+            """Say in which list, and which line."""
             self.source, self.index = source, index
             super().__init__()
 
@@ -51,6 +56,7 @@ class LineList(ScrollView, can_focus=True):
         """The user clicked on the line that the cursor was on."""
 
         def __init__(self, source: LineList, index: int) -> None:
+            """Say in which list, and which line."""
             self.source, self.index = source, index
             super().__init__()
 
@@ -60,7 +66,7 @@ class LineList(ScrollView, can_focus=True):
         self._is_selection = is_selection
         self._count = 0
         self._cursor = 0
-        self._draw: Draw = lambda index, width: Content("")
+        self._draw: Draw = _nothing
 
     @property
     def cursor(self) -> int | None:
@@ -113,12 +119,15 @@ class LineList(ScrollView, can_focus=True):
         return strips[0].crop(0, width) if strips else Strip.blank(width)
 
     def action_move(self, by: int) -> None:
+        """Move the cursor by so many lines."""
         self._put_by_user(self._cursor + by)
 
     def action_page(self, by: int) -> None:
+        """Move the cursor by so many pages."""
         self._put_by_user(self._cursor + by * max(1, self.scrollable_content_region.height - 1))
 
     def action_to_end(self, which: int) -> None:
+        """Put the cursor on the first or the last line."""
         self._put_by_user(0 if which < 0 else self._count - 1)
 
     def on_click(self, event: events.Click) -> None:
@@ -134,12 +143,15 @@ class LineList(ScrollView, can_focus=True):
         self._put_by_user(index)
 
     def on_focus(self) -> None:
+        """The cursor looks different with the focus."""
         self.refresh()
 
     def on_blur(self) -> None:
+        """The cursor looks different without the focus."""
         self.refresh()
 
     def on_resize(self) -> None:
+        """Keep the cursor's line in sight."""
         self._keep_in_sight()
 
     def _put_by_user(self, index: int) -> None:

@@ -20,6 +20,7 @@ class LogBox(Vertical):
     """
 
     def __init__(self, *, id: str | None = None) -> None:
+        """Begin with no stage's log."""
         super().__init__(id=id)
         self._question: StageQuestion | None = None
 

@@ -40,6 +40,7 @@ class LogView(ScrollView, can_focus=True):
         """The log begins or stops to follow its end."""
 
     def __init__(self, *, id: str | None = None) -> None:
+        """Begin empty, and following."""
         super().__init__(id=id)
         self._log = LogText()
         self._lines: tuple[str, ...] = ()
@@ -92,23 +93,29 @@ class LogView(ScrollView, can_focus=True):
             self._follow(False)
 
     def action_by(self, lines: int) -> None:
+        """Scroll by so many lines."""
         self.scroll_relative(y=lines, animate=False)
 
     def action_page(self, pages: int) -> None:
+        """Scroll by so many pages."""
         self.scroll_relative(y=pages * max(1, self.size.height - 1), animate=False)
 
     def action_top(self) -> None:
+        """Go to the first line that is kept."""
         self.scroll_to(y=0, animate=False)
 
     def action_follow(self) -> None:
+        """Go to the end and follow it."""
         self._follow(True)
         self._to_end()
 
     def action_sideways(self, cells: int) -> None:
+        """Look further right or left in long lines."""
         self._left = max(0, self._left + cells)
         self.refresh()
 
     def on_resize(self) -> None:
+        """Stay at the end while following."""
         if self.is_following:
             self._to_end()
 

@@ -24,10 +24,12 @@ class PieceBar(Widget):
         """The user clicked on a piece with this action."""
 
         def __init__(self, action: str) -> None:
+            """Carry what the piece does."""
             self.action = action
             super().__init__()
 
     def __init__(self, *, id: str | None = None) -> None:
+        """Begin empty."""
         super().__init__(id=id)
         self._left: Sequence[Piece] = ()
         self._right: Sequence[Piece] = ()
