@@ -17,7 +17,7 @@ from mlbench.domain.syntax import parse_expression
 
 Value = float | int | str | bool | None
 Facts = Mapping[str, Any]
-ROOTS = ("metrics", "params", "stages", "onnx", "production", "staging", "baseline")
+ROOTS = ("metrics", "params", "stages", "onnx", "production", "staging", "baseline", "run")
 _BARE_ROOTS = ("metrics", "params", "stages", "run")
 _ARITHMETIC: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,

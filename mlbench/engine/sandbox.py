@@ -93,11 +93,8 @@ class Sandbox:
                 f"`mlbench serve {environment.name}` or a promotion starts it"
             )
         name = _served_model(status, model_name)
-        version = next(
-            item
-            for item in Registry(self._layout.models).versions(name)
-            if item.version == status.serving[name]
-        )
+        registry = Registry(self._layout.models)
+        version = registry.version(name, status.serving[name])
         tensor = version.signature.inputs[0]
         width = tensor.shape[-1]
         held_out = None
@@ -108,7 +105,7 @@ class Sandbox:
             )
             values = read_rows(rows, width, target)
         else:
-            folder = Registry(self._layout.models).folder_of(version)
+            folder = registry.folder_of(version)
             held_out = held_out_row(folder / ANSWERS_NAME, row)
             values = [held_out.values]
         request = {

@@ -78,7 +78,7 @@ class Outs:
         They come whole: a full disk is met before anything was taken away.
         """
         now = self.now(stage)
-        incoming = self._aside / f"{stage.name}.incoming"
+        incoming = self._aside / ".incoming" / stage.name
         remove(incoming)
         changed = {path: digest for path, digest in outs.items() if now.get(path) != digest}
         for path, digest in changed.items():

@@ -5,11 +5,13 @@ from __future__ import annotations
 import posixpath
 from typing import Any
 
-from mlbench.domain.expression import ExpressionError, parse
+from mlbench.domain.expression import ROOTS, ExpressionError, parse
 from mlbench.domain.stages import EnvironmentSpec, GateSpec, ModelSpec
 from mlbench.project import keys
 from mlbench.project.fields import Table
 
+# Roots of names in gates that are no environments.
+RESERVED_ENVIRONMENTS = tuple(set(ROOTS) - {"production", "staging"})
 LEVELS = ("error", "warn")
 _HIGHEST_PORT = 65535
 
@@ -39,6 +41,8 @@ def read_environment(table: Table, name: str) -> EnvironmentSpec:
     """The environment of a table; ProjectFileError for an unknown key or a wrong value."""
     table.file.refuse_unknown(table.value, keys.ENVIRONMENT, table.where)
     table.check_name(name, "an environment")
+    if name in RESERVED_ENVIRONMENTS:
+        table.fail("", f'"{name}" means something else in gates; choose another name')
     port = table.whole("port")
     if port is None or not 0 < port <= _HIGHEST_PORT:
         table.fail("port", f"an environment needs a port from 1 to {_HIGHEST_PORT}")

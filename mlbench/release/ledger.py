@@ -15,9 +15,10 @@ from mlbench.domain.errors import MlbenchError
 from mlbench.domain.plain import from_plain, to_plain
 from mlbench.domain.release import LedgerEntry
 from mlbench.system.content import hash_bytes
+from mlbench.system.files import sync_folder
 from mlbench.system.locks import locked
 
-PROMOTE, ROLLBACK = "promote", "rollback"
+PROMOTE, ROLLBACK, WITHDRAW = "promote", "rollback", "withdraw"
 
 
 class LedgerDamagedError(MlbenchError):
@@ -61,6 +62,7 @@ class Ledger:
                 file.write(line)
                 file.flush()
                 os.fsync(file.fileno())
+            sync_folder(self._path.parent)
         return chained
 
 
@@ -96,16 +98,35 @@ def first_fault(entries: Iterable[LedgerEntry]) -> str | None:
 def history_of(
     entries: Iterable[LedgerEntry], environment: str, model: str
 ) -> tuple[LedgerEntry, ...]:
-    """The versions that stand in an environment, the live one last; rollback takes it away."""
-    stack: list[LedgerEntry] = []
+    """The versions that stand in an environment, the live one last.
+
+    A promotion adds one, a rollback takes the last away, a withdrawal makes the step before it
+    undone.
+    """
+    stands: list[tuple[LedgerEntry, ...]] = [()]
     for entry in entries:
         if (entry.environment, entry.model) != (environment, model):
             continue
         if entry.action == PROMOTE:
-            stack.append(entry)
-        elif entry.action == ROLLBACK and len(stack) > 1:
-            stack.pop()
-    return tuple(stack)
+            stands.append((*stands[-1], entry))
+        elif entry.action == ROLLBACK:
+            stands.append(stands[-1][:-1] or stands[-1])
+        elif entry.action == WITHDRAW and len(stands) > 1:
+            stands.pop()
+    return stands[-1]
+
+
+def was_live(entries: Iterable[LedgerEntry], environment: str, digest: str) -> bool:
+    """Whether an environment ever answered from a model; one withdrawn never came that far."""
+    served: list[LedgerEntry] = []
+    for entry in entries:
+        if entry.environment == environment:
+            same = [item for item in served if item.model == entry.model]
+            if entry.action == WITHDRAW and same:
+                served.remove(same[-1])
+            elif entry.action in (PROMOTE, ROLLBACK):
+                served.append(entry)
+    return any(entry.digest == digest for entry in served)
 
 
 def live(entries: Iterable[LedgerEntry]) -> dict[str, dict[str, LedgerEntry]]:

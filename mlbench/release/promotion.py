@@ -8,7 +8,7 @@ from mlbench.domain.errors import GateRefusedError, MlbenchError, UsageError
 from mlbench.domain.release import Candidate, DeployedModel, Deployment, GateResult, LedgerEntry
 from mlbench.domain.stages import EnvironmentSpec
 from mlbench.release.gates import hold
-from mlbench.release.ledger import history_of, live
+from mlbench.release.ledger import history_of, live, was_live
 
 PRODUCTION = "production"
 
@@ -67,9 +67,9 @@ def check_allowed(
             raise GateRefusedError(
                 f"{candidate.model} of run {candidate.run} is not promoted: {phrase(result)}"
             )
-    been = {(entry.environment, entry.digest) for entry in entries}
+    entries = tuple(entries)
     for required in environment.require:
-        if (required, candidate.digest) not in been:
+        if not was_live(entries, required, candidate.digest):
             raise GateRefusedError(
                 f"{candidate.model} is not promoted to {environment.name}: it has not been in "
                 f"{required}; `mlbench promote {candidate.model}@{candidate.run} {required}` first"

@@ -13,7 +13,7 @@ from pathlib import Path
 from mlbench.domain.errors import UsageError
 from mlbench.domain.plain import from_plain, to_plain
 from mlbench.domain.release import Candidate
-from mlbench.system.files import read_json, remove, write_json
+from mlbench.system.files import read_json, remove, sync_folder, sync_tree, write_json
 from mlbench.system.locks import locked
 
 MODEL_NAME = "model.onnx"
@@ -43,6 +43,16 @@ class Registry:
         if not self._folder.is_dir():
             return []
         return sorted(path.name for path in self._folder.iterdir() if path.is_dir())
+
+    def version(self, model: str, number: int) -> Candidate:
+        """The version of this number; UsageError where its folder is gone."""
+        for item in self.versions(model):
+            if item.version == number:
+                return item
+        raise UsageError(
+            f"{model} v{number}: its folder in .mlbench/models is gone or damaged; "
+            "bring it back from a backup, or promote another version"
+        )
 
     def find(self, model: str, *, run: str) -> Candidate | None:
         """The candidate or version that a run gave."""
@@ -104,7 +114,9 @@ class Registry:
             shutil.copytree(source, scratch, dirs_exist_ok=True)
             write_json(scratch / FACTS_NAME, to_plain(version))
             scratch.chmod(0o755)
+            sync_tree(scratch)
             scratch.rename(target)
+            sync_folder(target.parent)
         return version
 
     def judged(self, candidate: Candidate) -> None:

@@ -54,6 +54,15 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def sync_tree(folder: Path) -> None:
+    """Make the files directly in a folder durable, before the folder is renamed into its place."""
+    for path in folder.iterdir():
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+    sync_folder(folder)
+
+
 def remove(path: Path) -> None:
     """Remove a file, link or folder, if it is there."""
     if path.is_dir() and not path.is_symlink():

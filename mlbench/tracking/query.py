@@ -9,7 +9,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mlbench.domain.errors import UsageError
-from mlbench.domain.expression import ExpressionError, MissingFactError, evaluate, parse
+from mlbench.domain.expression import (
+    ExpressionError,
+    MissingFactError,
+    evaluate,
+    look_up,
+    names_in,
+    parse,
+)
 from mlbench.domain.outcomes import RunOutcome
 from mlbench.domain.runs import Run
 
@@ -61,6 +68,8 @@ def select(
     Without `everything`: what passed and what was asked for by hand. UsageError for a bad
     expression.
     """
+    if limit is not None and limit < 0:
+        raise UsageError("--limit: must be 0 or more")
     chosen = [run for run in runs if everything or _is_shown(run)]
     if where is not None:
         chosen = _holding(where, chosen)
@@ -115,9 +124,27 @@ def _is_shown(run: Run) -> bool:
 def _holding(where: str, runs: Iterable[Run]) -> list[Run]:
     try:
         tree = parse(where)
-        return [run for run in runs if _holds(tree, run)]
+        runs = list(runs)
+        held = [run for run in runs if _holds(tree, run)]
+        unknown = [] if held or not runs else _unknown_names(tree, runs)
     except ExpressionError as error:
         raise UsageError(f"--where {where!r}: {error}") from None
+    if unknown:
+        raise UsageError(f"--where {where!r}: no run has {unknown[0]}")
+    return held
+
+
+def _unknown_names(tree: ast.expr, runs: list[Run]) -> list[str]:
+    """Names that no run has a value for: a filter with one of them is a slip, not an answer."""
+
+    def is_known(name: str, run: Run) -> bool:
+        try:
+            look_up(name, facts_of(run))
+        except MissingFactError:
+            return False
+        return True
+
+    return [name for name in sorted(names_in(tree)) if not any(is_known(name, r) for r in runs)]
 
 
 def _holds(tree: ast.expr, run: Run) -> bool:

@@ -325,3 +325,50 @@ def test_uncommitted_code_goes_to_production_only_when_told(tiny: SmallProject) 
     commit_all(tiny.root, "another c than the one that ran")
     assert tiny.cli("promote", "flowers", "production").returncode == 3
     assert tiny.cli("promote", "flowers", "production", "--allow-dirty").returncode == 0
+
+
+def test_a_filter_by_a_name_that_no_run_has_is_a_slip_not_an_answer(small: SmallProject) -> None:
+    assert small.cli("run").returncode == 0
+    done = small.cli("runs", "--where", "scoer > 0")
+    assert done.returncode == 2
+    assert "--where 'scoer > 0': no run has scoer" in done.stderr
+    assert json.loads(small.cli("runs", "--where", "score > 99", "--json").stdout) == []
+
+
+@pytest.mark.parametrize("step", ["promote", "rollback"])
+def test_a_step_that_the_server_refuses_is_withdrawn_and_what_was_live_stays(
+    tiny: SmallProject, step: str
+) -> None:
+    assert tiny.cli("promote", "flowers", "staging").returncode == 0
+    tiny.write("params.toml", "[train]\nc = 0.5\n")
+    assert tiny.cli("run").returncode == 0
+    live = 1
+    if step == "rollback":
+        assert tiny.cli("promote", "flowers", "staging").returncode == 0
+        live = 2
+    models = tiny.root / ".mlbench/models/flowers"
+    (candidate,) = (
+        (models / "candidates").glob(f"*{newest_run(tiny)}")
+        if step == "promote"
+        else [models / "1"]
+    )
+    # The file no longer is what its digest says: no server may load it.
+    with (candidate / "model.onnx").open("ab") as file:
+        file.write(b"more")
+    words = ("promote", "flowers", "staging") if step == "promote" else ("rollback", "staging")
+    done = tiny.cli(*words)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert tiny.cli("predict", "staging").stderr.startswith(f"flowers v{live} at ")
+    entries = json.loads(tiny.cli("ledger", "--json").stdout)
+    assert entries[-1]["action"] == "withdraw"
+    (now,) = json.loads(tiny.cli("ledger", "--at", "2999-01-01", "--json").stdout)
+    assert now["version"] == live
+    assert tiny.cli("ledger", "--verify").returncode == 0
+    refused = tiny.cli("promote", f"flowers@{candidate.name}", "production")
+    assert refused.returncode != 0
+
+
+def newest_run(project: SmallProject) -> str:
+    run: str = json.loads(project.cli("runs", "--json").stdout)[0]["id"]
+    return run

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import getpass
 
@@ -20,7 +19,7 @@ from mlbench.pipeline.workspace import Workspace
 from mlbench.project.git import code_state
 from mlbench.project.layout import Layout
 from mlbench.release.gates import judge_gates
-from mlbench.release.ledger import PROMOTE, ROLLBACK, live
+from mlbench.release.ledger import PROMOTE, ROLLBACK, WITHDRAW, live
 from mlbench.release.promotion import check_allowed, choose, previous_version
 from mlbench.serving.supervise import ensure_up, wait_serving
 from mlbench.tracking.query import resolve
@@ -86,8 +85,7 @@ class ReleasingHand:
         model = find_model(project, command.model)
         _, before = previous_version(self._releases.ledger.entries(), environment.name, model.name)
         status = ensure_up(self._layout, environment)
-        versions = self._releases.registry.versions(model.name)
-        version = next(item for item in versions if item.version == before.version)
+        version = self._releases.registry.version(model.name, before.version)
         self._change(environment, version, ROLLBACK, tell)
         return (
             f"{environment.name} serves {model.name} v{version.version} again at {status.address}"
@@ -103,20 +101,16 @@ class ReleasingHand:
     ) -> None:
         """Write the ledger first, then what is derived from it, then wait for the server.
 
-        A server that can't load the version keeps answering from the one before; the ledger then
-        goes back to that as well.
+        A server that can't load the version keeps answering from the one before; the step is then
+        withdrawn, so that the ledger says what is live.
         """
         self._append(environment, version, action, why)
         deployment = self._releases.write_deployment(environment)
         try:
             status = wait_serving(self._layout, environment, deployment.sequence)
         except ServingError as error:
-            with contextlib.suppress(UsageError):
-                _, before = previous_version(
-                    self._releases.ledger.entries(), environment.name, version.model
-                )
-                self._append_back(environment, version, before, str(error))
-                self._releases.write_deployment(environment)
+            self._append(environment, version, WITHDRAW, str(error))
+            self._releases.write_deployment(environment)
             raise
         tell(
             Promoted(
@@ -148,13 +142,6 @@ class ReleasingHand:
             )
         )
 
-    def _append_back(
-        self, environment: EnvironmentSpec, version: Candidate, before: LedgerEntry, why: str
-    ) -> None:
-        versions = self._releases.registry.versions(version.model)
-        back = next(item for item in versions if item.version == before.version)
-        self._append(environment, back, ROLLBACK, why)
-
     def _committed_as(self, project: Project, run: Run) -> str | None:
         """The commit that holds a run's code by now, where it was dirty when it ran.
 
@@ -175,7 +162,7 @@ class ReleasingHand:
 
     def _run_id(self, project: Project, which: str | None) -> str | None:
         """A version number as it is; a run's name, prefix, `last` or `best` as its id."""
-        if which is None or which.isdigit():
+        if which is None or which.isdecimal():
             return which
         name = f"@{which}" if which in ("last", "best") else which
         return resolve(name, self._store.runs(), project.objective).id

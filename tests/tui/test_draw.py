@@ -1,0 +1,311 @@
+"""What is drawn, as text: lanes, bars, curves, gates, words, the sentence of a run."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mlbench.domain.events import RunFinished
+from mlbench.domain.outcomes import ReasonKind, RunOutcome, StageOutcome, StageState
+from mlbench.domain.plan import Reason
+from mlbench.domain.release import GateResult
+from mlbench.domain.runs import CodeState, Run, TestCounts
+from mlbench.tui.board import Board, Phase, StageView
+from mlbench.tui.draw.ansi import plain, styled, tidy
+from mlbench.tui.draw.bars import Piece, action_at, fitting
+from mlbench.tui.draw.comparison import comparison
+from mlbench.tui.draw.curve import MOST_POINTS, braille, curve_of
+from mlbench.tui.draw.gates import gate_lines
+from mlbench.tui.draw.history import columns_for, metric_names, run_line
+from mlbench.tui.draw.lanes import bar, lanes, stage_lines
+from mlbench.tui.draw.lines import cell, line
+from mlbench.tui.draw.reasons import in_full, in_short
+from mlbench.tui.draw.stage import stage_head
+from mlbench.tui.draw.story import story
+from mlbench.tui.draw.words import ago, arrow, clock, duration, number, signed, size
+
+AT = "2026-11-23T09:15:02.120Z"
+
+
+def run(name: str, accuracy: float, alpha: float, **fields: object) -> Run:
+    whole = Run(
+        id=f"id-{name}",
+        name=name,
+        outcome=RunOutcome.PASSED,
+        origin="watch",
+        by="me",
+        started=AT,
+        seconds=6.1,
+        code=CodeState("1ae7cf91eaa4", "main", True, 2),
+        params={"train.alpha": alpha, "seed": 7},
+        metrics={"accuracy": accuracy, "recall.0": 1.0, "loss": 0.25},
+        stages={},
+    )
+    return replace(whole, **fields)  # type: ignore[arg-type]
+
+
+def test_stages_stand_below_what_they_wait_for() -> None:
+    needs = {
+        "prepare": (),
+        "train": ("prepare",),
+        "evaluate": ("prepare", "train"),
+        "tests": ("prepare", "train"),
+        "report": ("prepare",),
+    }
+    assert [lane.branch + lane.name for lane in lanes(needs)] == [
+        "prepare",
+        "├─train",
+        "│ ├─evaluate",
+        "│ └─tests",
+        "└─report",
+    ]
+
+
+@given(st.lists(st.lists(st.integers(0, 20), max_size=4), max_size=20))
+def test_every_stage_has_one_lane_below_its_needs(graph: list[list[int]]) -> None:
+    needs = {
+        str(index): tuple(str(other) for other in before if other < index)
+        for index, before in enumerate(graph)
+    }
+    order = [lane.name for lane in lanes(needs)]
+    assert sorted(order) == sorted(needs)
+    for name, before in needs.items():
+        last = max(before, key=int, default=None)
+        assert last is None or order.index(last) < order.index(name)
+
+
+def test_a_row_says_how_a_stage_stands_and_why() -> None:
+    edit = Reason(ReasonKind.PARAM, "train.alpha", "0.1 → 0.2")
+    stages = [
+        StageView(
+            "prepare", (), StageState.FRESH, phase=Phase.ENDED, outcome=StageOutcome.UNCHANGED
+        ),
+        StageView(
+            "train",
+            ("prepare",),
+            usual_seconds=20.0,
+            phase=Phase.RUNNING,
+            started=100.0,
+            because=(edit,),
+        ),
+        StageView("tests", ("train",), phase=Phase.WAITING),
+    ]
+    drawn = lanes({stage.name: stage.needs for stage in stages})
+    rows = [row.plain.rstrip() for row in stage_lines(stages, drawn, 60, 110.0)]
+    assert rows[0].split() == ["=", "prepare", "unchanged"]
+    assert "↻ train" in rows[1]
+    assert "━━━" in rows[1]
+    assert rows[1].endswith("0:10  alpha 0.1 → 0.2")
+    assert rows[2].endswith("· tests    after train")
+
+
+@given(st.floats(-1, 3, allow_nan=False), st.integers(1, 40))
+def test_a_bar_is_as_wide_as_asked(share: float, width: int) -> None:
+    drawn = bar(share, width).plain
+    assert len(drawn) == width
+    assert drawn.count("━") <= width
+
+
+floats = st.floats(allow_nan=True, allow_infinity=True, width=32)
+
+
+@given(st.lists(floats, max_size=300), st.integers(1, 60), st.integers(1, 8))
+def test_a_curve_fills_its_box_and_nothing_else(
+    values: list[float], width: int, height: int
+) -> None:
+    rows = braille([(value, value) for value in values], width, height)
+    assert [len(row) for row in rows] == [width] * height
+    drawn = {cell for row in rows for cell in row} - {" "}
+    assert bool(drawn) == any(math.isfinite(value) for value in values)
+
+
+@dataclass(frozen=True)
+class Logged:
+    steps: tuple[int, ...]
+    values: tuple[float, ...]
+    min: float = 0.0
+    min_step: int = 0
+    max: float = 1.0
+    max_step: int = 1
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=5 * MOST_POINTS))
+def test_a_thinned_curve_keeps_both_extremes(values: list[float]) -> None:
+    curve = curve_of("loss", Logged(tuple(range(len(values))), tuple(values)))
+    assert len(curve.ranges) <= MOST_POINTS
+    assert min(low for low, _ in curve.ranges) == min(values)
+    assert max(high for _, high in curve.ranges) == max(values)
+
+
+def test_a_rising_line_runs_from_bottom_left_to_top_right() -> None:
+    rows = braille([(float(step), float(step)) for step in range(8)], 4, 2)
+    assert rows[1][0] != " "
+    assert rows[0][-1] != " "
+    assert rows[0][0] == rows[1][-1] == " "
+
+
+GATES = (
+    GateResult("accuracy >= 0.95", "digits", "error", True, 0.971, 0.95, 0.021),
+    GateResult("tests.passed", "digits", "error", True),
+    GateResult("onnx.p99_ms < 5", "digits", "warn", False, 6.2, 5.0, -1.2, "missed by 1.2"),
+    GateResult(
+        "accuracy >= production.accuracy", "digits", "error", None, why="nothing is live yet"
+    ),
+)
+
+
+def test_gates_show_value_and_margin_and_never_colour_alone() -> None:
+    rows = [row.plain.rstrip() for row in gate_lines(GATES, 60, TestCounts(14, 0, 0))]
+    assert rows[0].split() == ["✓", "accuracy", ">=", "0.95", "0.971", "+.021"]
+    assert "14 of 14" in rows[1]
+    assert rows[2].startswith("! onnx.p99_ms < 5")
+    assert rows[2].endswith("−1.2")
+    assert rows[3].startswith("– accuracy >= production.accuracy")
+
+
+@given(st.integers(20, 120))
+def test_gates_fit_every_width(width: int) -> None:
+    assert all(row.cell_length <= width for row in gate_lines(GATES, width))
+
+
+def test_a_reason_in_three_words_and_in_full() -> None:
+    reasons = (
+        Reason(ReasonKind.UPSTREAM, "prepare", "prepare has to run first"),
+        Reason(ReasonKind.CODE, "src/model.py", "changed (train.py → src/model.py)"),
+    )
+    assert in_short(reasons) == "model.py changed"
+    assert (
+        in_short((*reasons, Reason(ReasonKind.PARAM, "train.alpha", "1 → 2"))) == "alpha 1 → 2  +1"
+    )
+    assert [text.plain for text in in_full(reasons)] == [
+        "λ src/model.py  changed (train.py → src/model.py)",
+        "↑ prepare has to run first",
+    ]
+
+
+def finished(outcome: RunOutcome = RunOutcome.PASSED) -> RunFinished:
+    stages = {"prepare": StageOutcome.UNCHANGED, "train": StageOutcome.RAN}
+    return RunFinished(AT, "id-b", "b", outcome, 6.1, stages, {"accuracy": 0.968, "loss": 0.25}, ())
+
+
+def test_the_sentence_says_what_changed_and_what_it_did() -> None:
+    before, after = run("a", 0.964, 0.1), run("b", 0.968, 0.2)
+    told = story(Board(last=finished()), after, before, "maximize accuracy", 200).plain
+    assert told == (
+        "✓ b  train.alpha 0.1 → 0.2 · accuracy 0.968 ▲ 0.004 · loss 0.25 = · 1 of 2 stages ran, 6.1 s"
+    )
+
+
+def test_the_sentence_gives_metrics_up_before_the_rest() -> None:
+    before, after = run("a", 0.964, 0.1), run("b", 0.968, 0.2)
+    told = story(Board(last=finished()), after, before, "maximize accuracy", 80).plain
+    assert told == "✓ b  train.alpha 0.1 → 0.2 · accuracy 0.968 ▲ 0.004 · 1 of 2 stages ran, 6.1 s"
+
+
+def test_without_a_changed_parameter_the_sentence_names_the_edit() -> None:
+    why = (Reason(ReasonKind.CODE, "train.py", "changed"),)
+    board = Board((StageView("train", because=why),), last=finished())
+    told = story(board, run("b", 0.968, 0.1), run("a", 0.964, 0.1), None, 200).plain
+    assert told.startswith("✓ b  train.py changed · ")
+
+
+def test_a_failed_run_says_where_and_why() -> None:
+    stage = StageView(
+        "train", outcome=StageOutcome.FAILED, message="exit status 1: ValueError: no\nmore"
+    )
+    failed = replace(finished(RunOutcome.FAILED), stages={"train": StageOutcome.FAILED})
+    told = story(Board((stage,), last=failed), None, None, None, 200).plain
+    assert told == "✗ b failed at train: exit status 1: ValueError: no · 1 of 1 stages ran, 6.1 s"
+
+
+def test_a_stage_that_failed_shows_its_message_before_anything_else() -> None:
+    stage = StageView(
+        "train", phase=Phase.ENDED, outcome=StageOutcome.FAILED, message="exit status 1"
+    )
+    lines = [text.plain for text in stage_head(stage, (), 60, 10, 0.0)]
+    assert lines[:2] == ["✗ failed after 0.0 s", "exit status 1"]
+
+
+@given(st.integers(1, 200), st.integers(1, 60))
+def test_the_head_of_a_stage_never_outgrows_its_place(width: int, height: int) -> None:
+    series = Logged(tuple(range(50)), tuple(float(v * v) for v in range(50)))
+    curves = tuple(curve_of(name, series) for name in ("loss", "accuracy", "f1"))
+    reasons = tuple(Reason(ReasonKind.PARAM, f"p{n}", "1 → 2") for n in range(9))
+    stage = StageView("train", phase=Phase.RUNNING, started=0.0, usual_seconds=9.0, because=reasons)
+    assert 1 <= len(stage_head(stage, curves, width, height, 3.0)) <= height
+
+
+def test_wide_tables_show_more_columns_and_narrow_ones_the_name_and_the_metric() -> None:
+    runs = [run("brave-otter", 0.968, 0.2), run("quick-fox", 0.964, 0.1)]
+    metrics = metric_names(runs, "accuracy")
+    assert metrics == ("accuracy", "loss", "recall.0")
+    narrow = [column.key for column in columns_for(runs, metrics, 30)]
+    wide = [column.key for column in columns_for(runs, metrics, 160)]
+    assert narrow == ["name", "accuracy"]
+    assert wide == [
+        "name", "started", "seconds", "accuracy", "loss", "recall.0", "changed", "origin", "commit",
+    ]  # fmt: skip
+
+
+@given(st.integers(12, 200))
+def test_a_row_is_never_wider_than_the_table(width: int) -> None:
+    runs = [run("brave-otter", 0.968, 0.2), run("quick-fox", 0.964, 0.1)]
+    columns = columns_for(runs, metric_names(runs, "accuracy"), width)
+    for each in runs:
+        assert run_line(each, runs[1], columns, 0.0).cell_length <= width
+
+
+def test_a_comparison_puts_differences_first() -> None:
+    rows = [row.plain for row in comparison(run("a", 0.964, 0.1), run("b", 0.968, 0.2), 90)]
+    params = rows.index("Parameters  1 of 2 differ")
+    assert rows[params + 1].split() == ["≠", "train.alpha", "0.1", "0.2", "▲", "0.1"]
+    assert rows[params + 2].split() == ["seed", "7", "7"]
+    assert any(row.startswith("≠ accuracy") and "▲ 0.004" in row for row in rows)
+
+
+def test_logs_keep_colours_and_lose_what_steers_the_terminal() -> None:
+    raw = "\x1b]0;title\x07\x1b[2J\x1b[31mred\x1b[0m \x1b[1A[bold]not markup[/bold]\x08"
+    assert plain(tidy(raw)) == "red [bold]not markup[/bold]"
+    assert styled(tidy(raw)).plain == "red [bold]not markup[/bold]"
+    assert styled(tidy(raw)).spans
+    assert tidy("10%\r50%\r100%\r") == "100%"
+
+
+@given(st.text(alphabet=st.characters(codec="utf-8")))
+def test_no_log_line_can_steer_the_terminal(raw: str) -> None:
+    shown = styled(tidy(raw)).plain
+    assert not any(ord(char) < 32 or ord(char) == 127 for char in shown if char != "\x1b")
+
+
+@given(st.text(max_size=40), st.integers(1, 40), st.booleans())
+def test_a_cell_is_exactly_as_wide_as_asked(text: str, width: int, right: bool) -> None:
+    shown = line(text.replace("\n", " ").replace("\t", " "))
+    assert cell(shown, width, right=right).cell_length == width
+
+
+def test_what_does_not_fit_gives_way_by_rank_and_keeps_its_order() -> None:
+    pieces = [
+        Piece(line("aaaa"), "a", 2),
+        Piece(line("bbb"), "b", 0),
+        Piece(line("cc"), "c", 1),
+    ]
+    kept = fitting(pieces, 6)
+    assert [piece.action for piece in kept] == ["b", "c"]
+    assert [action_at(kept, x) for x in (0, 2, 3, 4, 5)] == ["b", "b", "c", "c", ""]
+
+
+def test_numbers_and_times_read_as_people_write_them() -> None:
+    assert [number(v) for v in (0.98611, 12.0, 5.76e-7, 12345.0, math.nan)] == [
+        "0.9861", "12", "5.76e-7", "12345", "nan",
+    ]  # fmt: skip
+    assert (signed(0.021), signed(-1.2)) == ("+.021", "−1.2")
+    assert (arrow(0.004), arrow(-2.0), arrow(0.0)) == ("▲ 0.004", "▼ 2", "=")
+    assert [duration(v) for v in (0.24, 6.1, 42.3, 65.0)] == ["0.2 s", "6.1 s", "42 s", "1:05"]
+    assert (clock(14.9), clock(7390.0)) == ("0:14", "2:03:10")
+    assert [size(v) for v in (512, 40266, 1_240_000)] == ["512 B", "40 KB", "1.2 MB"]
+    assert [ago(0, v) for v in (1, 12, 180, 7200, 200000)] == [
+        "now", "12 s ago", "3 min ago", "2 h ago", "2 days ago",
+    ]  # fmt: skip
