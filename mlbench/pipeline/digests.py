@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from mlbench.domain.syntax import parse_module
 from mlbench.pipeline.ignored import is_left_behind
@@ -38,14 +39,8 @@ class Digests:
     def __init__(self, file: Path) -> None:
         """Load what was remembered in `file`; a missing or foreign one counts as empty."""
         self._file = file
-        remembered = read_json(file)
-        self._entries: dict[str, tuple[Stat, str]] = {}
+        self._entries = _entries_in(read_json(file))
         self._moved = False
-        if isinstance(remembered, dict) and remembered.get("version") == _VERSION:
-            self._entries = {
-                key: ((entry[0], entry[1], entry[2], entry[3]), entry[4])
-                for key, entry in remembered["entries"].items()
-            }
 
     def content(self, path: Path) -> str | None:
         """BLAKE3 of a file's bytes, or of a folder's listing; None where there is nothing."""
@@ -101,6 +96,18 @@ class Digests:
             self._entries[key] = (stat, digest)
             self._moved = True
         return digest
+
+
+def _entries_in(remembered: Any) -> dict[str, tuple[Stat, str]]:
+    try:
+        if remembered["version"] != _VERSION:
+            return {}
+        return {
+            key: ((size, mtime, ctime, inode), digest)
+            for key, (size, mtime, ctime, inode, digest) in remembered["entries"].items()
+        }
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return {}
 
 
 def _folder_digest(listing: dict[str, str]) -> str:

@@ -5,6 +5,7 @@ Events are hints: whoever hears of a change looks at the tree itself.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from watchdog.events import FileSystemEvent
+    from watchdog.observers.api import ObservedWatch
 
 QUIET_SECONDS = 0.05
 CAP_SECONDS = 1.6
@@ -38,7 +40,7 @@ class Watch:
         self._stopping = False
         self._last_event = 0.0
         self._thread = threading.Thread(target=self._gather, name="watch", daemon=True)
-        self._folders: set[Path] = set()
+        self._folders: dict[Path, ObservedWatch] = {}
 
     def start(self) -> None:
         """Begin to watch; falls back to polling where the system has no watches left."""
@@ -86,12 +88,15 @@ class Watch:
         self._handler = Handler()
         self._observer.schedule(self._handler, str(self._root), recursive=False)
         for path in self._root.iterdir():
-            self._add_folder(path)
+            self._look_at_folder(path)
 
-    def _add_folder(self, path: Path) -> None:
-        if path not in self._folders and path.is_dir() and not self._ignored(path):
-            self._folders.add(path)
-            self._observer.schedule(self._handler, str(path), recursive=True)
+    def _look_at_folder(self, path: Path) -> None:
+        """Watch a folder as it is now: one that came again under its name is another folder."""
+        known = self._folders.pop(path, None)
+        if known is not None:
+            self._observer.unschedule(known)
+        if path.is_dir() and not self._ignored(path):
+            self._folders[path] = self._observer.schedule(self._handler, str(path), recursive=True)
 
     def _note(self, event: FileSystemEvent) -> None:
         if event.event_type not in _COUNTING or (
@@ -103,9 +108,12 @@ class Watch:
         counting = {str(path.relative_to(self._root)) for path in paths if not self._ignored(path)}
         if not counting:
             return
-        for path in paths:
-            if path.parent == self._root and event.event_type in ("created", "moved"):
-                self._add_folder(path)
+        if event.is_directory:
+            for path in paths:
+                if path.parent == self._root:
+                    # It may be gone again by now, which another event will tell.
+                    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                        self._look_at_folder(path)
         with self._changed:
             self._pending |= counting
             self._last_event = time.monotonic()

@@ -14,7 +14,7 @@ from textual.widgets import ContentSwitcher
 
 from mlbench.domain.commands import Command, SetWatch
 from mlbench.domain.errors import MlbenchError
-from mlbench.domain.events import CandidateKept, PlanMade, Promoted, RunFinished
+from mlbench.domain.events import CandidateKept, Notice, PlanMade, Promoted, RunFinished
 from mlbench.domain.runs import Run
 from mlbench.tui import deeds
 from mlbench.tui.actions import ACTIONS, for_key
@@ -256,6 +256,7 @@ class Workbench(Themed, App[int]):
         kinds = {type(event) for event in heard.events}
         if kinds & {RunFinished, Promoted, CandidateKept}:
             self.readers.releases.ask(None)
+        if kinds & {RunFinished, Promoted, Notice}:
             self.readers.surroundings.ask(None)
         if kinds & {RunFinished, PlanMade}:
             self.readers.head.ask(None)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mlbench.engine.queries import Queries
 
 KEPT_LINES = 5000
-_TAIL = 512 * 1024
+_TAIL = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,7 @@ class LogTail:
         """Begin near the end of the file, which may come into being later."""
         self._path = path
         self._offset = 0
+        self._kept = kept
         self._lines: deque[str] = deque(maxlen=kept)
         self._count = 0
         self._rest = b""
@@ -96,9 +97,10 @@ class LogTail:
         *whole, self._rest = (self._rest + data).split(b"\n")
         # A program that never ends its line must not fill the memory.
         self._rest = self._rest[-_TAIL:]
-        for line in whole[1:] if is_begun_midway else whole:
+        whole = whole[1:] if is_begun_midway else whole
+        self._count += len(whole)
+        for line in whole[-self._kept :]:
             self._lines.append(tidy(line.decode("utf-8", errors="replace")))
-            self._count += 1
         shown = list(self._lines)
         if self._rest:
             shown.append(tidy(self._rest.decode("utf-8", errors="replace")))

@@ -86,11 +86,11 @@ def ask_quit(situation: Situation) -> Question | None:
     lines: list[Content] = []
     if situation.board.is_busy and is_ours:
         names = ", ".join(stage.name for stage in situation.board.running) or "the run"
-        lines.append(line("Still running: ", (names, "bold"), ". Leaving stops it: in this"))
-        lines.append(line("version stages end with the workbench that runs them."))
+        stops = ". Leaving stops it: stages end with the workbench that runs them."
+        lines.append(line("Still running: ", (names, "bold"), stops))
     if up:
-        lines.append(line("Serving: ", (_listed(up), "bold"), ". Servers are processes of their"))
-        lines.append(line("own and go on until they are stopped."))
+        goes_on = ". Servers are processes of their own and go on until they are stopped."
+        lines.append(line("Serving: ", (_listed(up), "bold"), goes_on))
     if not lines:
         return None
     choices = [Choice("quit, the servers go on" if up else "quit, stop the run", "quit")]

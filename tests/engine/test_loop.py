@@ -253,7 +253,12 @@ def test_an_attached_session_takes_the_loop_over_when_its_holder_goes(
     holder = follow(small.root)
     second = follow(small.root)
     holder.session.close()
-    until(lambda: second.poll() is None and second.session.holds_loop)
+
+    def has_taken_over() -> bool:
+        second.poll()
+        return second.session.holds_loop
+
+    until(has_taken_over)
     assert second.carry_out(RunStages()).exit_status == 0
 
 

@@ -173,7 +173,7 @@ def test_what_the_cache_has_lost_is_built_again(half: Lab) -> None:
 
 def test_an_out_that_is_not_cached_is_built_again(half: Lab) -> None:
     half.edit("mlbench.toml", '"one.txt"', '{ "one.txt" = { cache = false } }')
-    half.edit("half.py", "write('half')", "write('more')")
+    half.edit("half.py", "'one.txt', 'w').write('half')", "'one.txt', 'w').write('lone')")
     half.run()
     for text in ("second", "first"):
         half.write("in.txt", text)

@@ -77,7 +77,7 @@ def test_a_result_that_an_edit_makes_stale_is_forgotten() -> None:
 
 
 def test_a_failure_stays_until_it_is_mended() -> None:
-    failing = [STARTED, ended("train", StageOutcome.FAILED, "exit status 1")]
+    failing: list[Event] = [STARTED, ended("train", StageOutcome.FAILED, "exit status 1")]
     failed = update_all(Board(), [STALE, *failing, over(RunOutcome.FAILED), STALE])
     stage = failed.stage("train")
     assert stage is not None

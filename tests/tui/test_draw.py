@@ -12,7 +12,8 @@ from mlbench.domain.events import RunFinished
 from mlbench.domain.outcomes import ReasonKind, RunOutcome, StageOutcome, StageState
 from mlbench.domain.plan import Reason
 from mlbench.domain.release import GateResult
-from mlbench.domain.runs import CodeState, Run, TestCounts
+from mlbench.domain.runs import CodeState, Run
+from mlbench.domain.runs import TestCounts as Counts
 from mlbench.tui.board import Board, Phase, StageView
 from mlbench.tui.draw.ansi import plain, styled, tidy
 from mlbench.tui.draw.bars import Piece, action_at, fitting
@@ -99,7 +100,7 @@ def test_a_row_says_how_a_stage_stands_and_why() -> None:
     assert "↻ train" in rows[1]
     assert "━━━" in rows[1]
     assert rows[1].endswith("0:10  alpha 0.1 → 0.2")
-    assert rows[2].endswith("· tests    after train")
+    assert rows[2].endswith("· tests  after train")
 
 
 @given(st.floats(-1, 3, allow_nan=False), st.integers(1, 40))
@@ -158,7 +159,7 @@ GATES = (
 
 
 def test_gates_show_value_and_margin_and_never_colour_alone() -> None:
-    rows = [row.plain.rstrip() for row in gate_lines(GATES, 60, TestCounts(14, 0, 0))]
+    rows = [row.plain.rstrip() for row in gate_lines(GATES, 60, Counts(14, 0, 0))]
     assert rows[0].split() == ["✓", "accuracy", ">=", "0.95", "0.971", "+.021"]
     assert "14 of 14" in rows[1]
     assert rows[2].startswith("! onnx.p99_ms < 5")
@@ -195,7 +196,8 @@ def test_the_sentence_says_what_changed_and_what_it_did() -> None:
     before, after = run("a", 0.964, 0.1), run("b", 0.968, 0.2)
     told = story(Board(last=finished()), after, before, "maximize accuracy", 200).plain
     assert told == (
-        "✓ b  train.alpha 0.1 → 0.2 · accuracy 0.968 ▲ 0.004 · loss 0.25 = · 1 of 2 stages ran, 6.1 s"
+        "✓ b  train.alpha 0.1 → 0.2 · accuracy 0.968 ▲ 0.004 · loss 0.25 = · "
+        "1 of 2 stages ran, 6.1 s"
     )
 
 

@@ -63,7 +63,7 @@ def recent_lines(
                 "  ",
                 *_moved(run, before, metric, direction),
             ),
-            line("  ", (ago(seconds_of(run.started), now), "$quiet")),
+            line("  ", (ago(seconds_of(run.started), now).removesuffix(" ago"), "$quiet")),
             width,
         )
         for run in runs

@@ -1,0 +1,86 @@
+"""What a stage gave besides its outs: metrics, and the single tests of pytest."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mlbench.domain import runs
+from mlbench.domain.errors import ProjectFileError
+from mlbench.domain.stages import Stage
+from mlbench.pipeline.results import JUNIT_NAME, failed_tests, read_metrics, read_tests
+
+
+def _read(root: Path, name: str, text: str) -> dict[str, float]:
+    (root / name).write_text(text)
+    return read_metrics(root, Stage("s", ("x",), metrics=(name,)))
+
+
+def test_metrics_are_flat_numbers(tmp_path: Path) -> None:
+    tree = {"accuracy": 0.9, "recall": {"0": 1, "1": 0.5}, "name": "x", "ok": True, "none": None}
+    wanted = {"accuracy": 0.9, "recall.0": 1.0, "recall.1": 0.5, "ok": 1.0}
+    assert _read(tmp_path, "m.json", json.dumps(tree)) == wanted
+    assert _read(tmp_path, "m.yaml", "accuracy: 0.9\nrecall: {'0': 1}\n") == {
+        "accuracy": 0.9,
+        "recall.0": 1.0,
+    }
+    assert _read(tmp_path, "m.toml", "[a]\nb = 2\n") == {"a.b": 2.0}
+
+
+def test_nan_stays_and_what_no_float_holds_is_missing(tmp_path: Path) -> None:
+    found = _read(
+        tmp_path, "m.json", f'{{"a": NaN, "b": Infinity, "c": -Infinity, "d": {10**400}}}'
+    )
+    assert list(found) == ["a"]
+    assert math.isnan(found["a"])
+
+
+@given(tree=st.dictionaries(st.text(max_size=3), st.integers() | st.text() | st.none()))
+def test_whatever_is_no_number_is_passed_over(
+    tmp_path_factory: pytest.TempPathFactory, tree: dict[str, Any]
+) -> None:
+    found = _read(tmp_path_factory.getbasetemp(), "metrics.json", json.dumps(tree))
+    assert set(found) == {key for key, value in tree.items() if isinstance(value, int) and key}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[1, 2]", "m.json: metrics must be a mapping"),
+        ('{\n"a": oops}', "m.json:2: not valid JSON"),
+    ],
+)
+def test_a_file_that_is_no_mapping_is_said(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ProjectFileError) as caught:
+        _read(tmp_path, "m.json", text)
+    assert str(caught.value).startswith(message)
+
+
+def test_a_metrics_file_that_is_not_there_gives_none(tmp_path: Path) -> None:
+    assert read_metrics(tmp_path, Stage("s", ("x",), metrics=("m.json",))) == {}
+
+
+def test_single_tests_are_counted(tmp_path: Path) -> None:
+    (tmp_path / JUNIT_NAME).write_text(
+        '<testsuites><testsuite tests="5" failures="1" errors="1" skipped="1">'
+        '<testcase classname="a" name="good"/><testcase classname="a" name="fine"/>'
+        '<testcase classname="a" name="bad"><failure/></testcase>'
+        '<testcase classname="b" name="broken"><error/></testcase>'
+        '<testcase classname="b" name="not"><skipped/></testcase></testsuite></testsuites>'
+    )
+    assert read_tests(tmp_path) == runs.TestCounts(passed=2, failed=2, skipped=1)
+    assert failed_tests(tmp_path) == ["a::bad", "b::broken"]
+
+
+def test_without_a_whole_report_nothing_is_counted(tmp_path: Path) -> None:
+    assert read_tests(tmp_path) is None
+    assert failed_tests(tmp_path) == []
+    (tmp_path / JUNIT_NAME).write_text("<testsuites><testsuite")
+    assert read_tests(tmp_path) is None
+    assert failed_tests(tmp_path) == []
