@@ -9,6 +9,7 @@ import contextlib
 import logging
 import threading
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,6 +49,8 @@ class Watch:
 
         # What the library logs (an event after the stop, say) is nothing to print over a screen.
         logging.getLogger("watchdog").addHandler(logging.NullHandler())
+        # It warns of a folder that it sees twice, once made and once found in a new one.
+        warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning)
         self._observer = Observer()
         try:
             self._schedule()

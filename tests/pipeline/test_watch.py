@@ -34,6 +34,21 @@ class Watched:
             calls.append(self._calls.get(timeout=BOUND_SECONDS))
         return calls
 
+    def write_until_told(self, name: str) -> None:
+        """Write a file until it is named: in a moment of looking anew its folder may be instead.
+
+        Were nobody watching, nothing would be told at all.
+        """
+        for number in range(20):
+            (self.root / name).write_text(str(number))
+            top = name.partition("/")[0]
+            told: set[str] = set()
+            while not {name, top} & told:
+                told.update(self._calls.get(timeout=BOUND_SECONDS))
+            if name in told:
+                return
+        raise AssertionError(f"{name} was never named")
+
     def so_far(self) -> set[str]:
         """The paths of all calls up to now: a file that is written last shows that all is told."""
         self._marks += 1
@@ -150,10 +165,8 @@ def test_the_configuration_of_one_machine_is_seen_though_git_ignores_it(root: Pa
 def test_a_new_folder_is_seen_and_then_every_file_in_it(watched: Watched, folder: str) -> None:
     (watched.root / folder).mkdir(parents=True)
     watched.so_far()
-    (watched.root / folder / "a.py").write_text("x")
-    watched.until(f"{folder}/a.py")
-    (watched.root / folder / "a.py").write_text("y")
-    watched.until(f"{folder}/a.py")
+    watched.write_until_told(f"{folder}/a.py")
+    watched.write_until_told(f"{folder}/a.py")
 
 
 def test_a_folder_that_goes_and_comes_again_is_watched_again(watched: Watched) -> None:
@@ -161,20 +174,16 @@ def test_a_folder_that_goes_and_comes_again_is_watched_again(watched: Watched) -
         shutil.rmtree(watched.root / "src")
         (watched.root / "src" / "deep").mkdir(parents=True)
         watched.so_far()
-        name = f"src/deep/again{number}.py"
-        (watched.root / name).write_text("x")
-        watched.until(name)
+        watched.write_until_told(f"src/deep/again{number}.py")
 
 
 def test_a_folder_that_was_moved_is_watched_under_its_new_name(watched: Watched) -> None:
     (watched.root / "src").rename(watched.root / "lib")
     watched.so_far()
-    (watched.root / "lib" / "deep" / "model.py").write_text("x = 2\n")
-    watched.until("lib/deep/model.py")
+    watched.write_until_told("lib/deep/model.py")
     (watched.root / "src").mkdir()
     watched.so_far()
-    (watched.root / "src" / "new.py").write_text("x")
-    watched.until("src/new.py")
+    watched.write_until_told("src/new.py")
 
 
 def test_folders_that_are_gone_before_they_are_looked_at_harm_nothing(watched: Watched) -> None:

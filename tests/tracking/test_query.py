@@ -52,7 +52,6 @@ def test_what_the_watch_failed_at_is_behind_all() -> None:
         ("origin == 'watch' or loss < 1", [4, 3, 2]),
         ("not dirty", []),
         ("accuracy > 2", []),
-        ("no_such_name > 2", []),
     ],
 )
 def test_expressions_choose(where: str, found: list[int]) -> None:
@@ -183,3 +182,9 @@ def test_a_stage_passed_where_its_outs_stand(outcome: StageOutcome) -> None:
     facts = facts_of(replace(run, stages=stages))["stages"]
     assert facts["train.passed"] is (outcome.word in ("ran", "unchanged", "restored"))
     assert "train.total" not in facts
+
+
+def test_a_name_that_no_run_has_is_told_instead_of_finding_nothing() -> None:
+    with pytest.raises(UsageError, match="no run has no_such_name"):
+        select(HISTORY, where="no_such_name > 2", everything=True)
+    assert select([], where="no_such_name > 2", everything=True) == []

@@ -404,7 +404,7 @@ async def test_from_candidate_to_production_by_keys(tiny: SmallProject) -> None:
         said = "rollback: there is nothing to roll back to: no environment has had two versions yet"
         await until(pilot, lambda: ("warning", said) in toasts(app), "R did not say why")
         await pilot.press("4")
-        shown = await see(pilot, "● production, staging", "Ledger")
+        shown = await see(pilot, "● staging, production", "Ledger")
         assert "✓ 2 of 2" in shown
         await pilot.press("q")
         await see(pilot, "Serving: staging and production")

@@ -15,7 +15,8 @@ _STEERING = re.compile(
     r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?"
     r"|\x1b\[[0-9;:?<=>!]*[ -/]*[@-ln-~]"
     r"|\x1b[^\[\]]"
-    r"|[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f]"
+    r"|[\x00-\x08\x0a-\x1a\x1c-\x1f\x7f-\x9f]"
+    r"|\x1b(?!\[[0-9;:]*m)"
 )
 _TROUBLE = re.compile(r"\b(error|exception|traceback|failed|fatal)\b", re.IGNORECASE)
 _DOUBT = re.compile(r"\bwarn(ing)?\b", re.IGNORECASE)
@@ -30,6 +31,11 @@ def tidy(raw: str) -> str:
 def plain(text: str) -> str:
     """A tidy line without its colours."""
     return _SGR.sub("", text)
+
+
+def safe(text: str) -> str:
+    """What a program said, as a message: neither colours nor anything else that steers."""
+    return "\n".join(plain(tidy(line_of)) for line_of in text.splitlines())
 
 
 def styled(text: str) -> Content:

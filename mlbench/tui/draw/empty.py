@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from textual.content import Content
 
+from mlbench.tui.draw.ansi import safe
 from mlbench.tui.draw.lines import EMPTY, line
 from mlbench.tui.situation import Situation
 
 
 def problem_lines(problem: str, width: int) -> list[Content]:
     """What is wrong with the project's files, in full, and how to get there."""
-    pieces = [line((text.plain, "$fail")) for text in folded(problem, width)]
+    pieces = [line((text.plain, "$fail")) for text in folded(safe(problem), width)]
     return [
         *pieces,
         EMPTY,

@@ -9,6 +9,7 @@ from textual.content import Content
 
 from mlbench.domain.outcomes import StageOutcome, StageState
 from mlbench.tui.board import Phase, StageView
+from mlbench.tui.draw.ansi import safe
 from mlbench.tui.draw.lines import Part, cell, line, widest
 from mlbench.tui.draw.reasons import in_short
 from mlbench.tui.draw.words import clock, duration
@@ -104,7 +105,7 @@ def _standing(stage: StageView, views: Mapping[str, StageView], now: float) -> C
             return line(counted, reason)
         return line(f"ran {duration(stage.seconds)}", reason)
     if stage.outcome is StageOutcome.FAILED:
-        return line(("failed", "bold $fail"), (f"  {stage.message}", "$fail"))
+        return line(("failed", "bold $fail"), (f"  {safe(stage.message)}", "$fail"))
     if stage.outcome is not None:
         return line((stage.outcome.word, f"${stage.outcome.colour}"))
     if stage.state is StageState.FRESH or stage.state is None:

@@ -8,6 +8,7 @@ from textual.content import Content
 
 from mlbench.domain.outcomes import StageOutcome, StageState
 from mlbench.tui.board import Phase, StageView
+from mlbench.tui.draw.ansi import safe
 from mlbench.tui.draw.curve import Curve, braille
 from mlbench.tui.draw.lanes import bar, stage_sign
 from mlbench.tui.draw.lines import EMPTY, Part, cell, joined, line, widest
@@ -26,7 +27,7 @@ def stage_head(
 ) -> list[Content]:
     """Everything above the log, in at most `height` lines: state, trouble, reasons, curves."""
     lines = [_state_line(stage, width, now)]
-    lines += [line((text, "$fail")) for text in _wrapped(stage.message, width, 3)]
+    lines += [line((text, "$fail")) for text in _wrapped(safe(stage.message), width, 3)]
     reasons = stage.reasons if stage.reasons and _is_stale(stage) else stage.because
     lines += _why_lines(in_full(reasons))
     metrics = _metric_lines(stage, curves, width)

@@ -12,6 +12,7 @@ from mlbench.domain.outcomes import ReasonKind, RunOutcome
 from mlbench.domain.runs import Run
 from mlbench.tui.board import Board
 from mlbench.tui.deploys import first_environment
+from mlbench.tui.draw.ansi import safe
 from mlbench.tui.draw.bars import Piece
 from mlbench.tui.draw.lines import cell, line
 from mlbench.tui.draw.reasons import in_full, main_reason
@@ -31,7 +32,8 @@ def _sentence(situation: Situation, width: int) -> Content:
     board, surroundings = situation.board, situation.surroundings
     problem = board.problem or surroundings.problem or board.run_problem
     if problem:
-        return line((f"✗ {problem.splitlines()[0]}", "$fail"))
+        first, _, _ = safe(problem).partition("\n")
+        return line((f"✗ {first}", "$fail"))
     if board.exporting is not None:
         return line(("⇪ ", "$info"), f"exporting {board.exporting} and proving its parity …")
     if board.flight is not None and board.is_busy:

@@ -11,6 +11,7 @@ from mlbench.domain.outcomes import ReasonKind, RunOutcome, StageOutcome
 from mlbench.domain.plan import Reason
 from mlbench.domain.runs import Run, Scalar
 from mlbench.tui.board import Board
+from mlbench.tui.draw.ansi import safe
 from mlbench.tui.draw.gates import phrase
 from mlbench.tui.draw.lines import Part, joined, line
 from mlbench.tui.draw.reasons import in_short, main_reason
@@ -74,7 +75,7 @@ def story(
     if last.outcome is not RunOutcome.PASSED:
         return joined([line(head, " ", _trouble(board, last)), _took(last, ran)], _BETWEEN)
     recorded = run if run is not None and run.id == last.run else None
-    cause = line(head, "  ", _cause(board, recorded, before))
+    cause = joined([head, _cause(board, recorded, before)], "  ")
     metrics = _metrics(last.metrics, before.metrics if before else {}, objective)
     refusing = [gate for gate in last.gates if gate.refuses]
     gates = line((f"✗ {phrase(refusing[0])}", "$fail")) if refusing else line("")
@@ -132,7 +133,7 @@ def _trouble(board: Board, last: RunFinished) -> Content:
     failed = [name for name, outcome in last.stages.items() if outcome is StageOutcome.FAILED]
     if last.outcome is RunOutcome.FAILED and failed:
         stage = board.stage(failed[0])
-        said = stage.message.splitlines()[0] if stage and stage.message else ""
+        said = safe(stage.message).partition("\n")[0] if stage else ""
         return line(
             ("failed", "bold $fail"), f" at {failed[0]}", (f": {said}" if said else "", "$fail")
         )
