@@ -184,6 +184,7 @@ async def test_everything_can_be_clicked(small: SmallProject) -> None:
         await see(pilot, "3 of 3 stages ran")
 
         async def click(bar: str, words: str) -> None:
+            await see(pilot, words)
             row = app.query_one(bar)
             text = screen_text(app).splitlines()[row.region.y]
             await pilot.click(bar, offset=(text.index(words) - row.region.x + 1, 0))
