@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 from collections.abc import Iterable, Sequence
@@ -15,8 +16,21 @@ _COLOURS = {"ok": "32", "warn": "33", "fail": "31", "info": "36", "quiet": "2", 
 
 
 def print_json(value: Any) -> None:
-    """One JSON document, or one line of a stream, flushed at once."""
-    print(json.dumps(value, ensure_ascii=False, allow_nan=True), flush=True)
+    """One JSON document, or one line of a stream, flushed at once; NaN and infinity are null."""
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        text = json.dumps(_finite(value), ensure_ascii=False)
+    print(text, flush=True)
+
+
+def _finite(value: Any) -> Any:
+    """The value with null for each number that JSON has no word for."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def narrate(text: str) -> None:

@@ -190,6 +190,7 @@ class Build:
                     self._project, self._stage, self._folder, self._run, os.environ
                 ),
                 folder=self._folder,
+                lock=self._workspace.outs.lock(self._stage),
                 timeout=self._stage.timeout,
             )
         return running.wait()

@@ -9,6 +9,7 @@ from mlbench.domain.stages import Out, Stage
 from mlbench.pipeline.digests import Digests
 from mlbench.system.content import ContentStore
 from mlbench.system.files import move, read_json, remove, write_json
+from mlbench.system.locks import locked
 
 
 class Outs:
@@ -91,12 +92,20 @@ class Outs:
             move(incoming / path, self._root / path)
         remove(incoming)
 
+    def lock(self, stage: Stage) -> Path:
+        """The file whose flock the stage's supervisor holds: while it is held, the stage writes."""
+        return self._lock(stage.name)
+
     def recover(self) -> list[str]:
-        """After a crash: bring back what every unfinished stage had set aside; names the stages."""
+        """After a crash: bring back what every unfinished stage had set aside; names the stages.
+
+        Waits for a stage that is still being stopped, so that it can't write over the old outs.
+        """
         recovered = []
         for intent in sorted(self._intents.glob("*.json")):
             recovered.append(intent.stem)
-            self._recover(intent, None)
+            with locked(self._lock(intent.stem)):
+                self._recover(intent, None)
         return recovered
 
     def _recover(self, intent: Path, keep_in: Path | None) -> None:
@@ -119,6 +128,9 @@ class Outs:
     def _forget(self, stage: str) -> None:
         self._intent(stage).unlink(missing_ok=True)
         remove(self._aside / stage)
+
+    def _lock(self, stage: str) -> Path:
+        return self._intents.parent / "locks" / f"{stage}.lock"
 
     def _intent(self, stage: str) -> Path:
         return self._intents / f"{stage}.json"

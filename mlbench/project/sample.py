@@ -51,9 +51,6 @@ def _avoid_taken_ports(target: Path) -> None:
     if taken:
         lines = [f"[environments.{name}]\nport = {_free_port()}\n" for name in taken]
         (target / LOCAL_CONFIG_NAME).write_text("\n".join(lines), encoding="utf-8")
-        # It is for this machine alone, and must not make the code count as uncommitted.
-        with (target / ".git" / "info" / "exclude").open("a", encoding="utf-8") as excluded:
-            excluded.write(f"/{LOCAL_CONFIG_NAME}\n")
 
 
 def _free_port() -> int:

@@ -39,18 +39,26 @@ class FileLock:
         return self._descriptor is not None
 
     def _acquire(self, how: int) -> bool:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            fcntl.flock(descriptor, how)
+            self._descriptor = locked_descriptor(self._path, how)
         except BlockingIOError:
-            os.close(descriptor)
             return False
-        except BaseException:
-            os.close(descriptor)
-            raise
-        self._descriptor = descriptor
         return True
+
+
+def locked_descriptor(path: Path, how: int = fcntl.LOCK_EX) -> int:
+    """A new descriptor of a file that holds its flock, for this process or one that inherits it.
+
+    BlockingIOError where `how` says not to wait and somebody has the lock.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(descriptor, how)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlbench.system.files import read_json
+from mlbench.system.locks import locked_descriptor
 
 _SUPERVISOR = Path(__file__).with_name("supervisor.py")
 GRACE_SECONDS = (5.0, 5.0)
@@ -45,20 +47,30 @@ class SupervisedStage:
         cwd: Path,
         env: Mapping[str, str],
         folder: Path,
+        lock: Path,
         timeout: float | None = None,
         grace: tuple[float, float] = GRACE_SECONDS,
     ) -> None:
-        """Start the commands under a supervisor, in sessions of their own."""
+        """Start the commands under a supervisor, in sessions of their own.
+
+        The supervisor holds the flock of `lock` until the last of them has ended.
+        """
         self._exit_file = folder / "exit.json"
         self._lock = threading.Lock()
-        self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(_SUPERVISOR)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env=dict(env),
-            start_new_session=True,
-        )
+        descriptor = locked_descriptor(lock)
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-S", str(_SUPERVISOR)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env=dict(env),
+                pass_fds=(descriptor,),
+                start_new_session=True,
+            )
+        finally:
+            # The supervisor has the lock by its copy of the descriptor; ours must not outlive it.
+            os.close(descriptor)
         spec = {
             "commands": commands,
             "cwd": str(cwd),

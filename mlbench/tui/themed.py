@@ -49,6 +49,7 @@ class Themed(App[int]):
         self._chosen = WITHOUT_COLOUR if self.no_color else chosen or DEFAULT
         self._load_themes()
         self.set_reactive(App.theme, self._wanted_theme)
+        self.stylesheet.set_variables(self.get_css_variables())
 
     def choose_theme(self, name: str) -> None:
         """Show a theme from now on."""

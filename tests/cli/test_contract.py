@@ -372,3 +372,17 @@ def test_a_step_that_the_server_refuses_is_withdrawn_and_what_was_live_stays(
 def newest_run(project: SmallProject) -> str:
     run: str = json.loads(project.cli("runs", "--json").stdout)[0]["id"]
     return run
+
+
+def test_a_metric_that_is_no_number_is_null_in_json(small: SmallProject) -> None:
+    small.write("rule.py", "def score(rate):\n    return float('nan')\n")
+    done = small.cli("run", "--json")
+    assert done.returncode == 0, done.stderr
+
+    def refuse(word: str) -> None:
+        raise AssertionError(f"{word} is no JSON")
+
+    for line in done.stdout.splitlines():
+        json.loads(line, parse_constant=refuse)
+    (run,) = json.loads(small.cli("runs", "--json").stdout, parse_constant=refuse)
+    assert run["metrics"]["score"] is None

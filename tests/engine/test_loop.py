@@ -311,6 +311,33 @@ def test_a_killed_holder_leaves_no_stage_and_the_next_one_puts_the_outs_back(
     assert small.read("build/model.txt") == model
 
 
+def test_what_a_dying_stage_still_writes_does_not_reach_the_outs_that_are_put_back(
+    small: SmallProject, follow: Follow
+) -> None:
+    follower = follow(small.root)
+    follower.carry_out(RunStages())
+    follower.session.close()
+    model = small.read("build/model.txt")
+    small.write(
+        "train.py",
+        "import os, pathlib, signal, time\n"
+        "signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        "pathlib.Path('pid').write_text(str(os.getpid()))\n"
+        "while True:\n"
+        "    pathlib.Path('build/model.txt').write_text('half')\n"
+        "    time.sleep(0.01)\n",
+    )
+    process = subprocess.Popen([sys.executable, "-m", "mlbench", "run"], cwd=small.root)
+    pid_file = small.root / "pid"
+    until(lambda: pid_file.exists() and pid_file.read_text() != "")
+    process.kill()
+    process.wait()
+    again = follow(small.root)
+    again.wait_for(lambda event: isinstance(event, Notice) and event.level == "warn")
+    assert not is_alive(int(pid_file.read_text())), "the loop waits for the end of the stage"
+    assert small.read("build/model.txt") == model
+
+
 def is_alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)

@@ -84,6 +84,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
             cwd=cwd,
             env={**os.environ, "PATH": path},
             folder=folder,
+            lock=tmp_path / "lock",
             timeout=timeout,
             grace=grace,
         )

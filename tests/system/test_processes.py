@@ -190,7 +190,7 @@ from pathlib import Path
 from mlbench.system.processes import SupervisedStage
 stage = SupervisedStage(
     (sys.argv[2],), cwd=Path(sys.argv[1]), env=dict(os.environ),
-    folder=Path(sys.argv[1]) / "stage", grace=(0.3, 0.3),
+    folder=Path(sys.argv[1]) / "stage", lock=Path(sys.argv[1]) / "lock", grace=(0.3, 0.3),
 )
 stage.wait()
 """

@@ -106,7 +106,10 @@ async def test_a_theme_is_shown_anew_when_its_file_is_saved_and_remembered(
         await until(pilot, lambda: top.styles.background.hex == "#102030", "not chosen")
         path.write_text(THEME.format(background="#405060"))
         await until(pilot, lambda: top.styles.background.hex == "#405060", "not shown anew")
-    assert Workbench(small.root).theme == "mine"
+    again = Workbench(small.root)
+    async with again.run_test():
+        assert again.theme == "mine"
+        assert again.screen.styles.background.hex == "#405060"
 
 
 async def test_without_colour_the_grey_theme_is_chosen(

@@ -13,7 +13,7 @@ from mlbench.domain.outcomes import StageOutcome
 from mlbench.domain.runs import Run
 from mlbench.domain.stages import Project
 from mlbench.tui.board import seconds_of
-from mlbench.tui.draw.lines import Part, cell, line, spread, widest
+from mlbench.tui.draw.lines import Part, cell, joined, line, spread, widest
 from mlbench.tui.draw.story import changed_params
 from mlbench.tui.draw.words import ago, arrow, duration, moment, tabular
 
@@ -54,35 +54,36 @@ def recent_lines(
 ) -> list[Content]:
     """Runs in brief: how each came out, the metric that matters, how it moved, how long ago."""
     names = widest(run.name for run in runs)
-    return [
-        spread(
-            line(
-                _sign(run),
-                " ",
-                cell(run.name, names),
-                "  ",
-                *_moved(run, before, metric, direction),
-            ),
-            line("  ", (ago(seconds_of(run.started), now).removesuffix(" ago"), "$quiet")),
-            width,
-        )
-        for run in runs
-    ]
+    lines = []
+    for run in runs:
+        head = line(_sign(run), " ", cell(run.name, names))
+        when = (ago(seconds_of(run.started), now).removesuffix(" ago"), "$quiet")
+        parts = _moved(run, before, metric, direction)
+        while len(parts) > 1 and _width(head, parts, when) > width:
+            parts.pop()
+        lines.append(spread(joined([head, *parts], "  "), line("  ", when), width))
+    return lines
 
 
-def _moved(run: Run, before: Mapping[str, Run], metric: str | None, direction: int) -> list[Part]:
+def _width(head: Content, parts: Sequence[Content], when: tuple[str, str]) -> int:
+    return joined([head, *parts, line(when)], "  ").cell_length
+
+
+def _moved(
+    run: Run, before: Mapping[str, Run], metric: str | None, direction: int
+) -> list[Content]:
     failed = [name for name, stage in run.stages.items() if stage.outcome is StageOutcome.FAILED]
     if failed:
-        return [(f"failed at {failed[0]}", "$fail")]
+        return [line((f"failed at {failed[0]}", "$fail"))]
     if metric is None or metric not in run.metrics:
         return []
     value = run.metrics[metric]
     known = before[run.id].metrics if run.id in before else {}
     if metric not in known:
-        return [tabular(value)]
+        return [line(tabular(value))]
     moved = value - known[metric]
     style = "$quiet" if not moved else "$ok" if moved * direction > 0 else "$warn"
-    return [tabular(value), "  ", (arrow(float(f"{moved:.2g}")), style)]
+    return [line(tabular(value)), line((arrow(float(f"{moved:.2g}")), style))]
 
 
 def _sign(run: Run) -> tuple[str, str]:

@@ -83,7 +83,7 @@ class ModelsPane(Pane):
             entitle(box, line((f"{item.model} {version_of(item)}", "bold")))
             detail.show(release_page(selected, detail.width))
         ledger = self.query_one("#ledger", LineList)
-        lines = ledger_lines(known.releases.ledger, max(8, ledger.size.width - 1))
+        lines = ledger_lines(known.releases.ledger, ledger.line_width)
         ledger.show(len(lines), lambda index, _: lines[index])
         empty = line(("nothing promoted yet", "$quiet")) if not lines else line("")
         entitle(ledger, line(("Ledger", "bold")), empty)

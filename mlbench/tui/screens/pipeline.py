@@ -146,7 +146,7 @@ class PipelinePane(Pane):
 
     def _draw_stages(self, board: Board, now: float) -> None:
         listed = self.query_one("#stages", LineList)
-        width = max(8, listed.size.width - 1)
+        width = listed.line_width
         drawn = stage_lines(board.stages, self._lanes, width, now)
         listed.show(len(drawn), lambda index, _: drawn[index])
         names = [lane.name for lane in self._lanes]
@@ -175,7 +175,7 @@ class PipelinePane(Pane):
 
     def _draw_recent(self, known: Situation, now: float) -> None:
         listed, history = self.query_one("#recent", LineList), known.history
-        width = max(8, listed.size.width - 1)
+        width = listed.line_width
         project = known.surroundings.project
         metric, direction = objective_metric(project.objective if project else None)
         drawn = recent_lines(history.recent, history.before, metric, direction, width, now)

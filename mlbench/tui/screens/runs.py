@@ -245,7 +245,7 @@ class RunsPane(Pane):
             self.query_one("#runs-header", PieceBar),
         )
         empty = self.query_one("#runs-empty", Drawn)
-        width = max(8, listed.size.width - 1)
+        width = listed.line_width
         project = known.surroundings.project
         seen = listed.in_sight()
         sample = history.runs[seen.start : seen.stop] or history.runs[:50]
@@ -292,7 +292,7 @@ class RunsPane(Pane):
             return
         facts, stages = self.query_one("#run-facts", Drawn), self.query_one("#run-stages", LineList)
         facts.show(run_facts(run, self._known.history.before.get(run.id), facts.width))
-        rows = stage_rows(run, max(8, stages.size.width - 1))
+        rows = stage_rows(run, stages.line_width)
         stages.show(len(rows), lambda index, _: rows[index])
         stages.styles.height = len(rows) + 1
         entitle(self.query_one("#run-left"), line((run.name, "bold")))
@@ -305,7 +305,7 @@ class RunsPane(Pane):
             return
         listed = self.query_one("#comparison-list", LineList)
         older, newer = sorted(self._marked, key=lambda run: run.started)
-        lines = comparison(older, newer, max(20, listed.size.width - 2))
+        lines = comparison(older, newer, max(20, listed.line_width))
         listed.show(len(lines), lambda index, _: lines[index])
         names = f"{older.name} and {newer.name}"
         entitle(listed, line((names, "bold")), line(("esc back", "$quiet")))

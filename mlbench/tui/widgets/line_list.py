@@ -90,6 +90,11 @@ class LineList(ScrollView, can_focus=True):
             self._keep_in_sight()
             self.refresh()
 
+    @property
+    def line_width(self) -> int:
+        """How many cells a line may have; never 0."""
+        return max(1, self.scrollable_content_region.width - GUTTER)
+
     def in_sight(self) -> range:
         """Which lines are seen now."""
         top = self.scroll_offset.y
