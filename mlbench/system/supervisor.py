@@ -21,6 +21,9 @@ from typing import Any
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
 _TICK = 0.05
+_SWEEP_SECONDS = 2.0
+_SWEEP_TICK = 0.005
+_PR_SET_CHILD_SUBREAPER = 36
 
 
 def main() -> int:
@@ -106,6 +109,7 @@ def _exit_pipe(process: subprocess.Popen[bytes]) -> int:
 
 def _stop_group(process: subprocess.Popen[bytes], grace: list[float]) -> None:
     """SIGINT, then SIGTERM, then SIGKILL to the group, with time between."""
+    _adopt_orphans()
     for number, seconds in zip(_SIGNALS, (*grace, 0.0), strict=True):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, number)
@@ -117,9 +121,29 @@ def _stop_group(process: subprocess.Popen[bytes], grace: list[float]) -> None:
 
 
 def _sweep_group(group: int) -> None:
-    """Nothing that a stopped or failed stage started goes on writing behind its back."""
+    """Nothing that a stopped or failed stage started goes on writing behind its back.
+
+    Waits until the last of the group is gone: whoever waits for this process takes it for that.
+    """
+    until = time.monotonic() + _SWEEP_SECONDS
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(group, signal.SIGKILL)
+        while time.monotonic() < until:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(-group, os.WNOHANG)
+            os.killpg(group, 0)
+            time.sleep(_SWEEP_TICK)
+
+
+def _adopt_orphans() -> None:
+    """Become the parent of what a dying stage leaves, so that its end can be waited for.
+
+    Linux alone has this; elsewhere the system's first process takes them.
+    """
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def _usage() -> dict[str, float]:
