@@ -82,13 +82,15 @@ class LoopState:
     """The whole state of the loop.
 
     `given_up` maps a stage to the key with which it failed or was stopped: the watch does not
-    start that again by itself. `tree_moved` is set while a change waits for the run in flight.
+    start that again by itself. `tree_moved` is set while a change waits for the run in flight,
+    `called_off` when a stop came while a run was still being planned.
     """
 
     watching: bool = False
     plan: Plan | None = None
     flight: Flight | None = None
     planning: bool = False
+    called_off: bool = False
     waiting: tuple[Asked, ...] = ()
     closing: frozenset[str] = frozenset()
     carrying: int = 0

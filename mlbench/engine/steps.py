@@ -83,11 +83,17 @@ def _planned(happened: got.Planned, state: LoopState, new_run: NewRun) -> Step:
     tell: list[do.Effect] = []
     if happened.plan != state.plan:
         tell = [_tell(PlanMade(UNSTAMPED, happened.plan))]
-    state = replace(state, planning=False, plan=happened.plan, last_problem="")
+    called_off = state.called_off
+    state = replace(state, planning=False, called_off=False, plan=happened.plan, last_problem="")
     request = happened.request
+    if called_off or state.quitting:
+        # At the end of the loop nobody is answered: who asked turns to its next holder.
+        if request is not None and not state.quitting:
+            tell.append(_called_off(request))
+        return _plan_next(state, tell)
     if request is None:
         wanted = worth_starting(happened.plan, state.given_up)
-        if not wanted or not state.watching or state.quitting:
+        if not wanted or not state.watching:
             return _plan_next(state, tell)
         return _take_off(state, happened, wanted, None, new_run, tell)
     assert isinstance(request.command, RunStages)
@@ -107,7 +113,8 @@ def _plan_failed(happened: got.PlanFailed, state: LoopState) -> Step:
         told.append(_reply(happened.request.id, happened.exit_status, happened.message))
     elif happened.message != state.last_problem:
         told.append(_tell(Notice(UNSTAMPED, "error", happened.message)))
-    return _plan_next(replace(state, planning=False, last_problem=happened.message), told)
+    problem = happened.message
+    return _plan_next(replace(state, planning=False, called_off=False, last_problem=problem), told)
 
 
 def _stage_began(happened: got.StageBegan, state: LoopState) -> Step:
@@ -234,18 +241,20 @@ def _go_on(state: LoopState, told: list[do.Effect]) -> Step:
 
 def _stop(state: LoopState, command_id: str, command: StopStages) -> Step:
     flight = state.flight
+    cancelled = [] if command.stages else [_called_off(asked) for asked in state.waiting]
     if flight is None:
-        return state, [_reply(command_id, 0, "nothing is running")]
+        if not state.planning:
+            return state, [_reply(command_id, 0, "nothing is running")]
+        state = replace(state, called_off=True, waiting=state.waiting if command.stages else ())
+        return state, [*cancelled, _reply(command_id, 0, "calling the run off")]
     unknown = [name for name in command.stages if name not in flight.order]
     if unknown:
         hint = nearest(unknown[0], flight.order)
         return state, [_reply(command_id, 2, f'"{unknown[0]}" is not part of this run{hint}')]
-    cancelled = [_reply(asked.id, 130, "was stopped before it began") for asked in state.waiting]
     state = replace(state, waiting=()) if not command.stages else state
     state, effects = _stop_flight(state, command.stages)
     names = ", ".join(command.stages or sorted(flight.running)) or flight.name
-    kept = [] if command.stages else cancelled
-    return state, [*effects, *kept, _reply(command_id, 0, f"stopping {names}")]
+    return state, [*effects, *cancelled, _reply(command_id, 0, f"stopping {names}")]
 
 
 def _stop_flight(state: LoopState, stages: tuple[str, ...]) -> Step:
@@ -274,6 +283,10 @@ def _set_watch(state: LoopState, command_id: str, command: SetWatch) -> Step:
     state = replace(state, watching=command.watching, tree_moved=command.watching)
     state, effects = _plan_next(state, told)
     return state, [*effects, _reply(command_id, 0, "")]
+
+
+def _called_off(request: got.Asked) -> do.Tell:
+    return _reply(request.id, 130, "was stopped before it began")
 
 
 def _tell(event: Event) -> do.Tell:

@@ -260,6 +260,9 @@ class Workbench(Themed, App[int]):
             self.readers.surroundings.ask(None)
         if kinds & {RunFinished, PlanMade}:
             self.readers.head.ask(None)
+        if self._asked is not None and heard.events:
+            # What ended has written its last line, which no tick may come to ask for.
+            self.readers.stage.ask(self._asked)
         if RunFinished in kinds:
             self.readers.history.ask(self.query_one(RunsPane).question)
         self._draw()

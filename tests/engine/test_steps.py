@@ -298,3 +298,24 @@ def test_ready_never_offers_a_stage_twice() -> None:
     )
     assert flight.ready() == ("a",)
     assert replace(flight, running=frozenset("a")).ready() == ()
+
+
+def test_a_stop_while_a_run_is_planned_calls_it_off() -> None:
+    walk = Walk()
+    walk.feed(RUN, got.Asked("c9", StopStages()))
+    walk.feed(planned(plan("a"), RUN))
+    assert walk.state.flight is None
+    (reply,) = walk.told(CommandDone)
+    assert isinstance(reply, CommandDone)
+    assert (reply.command, reply.exit_status) == ("c1", 130)
+    walk.feed(RUN, planned(plan("a"), RUN))
+    assert walk.started() == ["a"], "the next run is not called off with it"
+
+
+def test_quitting_while_a_run_is_planned_starts_nothing_and_leaves_it_to_the_next_holder() -> None:
+    walk = Walk()
+    walk.feed(RUN, got.Quit())
+    effects = walk.feed(planned(plan("a"), RUN))
+    assert walk.state.flight is None
+    assert not walk.told(CommandDone)
+    assert do.Finish() in effects
