@@ -14,8 +14,8 @@ from mlbench.tui.actions import promotion
 from mlbench.tui.deploys import live_in, next_environment, ways_back
 from mlbench.tui.draw.gates import gate_lines
 from mlbench.tui.draw.lines import EMPTY, Part, line
-from mlbench.tui.draw.releases import version_of
 from mlbench.tui.situation import Situation, next_subject
+from mlbench.tui.words import version_of
 
 WIDTH = 64
 

@@ -15,7 +15,7 @@ from mlbench.domain.outcomes import RunOutcome
 from mlbench.domain.release import Candidate, EnvironmentStatus, LedgerEntry
 from mlbench.domain.runs import Run
 from mlbench.domain.stages import Project
-from mlbench.tui.draw.words import scalar
+from mlbench.tui.words import scalar
 
 if TYPE_CHECKING:
     from mlbench.engine.queries import Queries

@@ -8,9 +8,8 @@ from mlbench.domain.release import Candidate
 from mlbench.domain.runs import Run
 from mlbench.tui.board import Board
 from mlbench.tui.deploys import first_environment, live_in, next_environment, ways_back
-from mlbench.tui.draw.gates import phrase
-from mlbench.tui.draw.releases import version_of
 from mlbench.tui.reading import Head, History, Released, Releases, Surroundings
+from mlbench.tui.words import missed, version_of
 
 PIPELINE, RUNS, RUN, COMPARISON, MODELS = "pipeline", "runs", "run", "comparison", "models"
 
@@ -147,7 +146,7 @@ def refused(situation: Situation) -> str:
     """Which gate the loop will probably refuse p by."""
     release = subject(situation)
     refusing = [gate for gate in release.candidate.gates if gate.refuses] if release else []
-    return phrase(refusing[0]) if refusing else ""
+    return missed(refusing[0]) if refusing else ""
 
 
 def refused_on(situation: Situation) -> str:
@@ -157,7 +156,7 @@ def refused_on(situation: Situation) -> str:
     if row is not None and row.run is not None and row.run.code.dirty:
         return "it is from uncommitted code"
     refusing = [gate for gate in candidate.gates if gate.refuses] if candidate else []
-    return phrase(refusing[0]) if refusing else ""
+    return missed(refusing[0]) if refusing else ""
 
 
 def _is_up(situation: Situation, environment: str) -> bool:
@@ -173,7 +172,7 @@ def _no_newer(situation: Situation) -> str:
     if last is None or situation.screen == MODELS or not rows or rows[0].candidate.run == last.run:
         return ""
     refusing = [gate for gate in last.gates if gate.refuses]
-    return f"; {last.name} made no candidate: {phrase(refusing[0])}" if refusing else ""
+    return f"; {last.name} made no candidate: {missed(refusing[0])}" if refusing else ""
 
 
 def no_way_back(situation: Situation) -> str:

@@ -26,7 +26,7 @@ from mlbench.tui.draw.lines import cell, line
 from mlbench.tui.draw.reasons import in_full, in_short
 from mlbench.tui.draw.stage import stage_head
 from mlbench.tui.draw.story import story
-from mlbench.tui.draw.words import ago, arrow, clock, duration, number, signed, size
+from mlbench.tui.words import ago, arrow, clock, duration, number, signed, size
 
 AT = "2026-11-23T09:15:02.120Z"
 

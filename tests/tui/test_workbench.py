@@ -102,8 +102,8 @@ async def test_stop_stops_and_force_runs_again(held: SmallProject) -> None:
         await built(pilot)
         held.write("hold", "")
         await until(pilot, lambda: app.situation.stage is not None, "no stage under the cursor")
-        while app.situation.stage != "train":
-            await pilot.press("down")
+        await pilot.press("home", "down")
+        assert app.situation.stage == "train"
         await pilot.press("f")
         await see(pilot, "running 0:0", "forced")
         await pilot.press("s")

@@ -9,7 +9,7 @@ from textual.content import Content
 from mlbench.domain.runs import Run
 from mlbench.tui.board import seconds_of
 from mlbench.tui.draw.lines import EMPTY, Part, cell, line
-from mlbench.tui.draw.words import arrow, duration, moment, scalar
+from mlbench.tui.words import arrow, duration, moment, scalar
 
 _GAP = "  "
 

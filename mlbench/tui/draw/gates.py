@@ -9,7 +9,7 @@ from textual.content import Content
 from mlbench.domain.release import GateResult
 from mlbench.domain.runs import TestCounts
 from mlbench.tui.draw.lines import cell, line, widest
-from mlbench.tui.draw.words import number, signed
+from mlbench.tui.words import missed, number, signed
 
 _LEAST_GATE = 12
 
@@ -61,12 +61,7 @@ def gates_in_short(gates: Sequence[GateResult]) -> Content:
     if not failing:
         return line(("✓ ", "$ok"), counted)
     sign = gate_sign(failing[0])
-    return line((f"{sign[0]} ", sign[1]), f"{counted}  ", (phrase(failing[0]), sign[1]))
-
-
-def phrase(gate: GateResult) -> str:
-    """`accuracy >= 0.95 missed by 0.038`."""
-    return f"{gate.gate} {gate.why or 'does not hold'}"
+    return line((f"{sign[0]} ", sign[1]), f"{counted}  ", (missed(failing[0]), sign[1]))
 
 
 def _not_applied(gate: GateResult, width: int) -> Content:

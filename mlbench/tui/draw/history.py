@@ -15,7 +15,7 @@ from mlbench.domain.stages import Project
 from mlbench.tui.board import seconds_of
 from mlbench.tui.draw.lines import Part, cell, joined, line, spread, widest
 from mlbench.tui.draw.story import changed_params
-from mlbench.tui.draw.words import ago, arrow, duration, moment, tabular
+from mlbench.tui.words import ago, arrow, duration, moment, tabular
 
 RUNNING_SIGN = ("↻", "$info")
 GAP = 2

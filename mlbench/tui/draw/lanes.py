@@ -12,7 +12,7 @@ from mlbench.tui.board import Phase, StageView
 from mlbench.tui.draw.ansi import safe
 from mlbench.tui.draw.lines import Part, cell, line, widest
 from mlbench.tui.draw.reasons import in_short
-from mlbench.tui.draw.words import clock, duration
+from mlbench.tui.words import clock, duration
 
 RUNNING_GLYPH, WAITING_GLYPH = "↻", "·"
 _BAR_WIDTH = 6

@@ -7,19 +7,14 @@ from collections.abc import Sequence
 from textual.content import Content
 
 from mlbench.domain.names import friendly_name
-from mlbench.domain.release import Candidate, LedgerEntry
+from mlbench.domain.release import LedgerEntry
 from mlbench.tui.board import seconds_of
 from mlbench.tui.draw.gates import gate_lines, gates_in_short
 from mlbench.tui.draw.lines import EMPTY, Part, cell, line, widest
-from mlbench.tui.draw.words import ago, moment, number, size
 from mlbench.tui.reading import Released
+from mlbench.tui.words import ago, moment, number, size, version_of
 
 _TITLES = ("model", "version", "run", "when", "gates", "parity", "size", "p99", "live in")
-
-
-def version_of(candidate: Candidate) -> str:
-    """`v12`, or `candidate` until it is first promoted."""
-    return f"v{candidate.version}" if candidate.version is not None else "candidate"
 
 
 def model_table(rows: Sequence[Released], width: int, now: float) -> tuple[Content, list[Content]]:

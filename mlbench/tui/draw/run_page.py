@@ -11,7 +11,7 @@ from mlbench.tui.board import seconds_of
 from mlbench.tui.draw.history import RUNNING_SIGN
 from mlbench.tui.draw.lines import EMPTY, Part, cell, line, widest
 from mlbench.tui.draw.story import changed_params
-from mlbench.tui.draw.words import arrow, duration, moment, number, scalar
+from mlbench.tui.words import arrow, duration, moment, number, scalar
 
 
 def run_facts(run: Run, before: Run | None, width: int) -> list[Content]:

@@ -13,7 +13,7 @@ from mlbench.tui.draw.curve import Curve, braille
 from mlbench.tui.draw.lanes import bar, stage_sign
 from mlbench.tui.draw.lines import EMPTY, Part, cell, joined, line, widest
 from mlbench.tui.draw.reasons import in_full
-from mlbench.tui.draw.words import clock, duration, number
+from mlbench.tui.words import clock, duration, number
 
 _MOST_REASONS = 6
 _LEAST_CURVE_WIDTH = 30

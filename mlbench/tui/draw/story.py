@@ -12,10 +12,9 @@ from mlbench.domain.plan import Reason
 from mlbench.domain.runs import Run, Scalar
 from mlbench.tui.board import Board
 from mlbench.tui.draw.ansi import safe
-from mlbench.tui.draw.gates import phrase
 from mlbench.tui.draw.lines import Part, joined, line
 from mlbench.tui.draw.reasons import in_short, main_reason
-from mlbench.tui.draw.words import arrow, duration, number, scalar
+from mlbench.tui.words import arrow, duration, missed, number, scalar
 
 _BETWEEN = (" · ", "$quiet")
 _MOST_PARAMS = 2
@@ -78,7 +77,7 @@ def story(
     cause = joined([head, _cause(board, recorded, before)], "  ")
     metrics = _metrics(last.metrics, before.metrics if before else {}, objective)
     refusing = [gate for gate in last.gates if gate.refuses]
-    gates = line((f"✗ {phrase(refusing[0])}", "$fail")) if refusing else line("")
+    gates = line((f"✗ {missed(refusing[0])}", "$fail")) if refusing else line("")
     took = _took(last, ran)
     for count in range(len(metrics), 0, -1):
         told = joined([cause, gates, *metrics[:count], took], _BETWEEN)

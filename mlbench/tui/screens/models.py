@@ -11,12 +11,13 @@ from textual.content import Content
 from mlbench.domain.names import friendly_name
 from mlbench.tui.draw.empty import no_models
 from mlbench.tui.draw.lines import line
-from mlbench.tui.draw.releases import ledger_lines, model_table, release_page, version_of
+from mlbench.tui.draw.releases import ledger_lines, model_table, release_page
 from mlbench.tui.reading import Released
 from mlbench.tui.screens.pane import Pane
 from mlbench.tui.situation import MODELS, Situation
 from mlbench.tui.widgets.drawn import Drawn, entitle
 from mlbench.tui.widgets.line_list import LineList
+from mlbench.tui.words import version_of
 
 
 class ModelsPane(Pane):

@@ -19,13 +19,13 @@ from mlbench.tui.draw.lanes import Lane, lanes, stage_lines
 from mlbench.tui.draw.lines import line
 from mlbench.tui.draw.stage import stage_head
 from mlbench.tui.draw.story import objective_metric
-from mlbench.tui.draw.words import clock, plural
 from mlbench.tui.following import StageDetail, StageQuestion
 from mlbench.tui.screens.pane import Pane
 from mlbench.tui.situation import PIPELINE, Situation
 from mlbench.tui.widgets.drawn import Drawn, entitle
 from mlbench.tui.widgets.line_list import LineList
 from mlbench.tui.widgets.log_box import LogBox
+from mlbench.tui.words import clock, plural
 
 _LEAST_RECENT = 4
 

@@ -27,7 +27,6 @@ from mlbench.tui.draw.lines import line
 from mlbench.tui.draw.run_page import run_facts, stage_rows
 from mlbench.tui.draw.stage import curve_lines
 from mlbench.tui.draw.story import objective_metric
-from mlbench.tui.draw.words import plural
 from mlbench.tui.following import StageDetail, StageQuestion
 from mlbench.tui.reading import HistoryQuestion, now
 from mlbench.tui.screens.pane import Pane
@@ -36,6 +35,7 @@ from mlbench.tui.widgets.drawn import Drawn, entitle
 from mlbench.tui.widgets.line_list import LineList
 from mlbench.tui.widgets.log_box import LogBox
 from mlbench.tui.widgets.piece_bar import PieceBar
+from mlbench.tui.words import plural
 
 _SORT = "sort:"
 

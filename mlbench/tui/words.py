@@ -1,9 +1,11 @@
-"""Numbers, spans of time and sizes as people read them."""
+"""Numbers, spans of time, sizes, gates and versions as people read them."""
 
 from __future__ import annotations
 
 import math
 import time
+
+from mlbench.domain.release import Candidate, GateResult
 
 _UNITS = ("B", "KB", "MB", "GB", "TB")
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
@@ -95,3 +97,13 @@ def scalar(value: object) -> str:
     if isinstance(value, bool) or value is None:
         return str(value).lower() if value is not None else "none"
     return number(value) if isinstance(value, float) else str(value)
+
+
+def missed(gate: GateResult) -> str:
+    """`accuracy >= 0.95 missed by 0.038`."""
+    return f"{gate.gate} {gate.why or 'does not hold'}"
+
+
+def version_of(candidate: Candidate) -> str:
+    """`v12`, or `candidate` until it is first promoted."""
+    return f"v{candidate.version}" if candidate.version is not None else "candidate"
