@@ -11,6 +11,7 @@ from mlbench.cli.main import COMMANDS, build_parser
 from mlbench.domain.events import EVENTS
 from mlbench.domain.outcomes import ReasonKind, RunOutcome, StageOutcome, StageState
 from mlbench.project import keys
+from mlbench.tui.actions import ACTIONS, Action
 from tests.support import REPOSITORY
 
 COMMAND_PAGE = (REPOSITORY / "docs/commands.md").read_text(encoding="utf-8")
@@ -92,3 +93,12 @@ def test_the_readme_is_short_and_its_links_lead_somewhere() -> None:
     assert len(README.splitlines()) < 100
     for target in re.findall(r"\]\(([^)#:]+)\)", README):
         assert (REPOSITORY / target).exists(), target
+
+
+@pytest.mark.parametrize(
+    "action", [action for action in ACTIONS if action.twin], ids=lambda a: a.id
+)
+def test_every_twin_of_an_action_is_a_command_that_is_there(action: Action) -> None:
+    assert action.twin.startswith("mlbench ")
+    word = action.twin.split()[1]
+    assert word in COMMANDS or word.startswith("-")

@@ -25,6 +25,7 @@ COMMANDS = {
     "watch": "the loop without a screen",
     "runs": "the history of runs",
     "show": "everything about one run",
+    "diff": "what differs between two runs",
     "logs": "what the stages of a run printed",
     "models": "versions and candidates with gates and parity",
     "promote": "make a model what an environment serves",

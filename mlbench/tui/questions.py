@@ -102,7 +102,8 @@ def _warnings(candidate: Candidate, situation: Situation) -> list[Content]:
     row = next((r for r in situation.releases.rows if r.candidate is candidate), None)
     if row is None or row.run is None or not row.run.code.dirty:
         return []
-    return [EMPTY, line(("! from uncommitted code: production will refuse it", "bold $warn"))]
+    warning = "! from uncommitted code: production will refuse it until that is committed"
+    return [EMPTY, line((warning, "bold $warn"))]
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -386,3 +386,25 @@ def test_a_metric_that_is_no_number_is_null_in_json(small: SmallProject) -> None
         json.loads(line, parse_constant=refuse)
     (run,) = json.loads(small.cli("runs", "--json").stdout, parse_constant=refuse)
     assert run["metrics"]["score"] is None
+
+
+def test_diff_tells_what_differs_between_two_runs(small: SmallProject) -> None:
+    for rate in (0.5, 0.25):
+        small.write("params.toml", f"[train]\nrate = {rate}\n")
+        assert small.cli("run").returncode == 0
+    newest, oldest = json.loads(small.cli("runs", "--json").stdout)
+    rows = json.loads(small.cli("diff", oldest["name"], "@last", "--json").stdout)["differences"]
+    assert [(row["kind"], row["name"]) for row in rows] == [
+        ("params", "train.rate"),
+        ("metrics", "score"),
+        ("stages", "train"),
+    ]
+    assert (rows[0]["one"], rows[0]["other"]) == (0.5, 0.25)
+    assert rows[1]["change"] == 0.25
+    everything = json.loads(
+        small.cli("diff", oldest["id"], newest["id"], "--all", "--json").stdout
+    )["differences"]
+    assert {"loss", "score"} <= {row["name"] for row in everything}
+    same = small.cli("diff", newest["id"], newest["id"])
+    assert (same.returncode, same.stdout) == (0, "")
+    assert "have the same params, metrics, code and stages" in same.stderr
