@@ -135,7 +135,8 @@ class Queries:
 
     def models(self) -> list[ModelRow]:
         """Every version and candidate, newest first, with where it is live."""
-        from mlbench.release.ledger import Ledger, live
+        from mlbench.domain.ledger import live
+        from mlbench.release.ledger import Ledger
         from mlbench.release.registry import MODEL_NAME, Registry
 
         registry = Registry(self.layout.models)
@@ -164,7 +165,7 @@ class Queries:
         """What was live at a time (ISO 8601, UTC); UsageError where it is none."""
         from datetime import UTC, datetime
 
-        from mlbench.release.ledger import live
+        from mlbench.domain.ledger import live
 
         try:
             at = datetime.fromisoformat(moment)
@@ -194,7 +195,7 @@ class Queries:
         return code.branch or (code.commit or "")[:8] or None, code.changed_files
 
     def _live_run(self, environment: str, model: str | None) -> str:
-        from mlbench.release.ledger import live
+        from mlbench.domain.ledger import live
 
         serving = live(self.ledger()).get(environment, {})
         if model is None and len(serving) == 1:

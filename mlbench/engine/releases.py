@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from mlbench.domain.errors import UsageError, nearest
+from mlbench.domain.ledger import live
 from mlbench.domain.plain import to_plain
 from mlbench.domain.release import Candidate, Deployment
 from mlbench.domain.runs import Run
 from mlbench.domain.stages import EnvironmentSpec, ModelSpec, Project
 from mlbench.project.layout import Layout
-from mlbench.release.ledger import Ledger, live
+from mlbench.release.ledger import Ledger
 from mlbench.release.promotion import deployment_of
 from mlbench.release.registry import MODEL_NAME, Registry
 from mlbench.system.files import write_json

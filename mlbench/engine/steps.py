@@ -81,7 +81,7 @@ def _tree_changed(state: LoopState) -> Step:
 
 def _planned(happened: got.Planned, state: LoopState, new_run: NewRun) -> Step:
     tell: list[do.Effect] = []
-    if happened.plan != state.plan:
+    if happened.plan != state.plan or state.last_problem:
         tell = [_tell(PlanMade(UNSTAMPED, happened.plan))]
     called_off = state.called_off
     state = replace(state, planning=False, called_off=False, plan=happened.plan, last_problem="")

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from mlbench.domain.errors import MlbenchError, ProjectFileError
 from mlbench.domain.outcomes import ReasonKind, StageOutcome, StageState
@@ -17,7 +18,7 @@ from mlbench.domain.runs import TestCounts
 from mlbench.domain.stages import Project, Stage
 from mlbench.pipeline.bytecode import drop_stale_bytecode
 from mlbench.pipeline.environment import stage_environment
-from mlbench.pipeline.fingerprint import Fingerprint, moved_since
+from mlbench.pipeline.fingerprint import Fingerprint, moved_since, params_in
 from mlbench.pipeline.results import failed_tests, read_metrics, read_tests
 from mlbench.pipeline.traces import Trace
 from mlbench.pipeline.workspace import Workspace
@@ -30,7 +31,10 @@ _TAIL_BYTES = 8192
 
 @dataclass(frozen=True, slots=True)
 class BuildResult:
-    """What became of one stage; `trace` is what its outs now stand for, where they stand."""
+    """What became of one stage; `trace` is what its outs now stand for, where they stand.
+
+    `params` are the parameters of its fingerprint, with the values that it ran with.
+    """
 
     stage: str
     outcome: StageOutcome
@@ -39,7 +43,7 @@ class BuildResult:
     message: str = ""
     key: str | None = None
     trace: Trace | None = None
-    params: Mapping[str, object] = field(default_factory=dict)
+    params: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def metrics(self) -> Mapping[str, float]:
@@ -279,7 +283,8 @@ class Build:
     ) -> BuildResult:
         key = fingerprint.key if fingerprint else None
         seconds = time.monotonic() - started
-        return BuildResult(self._stage.name, outcome, seconds, reasons, message, key, trace)
+        params = params_in(fingerprint.parts) if fingerprint else {}
+        return BuildResult(self._stage.name, outcome, seconds, reasons, message, key, trace, params)
 
 
 def _last_error(log: Path) -> str:

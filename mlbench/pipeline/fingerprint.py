@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from mlbench.domain.outcomes import ReasonKind
 from mlbench.domain.stages import Project, Stage
@@ -38,6 +39,16 @@ class Fingerprint:
 def part_name(kind: ReasonKind, what: str) -> str:
     """The name of an input in `parts`."""
     return f"{kind.word}:{what}"
+
+
+def params_in(parts: Mapping[str, str]) -> dict[str, Any]:
+    """The parameters among the parts of a fingerprint, by dotted name."""
+    prefix = part_name(ReasonKind.PARAM, "")
+    return {
+        name.removeprefix(prefix).rpartition(":")[2]: json.loads(value)
+        for name, value in parts.items()
+        if name.startswith(prefix)
+    }
 
 
 def key_of(parts: Mapping[str, str]) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from mlbench.domain.errors import GateRefusedError, MlbenchError, UsageError
+from mlbench.domain.ledger import history_of, live, was_live
 from mlbench.domain.release import Candidate, DeployedModel, Deployment, GateResult, LedgerEntry
 from mlbench.domain.stages import EnvironmentSpec
 from mlbench.release.gates import hold
-from mlbench.release.ledger import history_of, live, was_live
 
 PRODUCTION = "production"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mlbench.domain.ledger import history_of
 from mlbench.domain.release import LedgerEntry
 from mlbench.domain.stages import EnvironmentSpec, Project
 
@@ -19,30 +20,16 @@ class WayBack:
     before: LedgerEntry
 
 
-def standing(
-    entries: Sequence[LedgerEntry], environment: str, model: str
-) -> tuple[LedgerEntry, ...]:
-    """The versions that stand in an environment, the live one last."""
-    stack: list[LedgerEntry] = []
-    for entry in entries:
-        if (entry.environment, entry.model) == (environment, model):
-            if entry.action == "rollback" and len(stack) > 1:
-                stack.pop()
-            elif entry.action != "rollback":
-                stack.append(entry)
-    return tuple(stack)
-
-
 def live_in(entries: Sequence[LedgerEntry], environment: str, model: str) -> LedgerEntry | None:
     """What an environment serves of a model now."""
-    stack = standing(entries, environment, model)
+    stack = history_of(entries, environment, model)
     return stack[-1] if stack else None
 
 
 def ways_back(entries: Sequence[LedgerEntry]) -> tuple[WayBack, ...]:
     """Every environment and model with something to go back to."""
     pairs = dict.fromkeys((entry.environment, entry.model) for entry in entries)
-    stacks = {pair: standing(entries, *pair) for pair in pairs}
+    stacks = {pair: history_of(entries, *pair) for pair in pairs}
     return tuple(
         WayBack(environment, model, stack[-1], stack[-2])
         for (environment, model), stack in stacks.items()

@@ -429,3 +429,25 @@ def test_a_run_that_waits_for_another_terminal_is_done_when_that_one(
     assert last["event"] == "run_finished"
     assert last["outcome"] == "passed"
     assert first.returncode == (-9 if ending == "is killed" else 0)
+
+
+def test_a_run_is_recorded_with_the_parameters_that_its_stages_ran_with(
+    small: SmallProject, follow: Follow
+) -> None:
+    gated = """\
+    import pathlib, time
+    pathlib.Path("begun").touch()
+    while not pathlib.Path("go").exists():
+        time.sleep(0.01)
+    pathlib.Path("build/clean.txt").write_text("clean")
+    """
+    small.write("prepare.py", gated)
+    follower = follow(small.root)
+    follower.session.send(RunStages())
+    until((small.root / "begun").exists)
+    small.write("params.toml", "[train]\nrate = 0.25\n")
+    small.write("go", "")
+    ended = finished(follower)
+    assert ended.metrics["score"] == 0.75
+    (run,) = Queries.of(small.root).runs()
+    assert run.params == {"train.rate": 0.25}

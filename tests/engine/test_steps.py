@@ -260,6 +260,14 @@ def test_a_broken_project_file_answers_who_asked_and_is_told_once_to_the_watch()
     assert not [effect for effect in again if isinstance(effect, do.Tell)]
 
 
+def test_a_plan_is_told_again_once_what_was_broken_is_mended() -> None:
+    walk = Walk(watching=True)
+    walk.feed(got.TreeChanged(()), planned(plan()))
+    walk.feed(got.TreeChanged(()), got.PlanFailed("params.toml: oops", 2))
+    walk.feed(got.TreeChanged(()), planned(plan()))
+    assert len(walk.told(PlanMade)) == 1
+
+
 def test_quitting_stops_what_runs_and_finishes_when_all_is_closed() -> None:
     walk = running()
     effects = walk.feed(got.Quit())

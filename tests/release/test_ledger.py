@@ -14,15 +14,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from mlbench.domain.errors import UsageError
+from mlbench.domain.ledger import history_of, live
 from mlbench.domain.release import LedgerEntry
-from mlbench.release.ledger import (
-    Ledger,
-    LedgerDamagedError,
-    chain,
-    first_fault,
-    history_of,
-    live,
-)
+from mlbench.release.ledger import Ledger, LedgerDamagedError, chain, first_fault
 from mlbench.release.promotion import previous_version
 from tests.release.conftest import entry
 from tests.tracking.processes import together

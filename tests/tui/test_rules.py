@@ -9,6 +9,7 @@ import pytest
 
 from mlbench.domain.commands import Promote, Rollback, RunStages, SetWatch
 from mlbench.domain.events import CommandDone, Event, Notice, Promoted
+from mlbench.domain.ledger import history_of
 from mlbench.domain.outcomes import ReasonKind, RunOutcome, StageState
 from mlbench.domain.plan import Reason
 from mlbench.domain.release import (
@@ -23,7 +24,7 @@ from mlbench.domain.runs import CodeState, Run
 from mlbench.domain.stages import EnvironmentSpec, ModelSpec, Project, Stage
 from mlbench.tui.actions import ACTIONS, action_of, command_for, for_key
 from mlbench.tui.board import Board, Phase, StageView
-from mlbench.tui.deploys import standing, ways_back
+from mlbench.tui.deploys import ways_back
 from mlbench.tui.draw.keys import help_lines, key_pieces
 from mlbench.tui.draw.releases import ledger_lines, model_table, release_page
 from mlbench.tui.editor import editor_command, place_to_edit
@@ -165,9 +166,9 @@ def test_uncommitted_code_is_said_before_production_refuses_it() -> None:
 
 
 def test_the_way_back_is_read_off_the_ledger() -> None:
-    assert [e.version for e in standing(LEDGER, "staging", "digits")] == [1, 2]
+    assert [e.version for e in history_of(LEDGER, "staging", "digits")] == [1, 2]
     back = (*LEDGER, entry(3, "rollback", "staging", 1))
-    assert [e.version for e in standing(back, "staging", "digits")] == [1]
+    assert [e.version for e in history_of(back, "staging", "digits")] == [1]
     assert ways_back(back) == ()
     question = ask_rollback(known(STAGED))
     assert question is not None

@@ -96,6 +96,10 @@ def assemble(
     metrics: dict[str, float] = {}
     for record in stages.values():
         metrics.update(record.metrics)
+    # An edit between the run's start and a stage's is in what the stage ran with.
+    params = dict(opening.params)
+    for result in results.values():
+        params |= {name: _scalar(value) for name, value in result.params.items()}
     return Run(
         id=flight.run,
         name=flight.name,
@@ -105,7 +109,7 @@ def assemble(
         started=utc(flight.started),
         seconds=round(seconds, 3),
         code=opening.code,
-        params=opening.params,
+        params=params,
         metrics=metrics,
         stages=stages,
     )

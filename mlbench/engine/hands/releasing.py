@@ -9,6 +9,7 @@ from mlbench.domain.clock import utc
 from mlbench.domain.commands import Promote, Rollback
 from mlbench.domain.errors import ServingError, UsageError
 from mlbench.domain.events import Promoted
+from mlbench.domain.ledger import PROMOTE, ROLLBACK, WITHDRAW, live
 from mlbench.domain.release import Candidate, LedgerEntry
 from mlbench.domain.runs import Run
 from mlbench.domain.stages import EnvironmentSpec, Project
@@ -19,7 +20,6 @@ from mlbench.pipeline.workspace import Workspace
 from mlbench.project.git import code_state
 from mlbench.project.layout import Layout
 from mlbench.release.gates import judge_gates
-from mlbench.release.ledger import PROMOTE, ROLLBACK, WITHDRAW, live
 from mlbench.release.promotion import check_allowed, choose, previous_version
 from mlbench.serving.supervise import ensure_up, wait_serving
 from mlbench.tracking.query import resolve
