@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from mlbench.domain.commands import Command
-from mlbench.domain.events import CommandDone, Event
+from mlbench.domain.events import CommandDone, Event, RunFinished
 from mlbench.engine.session import Session, open_session
 
 REPOSITORY = Path(__file__).parents[1]
@@ -226,3 +226,15 @@ def ask(port: int, path: str, body: object = None) -> tuple[int, Any]:
     except urllib.error.HTTPError as error:
         with error:
             return error.code, json.loads(error.read())
+
+
+def finished(follower: Follower) -> RunFinished:
+    """The first run that ended, waited for."""
+    event = follower.wait_for(lambda event: isinstance(event, RunFinished))
+    assert isinstance(event, RunFinished)
+    return event
+
+
+def outcomes(event: RunFinished) -> dict[str, str]:
+    """The word of each stage's outcome."""
+    return {name: outcome.word for name, outcome in event.stages.items()}

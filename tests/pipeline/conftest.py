@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.pipeline.lab import Lab, Meeting
+from tests.pipeline.lab import PYTHON, WHOLE, Lab, Meeting
 
 settings.register_profile("unhurried", deadline=None)
 # For a night: HYPOTHESIS_PROFILE=long.
@@ -32,3 +32,15 @@ def meeting(tmp_path: Path) -> Iterator[Meeting]:
     meeting = Meeting(tmp_path / "meeting")
     yield meeting
     meeting.close()
+
+
+@pytest.fixture
+def half(empty: Lab) -> Lab:
+    """A stage with a file and a folder as outs, built once."""
+    empty.write("in.txt", "first")
+    empty.write("half.py", WHOLE)
+    empty.configure(
+        f'[stages.half]\ncmd = "{PYTHON} half.py"\ndeps = ["in.txt"]\nouts = ["one.txt", "many"]\n'
+    )
+    assert empty.run() == {"half": "ran"}
+    return empty

@@ -224,3 +224,33 @@ def run_meeting(build: Build, meeting: Meeting, *deeds: Callable[[], object]) ->
 def _do(deeds: Iterable[Callable[[], object]]) -> None:
     for deed in deeds:
         deed()
+
+
+# Writes half of everything it has to give, meets the test, and goes on or fails.
+HALF = (
+    "import os, sys\n"
+    "open('one.txt', 'w').write('half')\n"
+    "os.makedirs('many/deep')\n"
+    "open('many/deep/a.txt', 'w').write('half')\n"
+    "{middle}"
+    "open('many/b.txt', 'w').write(open('in.txt').read())\n"
+)
+
+
+WHOLE = HALF.format(middle="")
+
+
+OLD = {"one.txt": b"half", "many/deep/a.txt": b"half", "many/b.txt": b"first"}
+
+
+def outs_of(lab: Lab) -> dict[str, bytes]:
+    return {
+        name: data
+        for name, data in tree_of(lab.root).items()
+        if name == "one.txt" or name.startswith("many/")
+    }
+
+
+def is_clean(lab: Lab) -> bool:
+    """Whether nothing is set aside and no intent is written down."""
+    return not tree_of(lab.layout.aside) and not tree_of(lab.layout.state / "intents")

@@ -3,57 +3,23 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
-import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from mlbench.domain.outcomes import StageOutcome
-from mlbench.system.journal import read_lines
-from tests.pipeline.lab import BOUND_SECONDS, PYTHON, Lab, Meeting, run_meeting, tree_of
-
-# Writes half of everything it has to give, meets the test, and goes on or fails.
-HALF = (
-    "import os, sys\n"
-    "open('one.txt', 'w').write('half')\n"
-    "os.makedirs('many/deep')\n"
-    "open('many/deep/a.txt', 'w').write('half')\n"
-    "{middle}"
-    "open('many/b.txt', 'w').write(open('in.txt').read())\n"
+from tests.pipeline.lab import (
+    HALF,
+    OLD,
+    PYTHON,
+    WHOLE,
+    Lab,
+    is_clean,
+    outs_of,
+    tree_of,
 )
-WHOLE = HALF.format(middle="")
-
-
-@pytest.fixture
-def half(empty: Lab) -> Lab:
-    """A stage with a file and a folder as outs, built once."""
-    empty.write("in.txt", "first")
-    empty.write("half.py", WHOLE)
-    empty.configure(
-        f'[stages.half]\ncmd = "{PYTHON} half.py"\ndeps = ["in.txt"]\nouts = ["one.txt", "many"]\n'
-    )
-    assert empty.run() == {"half": "ran"}
-    return empty
-
-
-OLD = {"one.txt": b"half", "many/deep/a.txt": b"half", "many/b.txt": b"first"}
-
-
-def _outs(lab: Lab) -> dict[str, bytes]:
-    return {
-        name: data
-        for name, data in tree_of(lab.root).items()
-        if name == "one.txt" or name.startswith("many/")
-    }
-
-
-def _is_clean(lab: Lab) -> bool:
-    """Whether nothing is set aside and no intent is written down."""
-    return not tree_of(lab.layout.aside) and not tree_of(lab.layout.state / "intents")
 
 
 def test_a_stage_that_fails_half_way_leaves_the_old_outs_exactly(half: Lab) -> None:
@@ -61,8 +27,8 @@ def test_a_stage_that_fails_half_way_leaves_the_old_outs_exactly(half: Lab) -> N
     result = half.build("half")
     assert result.outcome is StageOutcome.FAILED
     assert result.message == f"{PYTHON} half.py: exit status 1: no luck"
-    assert _outs(half) == OLD
-    assert _is_clean(half)
+    assert outs_of(half) == OLD
+    assert is_clean(half)
     assert tree_of(half.layout.stage_folder("run-2", "half") / "outs") == {
         "one.txt": b"half",
         "many/deep/a.txt": b"half",
@@ -80,7 +46,7 @@ def test_a_stage_that_fails_at_first_leaves_nothing_behind(half: Lab) -> None:
     half.write("half.py", HALF.format(middle="raise ValueError('bad rows')\n"))
     result = half.build("half")
     assert result.message == f"{PYTHON} half.py: exit status 1: ValueError: bad rows"
-    assert _outs(half) == {}
+    assert outs_of(half) == {}
     assert not (half.root / "many").exists()
 
 
@@ -94,7 +60,7 @@ def test_an_out_that_is_not_written_is_a_failure_in_words(half: Lab) -> None:
     result = half.build("half")
     assert result.outcome is StageOutcome.FAILED
     assert result.message == 'ended well but did not write its out "many"'
-    assert _outs(half) == OLD
+    assert outs_of(half) == OLD
 
 
 def test_a_command_that_is_not_found_is_a_failure_in_words(half: Lab) -> None:
@@ -103,7 +69,7 @@ def test_a_command_that_is_not_found_is_a_failure_in_words(half: Lab) -> None:
     assert result.message == (
         "command not found: no-such-program --x; is it installed, and on the PATH?"
     )
-    assert _outs(half) == OLD
+    assert outs_of(half) == OLD
 
 
 def test_a_wdir_that_is_not_there_is_a_failure_in_words(empty: Lab) -> None:
@@ -133,16 +99,16 @@ def test_the_project_s_python_comes_first_and_the_words_of_mlbench_are_known(emp
 def test_a_to_b_to_a_comes_back_from_the_cache_byte_for_byte(half: Lab) -> None:
     half.write("in.txt", "second")
     assert half.run() == {"half": "ran"}
-    new = _outs(half)
+    new = outs_of(half)
     assert new == {**OLD, "many/b.txt": b"second"}
     half.write("in.txt", "first")
     assert half.run() == {"half": "restored"}
-    assert _outs(half) == OLD
+    assert outs_of(half) == OLD
     assert half.run() == {"half": "unchanged"}
     half.write("in.txt", "second")
     assert half.reopen().run() == {"half": "restored"}
-    assert _outs(half) == new
-    assert _is_clean(half)
+    assert outs_of(half) == new
+    assert is_clean(half)
 
 
 def test_what_was_restored_may_be_written_without_reaching_the_cache(half: Lab) -> None:
@@ -153,7 +119,7 @@ def test_what_was_restored_may_be_written_without_reaching_the_cache(half: Lab) 
         out.write("BY HAND")
     assert half.not_fresh() == {"half"}
     assert half.run() == {"half": "restored"}
-    assert _outs(half) == OLD
+    assert outs_of(half) == OLD
 
 
 def test_altered_and_missing_outs_come_back_from_the_cache(half: Lab) -> None:
@@ -161,7 +127,7 @@ def test_altered_and_missing_outs_come_back_from_the_cache(half: Lab) -> None:
     half.write("many/extra.txt", "not ours")
     (half.root / "many" / "b.txt").unlink()
     assert half.run() == {"half": "restored"}
-    assert _outs(half) == OLD
+    assert outs_of(half) == OLD
 
 
 def test_what_the_cache_has_lost_is_built_again(half: Lab) -> None:
@@ -170,7 +136,7 @@ def test_what_the_cache_has_lost_is_built_again(half: Lab) -> None:
         if path.is_file():
             path.unlink()
     assert half.run() == {"half": "ran"}
-    assert _outs(half) == OLD
+    assert outs_of(half) == OLD
 
 
 def test_an_out_that_is_not_cached_is_built_again(half: Lab) -> None:
@@ -210,9 +176,9 @@ def test_a_disk_that_fills_up_while_outs_come_back_leaves_those_that_are_there(h
     )
     assert said.stdout.startswith("failed: ")
     assert said.stdout.endswith("File too large\n")
-    assert _outs(half) == OLD
+    assert outs_of(half) == OLD
     assert half.reopen().run() == {"half": "restored"}
-    assert _outs(half)["many/b.txt"] == b"large" * 20_000
+    assert outs_of(half)["many/b.txt"] == b"large" * 20_000
 
 
 def test_force_runs_what_is_fresh(half: Lab) -> None:
@@ -264,255 +230,6 @@ def test_what_else_a_stage_gives_comes_back_where_what_persists_stands(counting:
     (counting.root / "out.txt").unlink()
     assert counting.run() == {"count": "restored"}
     assert counting.tree("points") == {"log": b"a"}
-
-
-def _meet(lab: Lab, meeting: Meeting) -> None:
-    lab.write("half.py", HALF.format(middle=meeting.code))
-
-
-def test_an_input_edited_while_it_is_read_is_overtaken(half: Lab, meeting: Meeting) -> None:
-    _meet(half, meeting)
-    result = run_meeting(half.start("half"), meeting, lambda: half.write("in.txt", "second"))
-    assert result.outcome is StageOutcome.OVERTAKEN
-    assert result.message == "in.txt changed while it ran"
-    assert result.trace is None
-    assert _outs(half) == OLD
-    assert _is_clean(half)
-    kept = tree_of(half.layout.stage_folder("run-2", "half") / "outs")
-    assert kept == {**OLD, "many/b.txt": b"second"}
-    assert half.not_fresh() == {"half"}
-    assert half.reopen().not_fresh() == {"half"}
-
-
-def test_an_edit_and_its_undoing_while_it_is_read_are_overtaken_too(
-    half: Lab, meeting: Meeting
-) -> None:
-    _meet(half, meeting)
-    result = run_meeting(
-        half.start("half"),
-        meeting,
-        lambda: half.write("in.txt", "other"),
-        lambda: half.write("in.txt", "first"),
-    )
-    assert result.outcome is StageOutcome.OVERTAKEN
-    assert half.not_fresh() == {"half"}
-
-
-def test_what_came_of_being_overtaken_is_never_in_the_cache(half: Lab, meeting: Meeting) -> None:
-    _meet(half, meeting)
-    before = half.tree(".mlbench/cache")
-    run_meeting(half.start("half"), meeting, lambda: half.write("in.txt", "second"))
-    assert half.tree(".mlbench/cache") == before
-
-
-def test_code_edited_while_it_runs_is_overtaken(half: Lab, meeting: Meeting) -> None:
-    _meet(half, meeting)
-    half.write("lazy.py", "x = 1\n")
-    half.edit("half.py", "open('many/b.txt'", "import lazy\nopen('many/b.txt'")
-    result = run_meeting(half.start("half"), meeting, lambda: half.write("lazy.py", "x = 2\n"))
-    assert result.message == "lazy.py changed while it ran"
-
-
-@pytest.mark.parametrize("deed", ["edit", "add", "remove"])
-def test_a_folder_that_changes_while_it_is_read_is_overtaken(
-    half: Lab, meeting: Meeting, deed: str
-) -> None:
-    half.write("rows/a.csv", "1")
-    half.edit("mlbench.toml", '"in.txt"', '"in.txt", "rows"')
-    _meet(half, meeting)
-    deeds: dict[str, Callable[[], object]] = {
-        "edit": lambda: half.write("rows/a.csv", "2"),
-        "add": lambda: half.write("rows/b.csv", "1"),
-        "remove": (half.root / "rows" / "a.csv").unlink,
-    }
-    result = run_meeting(half.start("half"), meeting, deeds[deed])
-    assert result.outcome is StageOutcome.OVERTAKEN
-
-
-def test_a_parameter_edited_while_it_runs_is_overtaken_and_another_is_not(
-    half: Lab, meeting: Meeting
-) -> None:
-    half.write("params.toml", "mine = 1\nother = 1\n")
-    half.edit("mlbench.toml", "deps =", 'params = ["mine"]\ndeps =')
-    _meet(half, meeting)
-    unrelated = lambda: half.edit("params.toml", "other = 1", "other = 2")  # noqa: E731
-    assert run_meeting(half.start("half"), meeting, unrelated).outcome is StageOutcome.RAN
-    related = lambda: half.edit("params.toml", "mine = 1", "mine = 2")  # noqa: E731
-    build = half.start("half", force=True)
-    result = run_meeting(build, meeting, related)
-    assert (result.outcome, result.message) == (
-        StageOutcome.OVERTAKEN,
-        "mine changed while it ran",
-    )
-
-
-def test_in_a_storm_of_edits_nothing_is_ever_recorded_for_an_input_it_was_not_made_from(
-    empty: Lab,
-) -> None:
-    empty.write("in.txt", "0")
-    empty.configure('[stages.copy]\ncmd = "cat in.txt > out"\ndeps = ["in.txt"]\nouts = ["out"]\n')
-    enough = threading.Event()
-
-    def storm() -> None:
-        number = 0
-        while not enough.is_set():
-            number += 1
-            empty.write("in.txt", str(number % 7))
-
-    writer = threading.Thread(target=storm)
-    writer.start()
-    outcomes = [empty.build("copy").outcome.word for _ in range(25)]
-    enough.set()
-    writer.join()
-    outcomes.append(empty.build("copy").outcome.word)
-    assert empty.not_fresh() == set()
-    assert (empty.root / "out").read_bytes() == (empty.root / "in.txt").read_bytes()
-    assert "overtaken" in outcomes
-    for trace in read_lines(empty.layout.state / "traces.jsonl"):
-        assert trace["outs"]["out"] == trace["parts"]["file:in.txt"]
-
-
-def test_a_running_build_tells_what_was_edited(half: Lab, meeting: Meeting) -> None:
-    _meet(half, meeting)
-    build = half.start("half")
-    assert build.overtaken_by() is None
-    seen: list[str | None] = []
-    run_meeting(
-        build,
-        meeting,
-        lambda: seen.append(build.overtaken_by()),
-        lambda: half.write("in.txt", "second"),
-        lambda: seen.append(build.overtaken_by()),
-    )
-    assert seen == [None, "in.txt"]
-
-
-@pytest.mark.parametrize("outcome", [StageOutcome.CANCELLED, StageOutcome.OVERTAKEN])
-def test_stop_brings_the_old_outs_back(half: Lab, meeting: Meeting, outcome: StageOutcome) -> None:
-    _meet(half, meeting)
-    build = half.start("half")
-    result = run_meeting(build, meeting, lambda: build.stop(outcome))
-    assert result.outcome is outcome
-    assert _outs(half) == OLD
-    assert _is_clean(half)
-    assert half.not_fresh() == {"half"}
-
-
-def test_stop_before_the_command_starts_is_cancelled(half: Lab) -> None:
-    half.write("in.txt", "second")
-    build = half.start("half")
-    build.stop()
-    assert build.run().outcome is StageOutcome.CANCELLED
-    assert _outs(half) == OLD
-
-
-def test_a_stage_that_fails_and_was_edited_meanwhile_is_overtaken(
-    half: Lab, meeting: Meeting
-) -> None:
-    half.write("half.py", HALF.format(middle=meeting.code + "sys.exit('no luck')\n"))
-    result = run_meeting(half.start("half"), meeting, lambda: half.write("in.txt", "second"))
-    assert result.outcome is StageOutcome.OVERTAKEN
-
-
-_ENGINE = """
-import sys
-from pathlib import Path
-from tests.pipeline.lab import Lab
-lab = Lab(Path(sys.argv[1]))
-lab.build("half")
-"""
-
-
-def _kill_engine_mid_stage(lab: Lab, pipe: Path) -> None:
-    """Kill the process that builds while its stage has half written; the stage ends by itself."""
-    command = [sys.executable, "-c", _ENGINE, str(lab.root)]
-    with (
-        subprocess.Popen(command, cwd=Path(__file__).parents[2]) as engine,
-        pipe.open() as stage,
-    ):
-        assert stage.readline() == "half way\n"
-        engine.kill()
-        assert stage.read() == ""
-    assert engine.returncode == -signal.SIGKILL
-
-
-@pytest.fixture
-def killed(half: Lab, tmp_path: Path) -> Lab:
-    pipe = tmp_path / "pipe"
-    os.mkfifo(pipe)
-    half.write(
-        "half.py",
-        HALF.format(
-            middle=f"import time\npipe = open({str(pipe)!r}, 'w', buffering=1)\n"
-            f"print('half way', file=pipe)\ntime.sleep({BOUND_SECONDS})\n"
-        ),
-    )
-    _kill_engine_mid_stage(half, pipe)
-    return half.reopen()
-
-
-def test_after_a_kill_the_old_outs_come_back_once_and_for_all(killed: Lab) -> None:
-    assert _outs(killed) != OLD
-    assert killed.workspace.outs.recover() == ["half"]
-    assert _outs(killed) == OLD
-    assert _is_clean(killed)
-    for _ in range(2):
-        assert killed.reopen().workspace.outs.recover() == []
-        assert _outs(killed) == OLD
-    assert killed.not_fresh() == {"half"}
-    killed.write("half.py", WHOLE)
-    assert killed.run() == {"half": "unchanged"}
-
-
-def test_a_recovery_that_was_killed_itself_is_finished_by_the_next(killed: Lab) -> None:
-    aside = killed.layout.aside / "half"
-    (killed.root / "one.txt").unlink()
-    (aside / "one.txt").rename(killed.root / "one.txt")
-    assert killed.workspace.outs.recover() == ["half"]
-    assert _outs(killed) == OLD
-
-
-def test_a_build_after_a_kill_needs_no_recovery_before(killed: Lab) -> None:
-    killed.write("half.py", WHOLE)
-    killed.write("in.txt", "second")
-    assert killed.run() == {"half": "ran"}
-    assert _outs(killed) == {**OLD, "many/b.txt": b"second"}
-    assert _is_clean(killed)
-
-
-def test_a_kill_after_the_intent_and_before_the_renames_loses_nothing(half: Lab) -> None:
-    stage = half.project.stage("half")
-    outs = half.workspace.outs
-    outs.set_aside(stage, "run-x")
-    # As if it had been killed before a single rename.
-    for path in sorted((half.layout.aside / "half").iterdir()):
-        path.rename(half.root / path.name)
-    assert half.reopen().workspace.outs.recover() == ["half"]
-    assert _outs(half) == OLD
-
-
-def test_what_an_earlier_crash_left_aside_is_never_taken_for_the_old_outs(half: Lab) -> None:
-    (half.layout.aside / "half").mkdir(parents=True)
-    (half.layout.aside / "half" / "one.txt").write_text("from long ago")
-    half.write("half.py", HALF.format(middle="sys.exit(1)\n"))
-    assert half.run() == {"half": "failed"}
-    assert _outs(half) == OLD
-
-
-def test_a_trace_that_can_t_be_written_leaves_the_old_outs(half: Lab) -> None:
-    half.write("in.txt", "second")
-    traces = half.layout.state / "traces.jsonl"
-    saved = traces.read_bytes()
-    traces.unlink()
-    traces.mkdir()
-    result = half.build("half")
-    assert result.outcome is StageOutcome.FAILED
-    assert "traces.jsonl" in result.message
-    assert _outs(half) == OLD
-    assert _is_clean(half)
-    traces.rmdir()
-    traces.write_bytes(saved)
-    assert half.reopen().not_fresh() == {"half"}
 
 
 def test_an_edit_of_the_same_size_within_a_second_never_runs_old_bytecode(
