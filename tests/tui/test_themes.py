@@ -17,7 +17,7 @@ from mlbench.tui.themes import (
     theme_folders,
 )
 from tests.support import SmallProject
-from tests.tui.conftest import until
+from tests.tui.screen import until
 
 LEAST_CONTRAST = 4.5
 THEME = 'name = "mine"\nprimary = "#336699"\nbackground = "{background}"\n'

@@ -12,30 +12,16 @@ from textual.widgets import Input
 from mlbench.domain.commands import SetWatch
 from mlbench.domain.errors import UsageError
 from mlbench.domain.outcomes import RunOutcome, StageOutcome
-from mlbench.tui.actions import ACTIONS, action_of
+from mlbench.tui.actions import ACTIONS
 from mlbench.tui.app import Workbench
 from mlbench.tui.palette import ActionProvider
-from mlbench.tui.reading import queries_of
 from mlbench.tui.screens.pipeline import PipelinePane
 from mlbench.tui.screens.runs import RunsPane
 from mlbench.tui.widgets.dialog import HelpPage, QuestionDialog
 from mlbench.tui.widgets.filter_line import FilterLine
-from mlbench.tui.widgets.line_list import LineList
 from mlbench.tui.widgets.log_view import LogView
-from mlbench.tui.widgets.piece_bar import PieceBar
 from tests.support import SmallProject
-from tests.tui.conftest import built, screen_text, see, until
-
-WIDE = (120, 36)
-
-
-def toasts(app: Workbench) -> list[tuple[str, str]]:
-    return [(note.severity, note.message) for note in app._notifications]
-
-
-def line_with(app: Workbench, *words: str) -> str:
-    lines = screen_text(app).splitlines()
-    return next((line for line in lines if all(word in line for word in words)), "")
+from tests.tui.screen import WIDE, built, line_with, screen_text, see, toasts, until
 
 
 async def test_opening_it_builds_what_is_new_and_says_what_came_of_it(small: SmallProject) -> None:
@@ -330,108 +316,3 @@ async def test_quitting_with_a_run_on_its_way_asks_and_stops_it(held: SmallProje
     assert app.return_value == 0
     (run,) = json.loads(held.cli("runs", "--all", "--json").stdout)
     assert run["outcome"] == "cancelled"
-
-
-@pytest.mark.parametrize("size", [(40, 20), (80, 24), (120, 40), (300, 80)])
-async def test_every_screen_fits_every_size(small: SmallProject, size: tuple[int, int]) -> None:
-    app = Workbench(small.root)
-    async with app.run_test(size=size) as pilot:
-        await built(pilot)
-        for key, marker in (("1", "prepare"), ("2", "run"), ("4", "No model")):
-            await pilot.press(key)
-            shown = await see(pilot, marker, "? keys")
-            lines = shown.splitlines()
-            assert len(lines) == size[1]
-            assert "? keys" in lines[-1]
-            assert "small" in lines[0]
-        await pilot.press("2", "enter")
-        await see(pilot, "passed", "? keys")
-        await pilot.press("question_mark")
-        await see(pilot, "Keys: run")
-
-
-async def test_turning_the_terminal_stacks_the_panes(small: SmallProject) -> None:
-    app = Workbench(small.root)
-    async with app.run_test(size=WIDE) as pilot:
-        await built(pilot)
-        stages, log = app.query_one("#stages"), app.query_one("#stage")
-        await until(pilot, lambda: stages.region.y == log.region.y, "not side by side")
-        await pilot.resize_terminal(50, 40)
-        await until(pilot, lambda: log.region.y > stages.region.y, "not one above the other")
-        assert log.region.width == 50
-
-
-async def test_only_seen_lines_are_drawn_however_many_there_are(small: SmallProject) -> None:
-    app = Workbench(small.root)
-    async with app.run_test(size=WIDE) as pilot:
-        await built(pilot)
-        await pilot.press("2")
-        await see(pilot, "changed params")
-        run = app.known.history.runs[0]
-        drawn: list[int] = []
-        listed = app.query_one("#runs-list", LineList)
-
-        def draw(index: int, width: int) -> object:
-            drawn.append(index)
-            return app.query_one(PieceBar).render()
-
-        app.query_one(RunsPane).draw = lambda known, moment: None  # type: ignore[method-assign]
-        listed.show(100_000, draw)  # type: ignore[arg-type]
-        await pilot.press("end")
-        await until(pilot, lambda: 99_999 in drawn, "the last line was never drawn")
-        assert len(set(drawn)) < 3 * WIDE[1]
-        assert run.name
-
-
-async def test_from_candidate_to_production_by_keys(tiny: SmallProject) -> None:
-    app = Workbench(tiny.root)
-    async with app.run_test(size=WIDE, notifications=True) as pilot:
-        await see(pilot, "staging – ○", "accuracy >= 0.8")
-        await until(
-            pilot, lambda: action_of("promote").blocked(app.situation) == "", "no candidate"
-        )
-        assert "staging serves nothing yet" in action_of("promote-on").blocked(app.situation)
-        await pilot.press("p")
-        await see(pilot, "staging v1 ●", "Promoted", "staging serves flowers v1")
-        await until(pilot, lambda: not action_of("promote-on").blocked(app.situation), "not yet")
-        await pilot.press("P")
-        await see(pilot, "Promote to production?", "it will serve flowers v1", "accuracy >= 0.8")
-        await pilot.press("escape")
-        assert "production – ○" in screen_text(app)
-        await pilot.press("P", "y")
-        await see(pilot, "production v1 ●")
-        await pilot.press("R")
-        said = "rollback: there is nothing to roll back to: no environment has had two versions yet"
-        await until(pilot, lambda: ("warning", said) in toasts(app), "R did not say why")
-        await pilot.press("4")
-        shown = await see(pilot, "● staging, production", "Ledger")
-        assert "✓ 2 of 2" in shown
-        await pilot.press("q")
-        await see(pilot, "Serving: staging and production")
-        await pilot.press("down", "y")
-        await until(pilot, lambda: app.return_value == 0, "did not end")
-    environments = queries_of(tiny.root).environments()
-    assert [item.pid for item in environments] == [None, None], "the servers were stopped"
-
-
-async def test_a_refused_promotion_is_a_warning_and_changes_nothing(tiny: SmallProject) -> None:
-    tiny.write("params.toml", "[train]\nc = 0.5\n")
-    app = Workbench(tiny.root)
-    async with app.run_test(size=WIDE, notifications=True) as pilot:
-        await built(pilot)
-        await see(pilot, "to staging", "±1")
-        await pilot.press("p")
-        await see(pilot, "staging v1 ●")
-        await until(pilot, lambda: not action_of("promote-on").blocked(app.situation), "not yet")
-        await pilot.press("P")
-        await see(pilot, "from uncommitted code: production will refuse it")
-        await pilot.press("y")
-        await until(
-            pilot,
-            lambda: any(
-                severity == "warning" and "uncommitted code" in text
-                for severity, text in toasts(app)
-            ),
-            "no warning",
-        )
-        assert "production – ○" in screen_text(app)
