@@ -316,3 +316,19 @@ async def test_quitting_with_a_run_on_its_way_asks_and_stops_it(held: SmallProje
     assert app.return_value == 0
     (run,) = json.loads(held.cli("runs", "--all", "--json").stdout)
     assert run["outcome"] == "cancelled"
+
+
+async def test_the_log_of_one_stage_is_never_shown_as_that_of_another(small: SmallProject) -> None:
+    app = Workbench(small.root)
+    async with app.run_test(size=WIDE) as pilot:
+        await built(pilot)
+        app.query_one(PipelinePane).query_one("#stages").focus()
+        while app.situation.stage != "train":
+            await pilot.press("down")
+        await see(pilot, "step 2")
+        # From here on nothing can be read any more, as in the moment before it is.
+        app.readers.stage.close()
+        await pilot.press("up")
+        shown = await see(pilot, "nothing logged")
+        assert app.situation.stage == "prepare"
+        assert "step 2" not in shown

@@ -109,6 +109,7 @@ class PipelinePane(Pane):
         self._draw_stages(board, now)
         self._draw_gates(known)
         self._draw_recent(known, now)
+        self._clear_what_is_anothers(known)
         self._draw_stage(known, now)
         self.query_one(LogBox).draw()
 
@@ -200,6 +201,16 @@ class PipelinePane(Pane):
             entitle(box, line((stage.name, "bold")), self._cursor_words())
             head.show(stage_head(stage, self._own_curves(stage), head.width, room * 3 // 5, now))
         self.query_one(LogBox).display = stage is not None
+
+    def _clear_what_is_anothers(self, known: Situation) -> None:
+        """Until the first detail of a stage or of its new run comes, show nothing as its own."""
+        asked, shown = self.stage_question(known), self._question
+        if asked is None or shown is None:
+            return
+        is_another_run = asked.live_run not in (None, shown.live_run, shown.recorded_run)
+        if asked.stage != shown.stage or is_another_run:
+            self._curves, self._question = (), asked
+            self.query_one(LogBox).show(StageDetail(asked))
 
     def _own_curves(self, stage: StageView) -> tuple[Curve, ...]:
         asked = self._question
