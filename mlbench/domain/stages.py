@@ -81,7 +81,6 @@ class EnvironmentSpec:
     name: str
     port: int
     require: tuple[str, ...] = ()
-    on_promote: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

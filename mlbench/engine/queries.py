@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -204,18 +203,3 @@ class Queries:
             listed = ", ".join(serving) or "nothing"
             raise UsageError(f"@{environment}: say which model; it serves {listed}")
         return serving[model].run
-
-
-def log_tail(folder: Path, size: int) -> str:
-    """The last `size` bytes of a stage's log, cut at a line's beginning."""
-    try:
-        with (folder / "log").open("rb") as file:
-            end = file.seek(0, os.SEEK_END)
-            start = max(0, end - size)
-            file.seek(start)
-            data = file.read()
-    except OSError:
-        return ""
-    if start > 0:
-        data = data[data.find(b"\n") + 1 :]
-    return data.decode("utf-8", errors="replace")

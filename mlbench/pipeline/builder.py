@@ -209,7 +209,7 @@ class Build:
             return self._stopping, "was stopped"
         if ending.timed_out:
             return StageOutcome.FAILED, f"took longer than its timeout of {self._stage.timeout:g} s"
-        if ending.code != 0:
+        if not ending.succeeded:
             return StageOutcome.FAILED, self._why_failed(ending)
         missing = [
             out for out in self._stage.out_paths if not (self._workspace.root / out).exists()
