@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, get_args
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,4 @@ class Rollback:
 
 
 Command = RunStages | StopStages | SetWatch | Promote | Rollback
-COMMANDS: dict[str, type[Command]] = {
-    kind.command: kind for kind in (RunStages, StopStages, SetWatch, Promote, Rollback)
-}
+COMMANDS: dict[str, type[Command]] = {kind.command: kind for kind in get_args(Command)}

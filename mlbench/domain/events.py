@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, get_args
 
 from mlbench.domain.outcomes import RunOutcome, StageOutcome
 from mlbench.domain.plan import Plan, Reason
@@ -184,21 +184,4 @@ Event = (
     | Notice
     | CommandDone
 )
-EVENTS: dict[str, type[Event]] = {
-    kind.event: kind
-    for kind in (
-        LoopStarted,
-        LoopStopped,
-        WatchChanged,
-        PlanMade,
-        RunStarted,
-        StageStarted,
-        StageFinished,
-        ExportStarted,
-        CandidateKept,
-        RunFinished,
-        Promoted,
-        Notice,
-        CommandDone,
-    )
-}
+EVENTS: dict[str, type[Event]] = {kind.event: kind for kind in get_args(Event)}

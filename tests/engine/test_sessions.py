@@ -89,12 +89,8 @@ def test_a_killed_holder_leaves_no_stage_and_the_next_one_puts_the_outs_back(
         "pathlib.Path('pid').write_text(str(os.getpid()))\n"
         "time.sleep(600)\n",
     )
-    process = subprocess.Popen([sys.executable, "-m", "mlbench", "run"], cwd=small.root)
-    pid_file = small.root / "pid"
-    until(lambda: pid_file.exists() and pid_file.read_text() != "")
-    process.kill()
-    process.wait()
-    until(lambda: not is_alive(int(pid_file.read_text())))
+    stage = kill_the_run_that_reached_its_stage(small.root)
+    until(lambda: not is_alive(stage))
     assert small.read("build/model.txt") == "half"
     again = follow(small.root)
     notice = again.wait_for(lambda event: isinstance(event, Notice) and event.level == "warn")
@@ -119,15 +115,21 @@ def test_what_a_dying_stage_still_writes_does_not_reach_the_outs_that_are_put_ba
         "    pathlib.Path('build/model.txt').write_text('half')\n"
         "    time.sleep(0.01)\n",
     )
-    process = subprocess.Popen([sys.executable, "-m", "mlbench", "run"], cwd=small.root)
-    pid_file = small.root / "pid"
+    stage = kill_the_run_that_reached_its_stage(small.root)
+    again = follow(small.root)
+    again.wait_for(lambda event: isinstance(event, Notice) and event.level == "warn")
+    assert not is_alive(stage), "the loop waits for the end of the stage"
+    assert small.read("build/model.txt") == model
+
+
+def kill_the_run_that_reached_its_stage(root: Path) -> int:
+    """Start a run, wait for its stage to write down its pid, kill the run; gives that pid."""
+    process = subprocess.Popen([sys.executable, "-m", "mlbench", "run"], cwd=root)
+    pid_file = root / "pid"
     until(lambda: pid_file.exists() and pid_file.read_text() != "")
     process.kill()
     process.wait()
-    again = follow(small.root)
-    again.wait_for(lambda event: isinstance(event, Notice) and event.level == "warn")
-    assert not is_alive(int(pid_file.read_text())), "the loop waits for the end of the stage"
-    assert small.read("build/model.txt") == model
+    return int(pid_file.read_text())
 
 
 def is_alive(pid: int) -> bool:
