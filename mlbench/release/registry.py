@@ -59,13 +59,6 @@ class Registry:
         everything = [*self.candidates(model), *self.versions(model)]
         return next((item for item in everything if item.run == run), None)
 
-    def twin(self, model: str, source_digest: str, sample_digest: str) -> Candidate | None:
-        """An earlier export of the same model file over the same held-out rows."""
-        for item in [*self.candidates(model), *self.versions(model)]:
-            if (item.source_digest, item.sample_digest) == (source_digest, sample_digest):
-                return item
-        return None
-
     def folder_of(self, candidate: Candidate) -> Path:
         """The absolute folder of a candidate or version."""
         return self._folder.parent / candidate.path

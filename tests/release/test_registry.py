@@ -162,9 +162,3 @@ def test_an_empty_registry_knows_nothing(tmp_path: Path) -> None:
     assert registry.candidates("digits") == registry.versions("digits") == []
     assert registry.find("digits", run=made(1).run) is None
     assert list(tmp_path.iterdir()) == []
-
-
-def test_the_export_of_the_same_file_and_rows_is_found_again(shelf: Shelf) -> None:
-    kept = shelf.keep(1)
-    assert shelf.registry.twin("digits", "source-001", "sample") == kept
-    assert shelf.registry.twin("digits", "source-001", "other rows") is None
