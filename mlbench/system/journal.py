@@ -42,6 +42,22 @@ def read_lines(path: Path) -> Iterator[Any]:
                 continue
 
 
+class Journal:
+    """A file of such lines that one project's room keeps."""
+
+    def __init__(self, path: Path) -> None:
+        """Name the file; nothing is opened yet."""
+        self._path = path
+
+    def read(self) -> Iterator[Any]:
+        """Every intact value, oldest first."""
+        return read_lines(self._path)
+
+    def append(self, value: Any) -> None:
+        """Append a value durably."""
+        append(self._path, [value])
+
+
 def append(path: Path, values: Iterable[Any], *, durable: bool = True) -> None:
     """Append values under the journal's lock, after cutting a torn tail; fsync if durable."""
     data = b"".join(line_of(value) for value in values)

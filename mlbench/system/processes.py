@@ -1,22 +1,24 @@
-"""Starting a stage under its supervisor, waiting for its end, stopping it."""
+"""Starting a stage under its supervisor, taking over one that runs, waiting for it, stopping it."""
 
 from __future__ import annotations
 
 import contextlib
-import json
+import fcntl
 import os
-import subprocess
-import sys
-import threading
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mlbench.system.files import read_json
+from mlbench.system.forkclient import FORK_SERVER
 from mlbench.system.locks import locked_descriptor
+from mlbench.system.proctable import HAS_PROC, MARK, Process, lives, of_stage, send
+from mlbench.system.stopping import gentle_steps, stop_in_turn
 
-_SUPERVISOR = Path(__file__).with_name("supervisor.py")
 GRACE_SECONDS = (5.0, 5.0)
+EXIT_NAME, _RECORD, _STOP = "exit.json", "process.json", "stop"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,9 @@ class StageExit:
 
 
 class SupervisedStage:
-    """One running stage; its log and its exit lie in `folder`."""
+    """One stage under a supervisor that outlives this process; all it tells lies in `folder`."""
+
+    _pid: int | None = None
 
     def __init__(
         self,
@@ -50,68 +54,122 @@ class SupervisedStage:
         lock: Path,
         timeout: float | None = None,
         grace: tuple[float, float] = GRACE_SECONDS,
+        launch: tuple[str, ...] = (),
     ) -> None:
-        """Start the commands under a supervisor, in sessions of their own.
+        """Start the commands, each behind the words of `launch`, in sessions of their own.
 
-        The supervisor holds the flock of `lock` until the last of them has ended.
+        Their environment is `env` with MLBENCH_STAGE_DIR, the stage's mark. Their supervisor holds
+        the flock of `lock` until the last of their groups has ended; where another has it, this
+        waits. `timeout` and `grace` (after SIGINT, after SIGTERM) are in seconds. OSError where no
+        process can be started.
         """
-        self._exit_file = folder / "exit.json"
-        self._lock = threading.Lock()
+        self._bind(folder, lock, grace)
+        arguments = (
+            str(self.folder),
+            str(cwd.absolute()),
+            "" if timeout is None else str(timeout),
+            *map(str, grace),
+            str(len(launch)),
+            *launch,
+            *commands,
+        )
         descriptor = locked_descriptor(lock)
         try:
-            self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(_SUPERVISOR)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                env=dict(env),
-                pass_fds=(descriptor,),
-                start_new_session=True,
-            )
+            forget_ending(folder)
+            marked = {**env, MARK: str(self.folder)}
+            self._pid = FORK_SERVER.start(arguments, marked, descriptor)
         finally:
             # The supervisor has the lock by its copy of the descriptor; ours must not outlive it.
             os.close(descriptor)
-        spec = {
-            "commands": commands,
-            "cwd": str(cwd),
-            "log": str(folder / "log"),
-            "exit": str(self._exit_file),
-            "timeout": timeout,
-            "grace": grace,
-        }
-        self._send(json.dumps(spec).encode() + b"\n")
+
+    @classmethod
+    def adopt(
+        cls, folder: Path, lock: Path, *, grace: tuple[float, float] = GRACE_SECONDS
+    ) -> SupervisedStage:
+        """The stage that another process started with this folder and lock, ended or not.
+
+        `grace` counts only where its supervisor is gone and what it left has to be stopped.
+        """
+        stage = cls.__new__(cls)
+        stage._bind(folder, lock, grace)
+        return stage
+
+    def _bind(self, folder: Path, lock: Path, grace: tuple[float, float]) -> None:
+        self.folder = folder.absolute()
+        self.lock = lock
+        self._grace = grace
 
     @property
     def pid(self) -> int:
-        """The supervisor's process id."""
-        return self._process.pid
+        """The supervisor's process id; ProcessLookupError where it never wrote it down."""
+        if self._pid is not None:
+            return self._pid
+        supervisor, _ = _recorded(self.folder)
+        if supervisor is None:
+            raise ProcessLookupError(f"{self.folder / _RECORD}: no supervisor is written down")
+        return supervisor[0]
 
     def stop(self) -> None:
-        """Ask for SIGINT, SIGTERM and SIGKILL in turn; returns at once."""
-        self._send(b"stop\n")
+        """Ask for SIGINT, SIGTERM and SIGKILL in turn; returns at once, also after the end."""
+        # A supervisor that has not written itself down yet looks for the file after it has.
+        with contextlib.suppress(OSError):
+            (self.folder / _STOP).touch()
+        supervisor, _ = _recorded(self.folder)
+        if supervisor is not None:
+            send(supervisor, signal.SIGTERM)
 
     def wait(self) -> StageExit:
-        """Block until the stage has ended; a supervisor that was killed counts as a failure."""
-        self._process.wait()
-        with self._lock, contextlib.suppress(OSError):
-            if self._process.stdin is not None:
-                self._process.stdin.close()
-        ending = read_json(self._exit_file)
-        if ending is None:
-            return StageExit(-9, "supervisor", False, False, 0.0, 0.0, 0)
-        return StageExit(
-            code=ending["code"],
-            command=ending["command"],
-            stopped=ending["stopped"],
-            timed_out=ending["timed_out"],
-            seconds=ending["seconds"],
-            cpu_seconds=ending["cpu_seconds"],
-            peak_memory=int(ending["peak_memory"]),
-        )
+        """Block until the stage has ended; a supervisor that was killed counts as a failure.
 
-    def _send(self, data: bytes) -> None:
-        pipe = self._process.stdin
-        with self._lock, contextlib.suppress(OSError, ValueError):
-            if pipe is not None and not pipe.closed:
-                pipe.write(data)
-                pipe.flush()
+        What such a one left running is stopped before this returns.
+        """
+        # Shared, so that any number may wait; and nobody starts the stage anew while it is stopped.
+        descriptor = locked_descriptor(self.lock, fcntl.LOCK_SH)
+        try:
+            ending = read_json(self.folder / EXIT_NAME)
+            if ending is None:
+                stop_leftover(self.folder, grace=self._grace)
+        finally:
+            # Not by closing alone: a child on its way to its own program shares the descriptor.
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
+            os.close(descriptor)
+        if ending is None:
+            return StageExit(-signal.SIGKILL, "supervisor", False, False, 0.0, 0.0, 0)
+        return StageExit(**ending)
+
+
+def forget_ending(folder: Path) -> None:
+    """Remove what an earlier start in this folder left, so that it is not taken for the next's."""
+    for name in (EXIT_NAME, _RECORD, _STOP):
+        (folder / name).unlink(missing_ok=True)
+
+
+def stop_leftover(folder: Path, *, grace: tuple[float, float] = GRACE_SECONDS) -> bool:
+    """Stop what lives on of a stage whose supervisor is gone; True if there was something.
+
+    That is the recorded group, if its leader is still the process that it was, the leader's
+    descendants, and on Linux all that bear the stage's folder in their environment. Waits until
+    they are gone. The caller holds the stage's lock, or knows otherwise that its supervisor ended.
+    """
+    folder = folder.absolute()
+    _, leader = _recorded(folder)
+
+    began = leader is not None and lives(leader)
+
+    def find() -> list[Process]:
+        # Where there is no mark to tell, a group that was the stage's a moment ago still is.
+        ours = leader is not None and (lives(leader) or (began and not HAS_PROC))
+        group = leader[0] if leader is not None and ours else None
+        return of_stage(str(folder), group, group)
+
+    return stop_in_turn(find, leader, gentle_steps(grace))
+
+
+def _recorded(folder: Path) -> tuple[Process | None, Process | None]:
+    """The supervisor and the group's leader, as far as they are written down."""
+    record: dict[str, Any] = read_json(folder / _RECORD) or {}
+    supervisor, group = record.get("supervisor"), record.get("group")
+    return (
+        (supervisor[0], supervisor[1]) if supervisor else None,
+        (group[0], group[1]) if group else None,
+    )

@@ -1,10 +1,11 @@
 """The tiny process between the loop and a stage: starts it, keeps its log, writes down its end.
 
-Run by path as `python -I -S supervisor.py`, with a JSON object on its first line of standard
-input: {"commands": [...], "cwd": …, "log": …, "exit": …, "timeout": seconds or null,
-"grace": [seconds after SIGINT, seconds after SIGTERM]}. A further line `stop`, or the end of
-standard input (the holder of the loop is gone), stops the stage's process group. Standard library
-only, for it runs without site-packages.
+The fork server makes it, with its standard input on the stage's lock: the flock is free when this
+process has ended, in whatever way. Nobody has to be there while it runs. In the stage's folder it
+writes `log`, `process.json` (what another process needs to stop the stage) and `exit.json`; a file
+`stop` there, followed by SIGTERM or SIGINT, is the order to stop.
+
+Nothing is imported late, for mlbench or Python may be replaced while a stage runs.
 """
 
 from __future__ import annotations
@@ -12,147 +13,209 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import select
+import resource
 import signal
-import subprocess
 import sys
 import time
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NoReturn
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
-_TICK = 0.05
-_SWEEP_SECONDS = 2.0
-_SWEEP_TICK = 0.005
-_PR_SET_CHILD_SUBREAPER = 36
+from mlbench.system.proctable import Process, adopt_orphans, group_lives, of_stage, start_time
+from mlbench.system.stopping import KILL_STEPS, Steps, gentle_steps, stop_in_turn
+
+_ORDERS = (signal.SIGTERM, signal.SIGINT)
+_AWAITED = (*_ORDERS, signal.SIGCHLD, signal.SIGALRM)
+# As a login shell has them: Python ignores some itself, and nohup or a shell's `&` others.
+_BY_DEFAULT = (*_AWAITED, signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE, signal.SIGXFSZ)
+_FIRST_LOOK, _LONGEST_BETWEEN_LOOKS, _SAY_SO_AFTER = 0.005, 0.1, 2.0
+_APPENDING = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+# What waits until it is asked for; a hang-up, whose terminal is not the stage's, waits for ever.
+HELD_BACK = (*_AWAITED, signal.SIGHUP)
 
 
-def main() -> int:
-    """Run every command in turn until one fails or the stage is stopped."""
-    # Unbuffered, so that a `stop` behind the first line stays in the pipe for select to see.
-    with open(0, "rb", buffering=0, closefd=False) as orders:
-        spec = json.loads(orders.readline())
+def supervise(arguments: list[str], env: Mapping[bytes, bytes], lock: int) -> NoReturn:
+    """Run every command in turn until one fails or the stage is stopped, and end the process.
+
+    The arguments: the stage's folder, its working folder, seconds until its timeout or nothing,
+    seconds after SIGINT, seconds after SIGTERM, how many words to put before each command, these
+    words, and the commands. The signals of HELD_BACK are blocked.
+    """
+    folder, cwd, timeout, interrupted, terminated, count, *words = arguments
+    os.setsid()
+    _keep_only(lock, folder)
+    for number in _AWAITED:
+        # Never called, for they are blocked: but what is ignored can't be waited for.
+        signal.signal(number, lambda *_: None)
+    # Where a launcher is looked for; commands have the whole environment.
+    os.environ["PATH"] = os.fsdecode(env.get(b"PATH", os.defpath.encode()))
     started = time.time()
-    with open(spec["log"], "ab", buffering=0) as log:
-        ending = _run_all(spec, log)
+    supervision = Supervision(folder, env, timeout, (float(interrupted), float(terminated)))
+    ending = supervision.run(cwd, words[: int(count)], words[int(count) :])
     ending["seconds"] = time.time() - started
     ending |= _usage()
-    temporary = spec["exit"] + ".new"
-    with open(temporary, "w", encoding="utf-8") as file:
-        json.dump(ending, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, spec["exit"])
-    return 0
+    _write(f"{folder}/exit.json", ending)
+    # The interpreter's own clearing up would hold the lock for another millisecond.
+    os._exit(0)
 
 
-def _run_all(spec: dict[str, Any], log: Any) -> dict[str, Any]:
-    deadline = time.monotonic() + spec["timeout"] if spec["timeout"] else None
-    ending: dict[str, Any] = {"code": 0, "stopped": False, "timed_out": False, "command": ""}
-    for command in spec["commands"]:
-        ending["command"] = command
-        try:
-            process = subprocess.Popen(
-                ["/bin/sh", "-c", command],
-                cwd=spec["cwd"],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        except OSError as error:
-            log.write(f"mlbench: can't start: {error}\n".encode())
-            return ending | {"code": 127}
-        ending |= _wait(process, deadline, spec["grace"])
-        if ending["code"] or ending["stopped"] or ending["timed_out"]:
-            break
-    return ending
+class Supervision:
+    """One stage on its way, from its first command to the end of the last process of it."""
+
+    def __init__(
+        self, folder: str, env: Mapping[bytes, bytes], timeout: str, grace: tuple[float, float]
+    ) -> None:
+        """The timeout, for all commands together, begins now."""
+        self._folder = folder
+        self._env = env
+        self._deadline = time.monotonic() + float(timeout) if timeout else None
+        self._grace = grace
+        self._stopped = self._timed_out = False
+        self._pid = 0
+        self._supervisor = _identity(os.getpid())
+        self._write_down(None)
+
+    def run(self, cwd: str, launch: list[str], commands: list[str]) -> dict[str, Any]:
+        """The commands one after the other; how the last that was begun has ended."""
+        code, command = 0, ""
+        for command in commands:
+            # Ordered before this process could be signalled, or while the last command ended.
+            if os.path.exists(f"{self._folder}/stop") or _ordered():
+                self._stopped = True
+                break
+            try:
+                os.chdir(cwd)
+                self._start([*launch, "/bin/sh", "-c", command])
+            except OSError as error:
+                self._log(f"can't start: {error}")
+                code = 127
+                break
+            code = self._await_end()
+            if code or self._stopped or self._timed_out:
+                break
+        ending = {"code": code, "command": command}
+        return ending | {"stopped": self._stopped, "timed_out": self._timed_out}
+
+    def _start(self, words: list[str]) -> None:
+        self._pid = os.posix_spawnp(
+            words[0],
+            words,
+            self._env,
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_OPEN, 1, f"{self._folder}/log", _APPENDING, 0o644),
+                (os.POSIX_SPAWN_DUP2, 1, 2),
+            ],
+            setsid=True,
+            setsigmask=(),
+            setsigdef=_BY_DEFAULT,
+        )
+        self._write_down(_identity(self._pid))
+
+    def _await_end(self) -> int:
+        """Wait for the end of the command and of all its group, a stop or the deadline."""
+        status = None
+        while status is None and not self._over():
+            self._await_signal(_AWAITED)
+            status = self._status(os.WNOHANG)
+        if self._over():
+            # Mostly not reaped yet: so its id, the group's too, can't go over to anybody else.
+            self._stop(gentle_steps(self._grace))
+        if status is None:
+            status = self._status(0)
+        code = os.waitstatus_to_exitcode(status or 0)
+        if code:
+            # What a failed stage left must not go on writing behind its back.
+            self._stop(KILL_STEPS)
+        elif not self._over():
+            self._outlast_group()
+        return code
+
+    def _outlast_group(self) -> None:
+        """A command has ended well; what it left running in its group may still write its outs."""
+        waited, look = 0.0, _FIRST_LOOK
+        while group_lives(self._pid):
+            if waited < _SAY_SO_AFTER <= waited + look:
+                self._log("the command has ended; waiting for what it started and left running")
+            # Not for children: to look is to start one where there is no /proc.
+            self._await_signal((*_ORDERS, signal.SIGALRM), look)
+            waited += look
+            look = min(2 * look, _LONGEST_BETWEEN_LOOKS)
+            if self._over():
+                self._stop(gentle_steps(self._grace))
+
+    def _await_signal(self, awaited: tuple[int, ...], seconds: float | None = None) -> None:
+        """Wait for one of these signals, of which SIGALRM is the deadline or after `seconds`."""
+        if self._deadline is not None:
+            left = max(0.0, self._deadline - time.monotonic())
+            seconds = left if seconds is None else min(left, seconds)
+        if seconds is not None:
+            # Zero would be no alarm at all.
+            signal.setitimer(signal.ITIMER_REAL, max(seconds, 1e-6))
+        if signal.sigwait(awaited) in _ORDERS:
+            self._stopped = True
+        elif self._deadline is not None and time.monotonic() >= self._deadline:
+            self._timed_out = True
+
+    def _status(self, how: int) -> int | None:
+        pid, status = os.waitpid(self._pid, how)
+        return status if pid else None
+
+    def _over(self) -> bool:
+        return self._stopped or self._timed_out
+
+    def _stop(self, steps: Steps) -> None:
+        adopt_orphans()
+        leader = _identity(self._pid)
+        stop_in_turn(lambda: of_stage(self._folder, self._pid, os.getpid()), leader, steps)
+
+    def _write_down(self, group: Process | None) -> None:
+        _write(f"{self._folder}/process.json", {"supervisor": self._supervisor, "group": group})
+
+    def _log(self, sentence: str) -> None:
+        descriptor = os.open(f"{self._folder}/log", _APPENDING, 0o644)
+        os.write(descriptor, f"mlbench: {sentence}\n".encode("utf-8", "surrogateescape"))
+        os.close(descriptor)
 
 
-def _wait(
-    process: subprocess.Popen[bytes], deadline: float | None, grace: list[float]
-) -> dict[str, Any]:
-    """Wait for the end of one command, a stop or the deadline, whichever comes first."""
-    exit_pipe = _exit_pipe(process)
-    stopped = timed_out = False
-    while process.poll() is None:
-        left = None if deadline is None else max(0.0, deadline - time.monotonic())
-        ready, _, _ = select.select([0, exit_pipe], [], [], left)
-        if 0 in ready:
-            stopped = True
-        elif not ready:
-            timed_out = True
-        if stopped or timed_out:
-            _stop_group(process, grace)
-            break
-    code = process.wait()
-    if stopped or timed_out or code:
-        _sweep_group(process.pid)
-    return {"code": code, "stopped": stopped, "timed_out": timed_out}
+def _keep_only(lock: int, folder: str) -> None:
+    """Standard input is the lock, and complaints go to the log; nothing else stays open.
 
-
-def _exit_pipe(process: subprocess.Popen[bytes]) -> int:
-    """A descriptor that becomes readable when the command ends, without polling for it."""
-    if hasattr(os, "pidfd_open"):
-        with contextlib.suppress(OSError):
-            return os.pidfd_open(process.pid)
-    import threading
-
-    reader, writer = os.pipe()
-
-    def close_at_end() -> None:
-        process.wait()
-        os.close(writer)
-
-    threading.Thread(target=close_at_end, daemon=True).start()
-    return reader
-
-
-def _stop_group(process: subprocess.Popen[bytes], grace: list[float]) -> None:
-    """SIGINT, then SIGTERM, then SIGKILL to the group, with time between."""
-    _adopt_orphans()
-    for number, seconds in zip(_SIGNALS, (*grace, 0.0), strict=True):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
-            if process.poll() is not None:
-                return
-            time.sleep(_TICK)
-
-
-def _sweep_group(group: int) -> None:
-    """Nothing that a stopped or failed stage started goes on writing behind its back.
-
-    Waits until the last of the group is gone: whoever waits for this process takes it for that.
+    The loop may have been given descriptors that its own parent forgot to close.
     """
-    until = time.monotonic() + _SWEEP_SECONDS
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(group, signal.SIGKILL)
-        while time.monotonic() < until:
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(-group, os.WNOHANG)
-            os.killpg(group, 0)
-            time.sleep(_SWEEP_TICK)
+    os.dup2(lock, 0)
+    log = os.open(f"{folder}/log", _APPENDING, 0o644)
+    os.dup2(log, 2)
+    for name in os.listdir("/dev/fd"):
+        if int(name) > 2:
+            with contextlib.suppress(OSError):
+                os.close(int(name))
 
 
-def _adopt_orphans() -> None:
-    """Become the parent of what a dying stage leaves, so that its end can be waited for.
-
-    Linux alone has this; elsewhere the system's first process takes them.
-    """
-    if sys.platform == "linux":
-        import ctypes
-
-        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+def _ordered() -> bool:
+    return not signal.sigpending().isdisjoint(_ORDERS)
 
 
-def _usage() -> dict[str, float]:
-    import resource
+def _identity(pid: int) -> Process:
+    return pid, start_time(pid) or ""
 
+
+def _usage() -> dict[str, Any]:
+    _reap_orphans()
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     unit = 1 if sys.platform == "darwin" else 1024
     return {"cpu_seconds": used.ru_utime + used.ru_stime, "peak_memory": used.ru_maxrss * unit}
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def _reap_orphans() -> None:
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            continue
+    except ChildProcessError:
+        return
+
+
+def _write(path: str, value: Mapping[str, Any]) -> None:
+    """Replace a file as a whole; not durably, for after a power cut no stage runs any more."""
+    with open(f"{path}.new", "wb") as file:
+        file.write(json.dumps(value).encode())
+    os.replace(f"{path}.new", path)

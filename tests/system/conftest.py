@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import select
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -45,6 +43,8 @@ class Pipe:
 
     def end(self) -> str:
         """What is written until nobody holds the pipe any more."""
+        # Without a first writer there is no last.
+        os.close(os.open(self.path, os.O_WRONLY | os.O_NONBLOCK))
         while data := self._read():
             self._buffer += data
         rest, self._buffer = self._buffer, b""
@@ -77,6 +77,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
         timeout: float | None = None,
         grace: tuple[float, float] = (20.0, 20.0),
         cwd: Path = tmp_path,
+        launch: tuple[str, ...] = (),
     ) -> SupervisedStage:
         path = os.pathsep.join((os.path.dirname(sys.executable), os.environ["PATH"]))
         stage = SupervisedStage(
@@ -87,14 +88,14 @@ def start(tmp_path: Path) -> Iterator[Start]:
             lock=tmp_path / "lock",
             timeout=timeout,
             grace=grace,
+            launch=launch,
         )
         started.append(stage)
         return stage
 
     yield _start
     for stage in started:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(stage.pid, signal.SIGTERM)
+        stage.stop()
         stage.wait()
 
 
