@@ -39,7 +39,12 @@ def start(tmp_path: Path) -> Iterator[Start]:
     def _start(
         script: str, stage: Path | None, python: tuple[str, ...] = (sys.executable,)
     ) -> subprocess.Popen[str]:
-        environment = {**os.environ, "PYTHONPATH": str(ONPATH), "TMPDIR": str(tmp_path)}
+        path = os.environ.get("TEST_PYTHONPATH_REST")
+        environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(filter(None, (str(ONPATH), path))),
+            "TMPDIR": str(tmp_path),
+        }
         environment.pop("MLBENCH_STAGE_DIR", None)
         if stage is not None:
             environment["MLBENCH_STAGE_DIR"] = str(stage)
