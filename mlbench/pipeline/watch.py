@@ -1,69 +1,77 @@
-"""Seeing a save at once: watchdog's events, gathered until the tree is quiet.
+"""Seeing a save at once: events of the system, gathered until the tree is quiet.
 
 Events are hints: whoever hears of a change looks at the tree itself.
 """
 
 from __future__ import annotations
 
-import contextlib
-import logging
+import errno
+import os
+import sys
 import threading
 import time
-import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from watchdog.events import FileSystemEvent
-    from watchdog.observers.api import ObservedWatch
+from mlbench.pipeline.ignored import PATTERN_FILES, Ignored
+from mlbench.pipeline.mounts import Mounts, mounts_now
+from mlbench.pipeline.watch_git import IndexLock
+from mlbench.pipeline.watch_pending import Change, Pending
+from mlbench.pipeline.watch_places import Place, places
+from mlbench.pipeline.watch_polling import Polling
 
-QUIET_SECONDS = 0.05
-CAP_SECONDS = 1.6
-_COUNTING = ("created", "deleted", "modified", "moved", "closed")
+_CURES = {
+    errno.ENOSPC: "; raise fs.inotify.max_user_watches and watch again",
+    errno.EMFILE: "; raise fs.inotify.max_user_instances and watch again",
+}
+
+
+class _Events(Protocol):
+    """How the system tells of changes."""
+
+    def look_anew(self) -> None:
+        """Watch what is to be watched now; OSError where the system refuses."""
+
+    def stop(self) -> None:
+        """Let everything go."""
 
 
 class Watch:
-    """Calls `on_change` with changed paths once they are quiet for 50 ms, at most 1.6 s late."""
+    """Calls `on_change` with changed paths once they are quiet for 50 ms, at most 1.6 s late.
+
+    No paths at all mean that anything may have changed: events were lost, or what is watched is
+    watched in another way from now on. Paths are relative to the project; those of deps outside
+    are as the deps are named.
+    """
 
     def __init__(
         self,
         root: Path,
-        ignored: Callable[[Path], bool],
+        ignored: Ignored,
         on_change: Callable[[tuple[str, ...]], None],
+        on_notice: Callable[[str], None] = lambda _: None,
+        mounts: Mounts | None = None,
     ) -> None:
-        """Nothing is watched until `start`."""
-        self._root = root
+        """Nothing is watched until `start`; `on_notice` hears what a user should know later on."""
         self._ignored = ignored
         self._on_change = on_change
-        self._pending: set[str] = set()
+        self._on_notice = on_notice
+        self._mounts = mounts_now() if mounts is None else mounts
+        self._lock = IndexLock(root, self._tell_of_left_over)
+        self._pending = Pending()
         self._changed = threading.Condition()
-        self._stopping = False
-        self._last_event = 0.0
+        self._stopping = self._must_look_anew = self._is_looking = False
+        self._refusal: OSError | None = None
+        self._polled: list[Place] = []
+        self._polling = Polling(self._note)
+        self._events: _Events | None = None
         self._thread = threading.Thread(target=self._gather, name="watch", daemon=True)
-        self._folders: dict[Path, ObservedWatch] = {}
+        self.detail = ""
 
     def start(self) -> None:
-        """Begin to watch; falls back to polling where the system has no watches left."""
-        from watchdog.observers import Observer
-
-        # What the library logs (an event after the stop, say) is nothing to print over a screen.
-        logging.getLogger("watchdog").addHandler(logging.NullHandler())
-        # It warns of a folder that it sees twice, once made and once found in a new one.
-        warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning)
-        self._observer = Observer()
-        try:
-            self._schedule()
-            self._observer.start()
-            self.detail = ""
-        except OSError as error:
-            from watchdog.observers.polling import PollingObserver
-
-            self._observer = PollingObserver(timeout=1.0)
-            self._folders.clear()
-            self._schedule()
-            self._observer.start()
-            self.detail = f"polling once a second, for the system refused a watch: {error.strerror}"
+        """Begin to watch; what changes from the return on is told."""
+        self._look_anew()
         self._thread.start()
 
     def stop(self) -> None:
@@ -71,72 +79,133 @@ class Watch:
         with self._changed:
             self._stopping = True
             self._changed.notify()
-        self._observer.stop()
         self._thread.join()
-        self._observer.join()
+        if self._events is not None:
+            self._events.stop()
+        self._polling.stop()
 
-    def _schedule(self) -> None:
-        """Watch the top folder alone and each folder in it that is not ignored as a whole tree.
+    def look_for(self, names: Iterable[str]) -> None:
+        """Look at what stages name now, wherever it lies; cheap where nothing is new."""
+        if self._ignored.look_for(names):
+            with self._changed:
+                self._must_look_anew = True
+                self._changed.notify()
 
-        So a virtual environment or git's objects take no watches.
-        """
-        from watchdog.events import FileSystemEventHandler
+    def _look_anew(self) -> None:
+        """Listen where the system tells of changes, and poll where it does not."""
+        self._polled, self._is_looking = [], True
+        if self._refusal is None:
+            try:
+                self._events = self._events or self._open_events()
+                self._events.look_anew()
+            except OSError as refusal:
+                self._refusal = refusal
+        if self._refusal is not None:
+            if self._events is not None:
+                self._events.stop()
+                self._events = None
+            self._polled = self._read_places()
+        self._is_looking = False
+        self._polling.watch(tuple(self._polled))
+        self.detail = self._how()
 
-        watch = self
+    def _open_events(self) -> _Events:
+        if sys.platform == "linux":
+            from mlbench.pipeline.watch_inotify import FolderWatch
 
-        class Handler(FileSystemEventHandler):
-            def on_any_event(self, event: FileSystemEvent) -> None:
-                watch._note(event)
+            return FolderWatch(
+                self._read_places,
+                self._note,
+                self._note_everything,
+                self._refused,
+                self._is_polled,
+            )
+        else:  # noqa: RET505 (mypy takes what follows a return on this platform for dead)
+            from mlbench.pipeline.watch_observer import TreeWatch
 
-        self._handler = Handler()
-        self._observer.schedule(self._handler, str(self._root), recursive=False)
-        for path in self._root.iterdir():
-            self._look_at_folder(path)
+            return TreeWatch(self._read_places, self._note, self._is_polled)
 
-    def _look_at_folder(self, path: Path) -> None:
-        """Watch a folder as it is now: one that came again under its name is another folder."""
-        known = self._folders.pop(path, None)
-        if known is not None:
-            self._observer.unschedule(known)
-        if path.is_dir() and not self._ignored(path):
-            self._folders[path] = self._observer.schedule(self._handler, str(path), recursive=True)
+    def _read_places(self) -> list[Place]:
+        self._ignored.read_again()
+        return list(places(self._ignored))
 
-    def _note(self, event: FileSystemEvent) -> None:
-        if event.event_type not in _COUNTING or (
-            event.is_directory and event.event_type == "modified"
-        ):
-            return
-        # An editor's atomic save is a move whose destination is the file.
-        paths = {Path(str(path)) for path in (event.src_path, event.dest_path) if path}
-        counting = {str(path.relative_to(self._root)) for path in paths if not self._ignored(path)}
-        if not counting:
-            return
-        if event.is_directory:
-            for path in paths:
-                if path.parent == self._root:
-                    # It may be gone again by now, which another event will tell.
-                    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-                        self._look_at_folder(path)
+    def _is_polled(self, place: Place) -> bool:
+        if not self._mounts.remote_kind(place.path):
+            return False
+        if self._is_looking:
+            self._polled.append(place)
+        else:
+            self._polling.add(place)
+        return True
+
+    def _how(self) -> str:
+        if self._refusal is not None:
+            cure = _CURES.get(self._refusal.errno or 0, "")
+            return f"polling once a second: {self._refusal.strerror}{cure}"
+        kinds = {self._mounts.remote_kind(place.path): place for place in self._polled}
+        return "; ".join(
+            f"polling {place.name or 'the project'} once a second: {kind} tells of no change "
+            "that another machine makes"
+            for kind, place in kinds.items()
+        )
+
+    def _note(self, path: str, change: Change) -> None:
         with self._changed:
-            self._pending |= counting
-            self._last_event = time.monotonic()
+            before = self._pending.due()
+            self._pending.note(path, change, time.monotonic())
+            after = self._pending.due()
+            # A later time is found when the earlier one has come.
+            if after is not None and (before is None or after < before):
+                self._changed.notify()
+
+    def _note_everything(self) -> None:
+        with self._changed:
+            self._pending.note_everything(time.monotonic())
             self._changed.notify()
 
-    def _gather(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._pending or self._stopping)
-                first = time.monotonic()
-                while not self._stopping and not self._is_settled(first):
-                    self._changed.wait(QUIET_SECONDS / 2)
-                if self._stopping:
-                    return
-                paths, self._pending = tuple(sorted(self._pending)), set()
-            self._on_change(paths)
+    def _refused(self, refusal: OSError) -> None:
+        with self._changed:
+            self._refusal = refusal
+            self._must_look_anew = True
+            self._changed.notify()
 
-    def _is_settled(self, first: float) -> bool:
-        now = time.monotonic()
-        # A checkout of thousands of files is one change: git holds this file until it is through.
-        if (self._root / ".git" / "index.lock").exists():
-            return False
-        return now - self._last_event >= QUIET_SECONDS or now - first >= CAP_SECONDS
+    def _tell_of_left_over(self, lock: Path) -> None:
+        self._on_notice(
+            f"{lock} stands while nothing changes, as a killed git leaves it: it is not waited "
+            "for any longer; remove it if no git command is running"
+        )
+
+    def _gather(self) -> None:
+        while (paths := self._next()) is not None:
+            is_other = any(os.path.basename(path) in PATTERN_FILES for path in paths)
+            if is_other or self._must_look_anew:
+                self._must_look_anew = False
+                self._look_anew_and_tell()
+            else:
+                self._on_change(paths)
+
+    def _next(self) -> tuple[str, ...] | None:
+        """Wait for what is to be told, or for a reason to look anew; None is the end."""
+        was_held = False
+        with self._changed:
+            while not self._stopping:
+                if self._must_look_anew:
+                    return ()
+                now, due = time.monotonic(), self._pending.due()
+                if due is None or now < due:
+                    self._changed.wait(None if due is None else due - now)
+                    continue
+                # A checkout of thousands of files is one change, told when git is through.
+                is_held = self._lock.holds(self._pending.quiet(now))
+                if not is_held and not was_held:
+                    return self._pending.take(now)
+                was_held = is_held
+                self._pending.hold(now)
+        return None
+
+    def _look_anew_and_tell(self) -> None:
+        before = self.detail
+        self._look_anew()
+        if self.detail != before:
+            self._on_notice(self.detail)
+        self._note_everything()

@@ -3,65 +3,13 @@
 from __future__ import annotations
 
 import os
-import queue
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from mlbench.pipeline.ignored import Ignored
-from mlbench.pipeline.watch import Watch
-
-BOUND_SECONDS = 30.0
-Calls = list[tuple[str, ...]]
-
-
-class Watched:
-    """A folder under watch, and the calls that came of it."""
-
-    def __init__(self, root: Path, deps: tuple[str, ...] = ()) -> None:
-        self.root = root
-        self._calls: queue.Queue[tuple[str, ...]] = queue.Queue()
-        self.watch = Watch(root, Ignored(root, deps), self._calls.put)
-        self.watch.start()
-        self._marks = 0
-
-    def until(self, path: str) -> Calls:
-        """The calls up to the one that names this path."""
-        calls: Calls = []
-        while not calls or path not in calls[-1]:
-            calls.append(self._calls.get(timeout=BOUND_SECONDS))
-        return calls
-
-    def write_until_told(self, name: str) -> None:
-        """Write a file until it is named: in a moment of looking anew its folder may be instead.
-
-        Were nobody watching, nothing would be told at all.
-        """
-        for number in range(20):
-            (self.root / name).write_text(str(number))
-            top = name.partition("/")[0]
-            told: set[str] = set()
-            while not {name, top} & told:
-                told.update(self._calls.get(timeout=BOUND_SECONDS))
-            if name in told:
-                return
-        raise AssertionError(f"{name} was never named")
-
-    def so_far(self) -> set[str]:
-        """The paths of all calls up to now: a file that is written last shows that all is told."""
-        self._marks += 1
-        mark = f"mark{self._marks}"
-        (self.root / mark).write_text("x")
-        return {path for call in self.until(mark) for path in call} - {mark}
-
-    def is_silent_for(self, seconds: float) -> bool:
-        try:
-            self._calls.get(timeout=seconds)
-        except queue.Empty:
-            return True
-        return False
+from tests.pipeline.watched import Watched
 
 
 @pytest.fixture
@@ -204,16 +152,6 @@ def test_a_burst_of_files_is_a_few_calls(watched: Watched) -> None:
     assert len(calls) <= 10
 
 
-def test_a_checkout_is_told_once_git_is_through(watched: Watched) -> None:
-    lock = watched.root / ".git" / "index.lock"
-    lock.touch()
-    for name in ("train.py", "src/deep/model.py"):
-        (watched.root / name).write_text("x = 2\n")
-    assert watched.is_silent_for(0.4)
-    lock.unlink()
-    assert watched.until("train.py") == [("src/deep/model.py", "train.py")]
-
-
 def test_after_stop_there_is_no_call(root: Path) -> None:
     watched = Watched(root)
     watched.watch.stop()
@@ -226,45 +164,3 @@ def test_a_watch_that_stops_while_a_change_is_pending_ends(root: Path) -> None:
     (root / ".git" / "index.lock").touch()
     (root / "train.py").write_text("x = 2\n")
     watched.watch.stop()
-
-
-Ignores = Callable[[str], bool]
-
-
-@pytest.fixture
-def ignores(root: Path) -> Ignores:
-    (root / ".dvcignore").write_text("*.parquet\n")
-    (root / ".mlbenchignore").write_text("/notes\n!keep.log\n")
-    ignored = Ignored(root, ("rows/a.csv", "../outside.csv"))
-    return lambda name: ignored(Path(os.path.normpath(root / name)))
-
-
-@pytest.mark.parametrize(
-    ("name", "is_ignored"),
-    [
-        ("train.py", False),
-        ("src/deep", False),
-        ("build", True),
-        ("build/x", True),
-        ("src/build/x", True),
-        ("x.log", True),
-        ("keep.log", False),
-        ("x.parquet", True),
-        ("notes", True),
-        ("notes/a.md", True),
-        ("src/notes/a.md", False),
-        ("rows", False),
-        ("rows/a.csv", False),
-        ("rows/b.csv", True),
-        (".git/HEAD", True),
-        ("src/.venv/x.py", True),
-        ("src/4913~", True),
-        (".", True),
-        ("../elsewhere/x", True),
-        (".gitignore", False),
-    ],
-)
-def test_the_ignore_files_and_the_usual_tools_decide(
-    ignores: Ignores, name: str, is_ignored: bool
-) -> None:
-    assert ignores(name) is is_ignored
