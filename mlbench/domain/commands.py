@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar, get_args
+from collections.abc import Mapping
+from dataclasses import field
+from typing import Any, ClassVar, get_args
+
+from mlbench.domain.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class RunStages:
-    """Bring stages up to date; none named means all."""
+    """Bring stages up to date; none named means all.
+
+    `params` sets parameters for this run alone, which then leaves the project's files as they are:
+    plain JSON values by dotted key, after `FILE:` where that is not the project's params file.
+    """
 
     command: ClassVar[str] = "run"
     stages: tuple[str, ...] = ()
     force: bool = False
     origin: str = "manual"
     jobs: int | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class StopStages:
-    """Stop running stages; none named means all, and what was waiting is not started."""
+    """Stop running stages; none named means all, and what was waiting is not started.
+
+    `run` narrows it to one run, named by its id or by that of the command that asked for it.
+    """
 
     command: ClassVar[str] = "stop"
     stages: tuple[str, ...] = ()
+    run: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

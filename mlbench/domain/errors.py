@@ -62,6 +62,10 @@ class InterruptedRunError(MlbenchError):
     exit_status = 130
 
 
+class HungUpError(KeyboardInterrupt):
+    """The terminal is gone: what runs goes on without it, and the next one goes on with that."""
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """` (did you mean "cmd"?)` for the nearest spelling, or nothing where none is near."""
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)

@@ -6,23 +6,28 @@ On disk and in `--json` an event is one JSON object whose `event` names its kind
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import ClassVar, get_args
+from dataclasses import field
+from typing import Any, ClassVar, get_args
 
 from mlbench.domain.outcomes import RunOutcome, StageOutcome
 from mlbench.domain.plan import Plan, Reason
+from mlbench.domain.records import dataclass
 from mlbench.domain.release import GateResult, Parity
 from mlbench.domain.runs import TestCounts
 
 
 @dataclass(frozen=True, slots=True)
 class LoopStarted:
-    """Sent once when a process takes this folder's loop."""
+    """Sent once when a process takes this folder's loop.
+
+    `resumed` are the ids of the commands whose runs go on from the holder before.
+    """
 
     event: ClassVar[str] = "loop_started"
     at: str
     pid: int
     project: str
+    resumed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +61,9 @@ class PlanMade:
 class RunStarted:
     """Sent when a run begins, before its first stage; `stages` are those it considers.
 
-    `requests` are the ids of the commands that asked for it.
+    `requests` are the ids of the commands that asked for it. Sent again by the next holder of the
+    loop for a run that goes on; `since` is then when it began. `params` are the parameters that
+    were set for it alone: then it runs in a snapshot, and its stages are not the project's.
     """
 
     event: ClassVar[str] = "run_started"
@@ -66,17 +73,23 @@ class RunStarted:
     origin: str
     stages: tuple[str, ...]
     requests: tuple[str, ...] = ()
+    since: str = ""
+    params: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class StageStarted:
-    """Sent when a stage's command is started, never for one that is unchanged."""
+    """Sent when a stage's command is started, never for one that is unchanged.
+
+    Sent again by the next holder of the loop for one that goes on; `since` is then when it began.
+    """
 
     event: ClassVar[str] = "stage_started"
     stage: str
     at: str
     run: str
     reasons: tuple[Reason, ...] = ()
+    since: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +132,10 @@ class CandidateKept:
 
 @dataclass(frozen=True, slots=True)
 class RunFinished:
-    """Sent last for a run; where no stage had to run, `run` names the run whose results stand."""
+    """Sent last for a run; where no stage had to run, `run` names the run whose results stand.
+
+    `flight` is in any case the id under which its stages were told.
+    """
 
     event: ClassVar[str] = "run_finished"
     at: str
@@ -132,6 +148,7 @@ class RunFinished:
     gates: tuple[GateResult, ...]
     recorded: bool = False
     requests: tuple[str, ...] = ()
+    flight: str = ""
 
 
 @dataclass(frozen=True, slots=True)

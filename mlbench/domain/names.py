@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 import time
 
 _ADJECTIVES = (
@@ -22,7 +22,15 @@ _ANIMALS = (
 
 def new_run_id() -> str:
     """`20261123-091502-4f3a1c`: sorts by time, unique across machines."""
-    return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(3)}"
+    return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{os.urandom(3).hex()}"
+
+
+def moment_of(run_id: str) -> float:
+    """When a run of this id began, in seconds since the epoch; ValueError for another id."""
+    # Rarely needed, and its import is not cheap.
+    import calendar
+
+    return float(calendar.timegm(time.strptime(run_id.rsplit("-", 1)[0], "%Y%m%d-%H%M%S")))
 
 
 def friendly_name(run_id: str) -> str:

@@ -40,6 +40,20 @@ class StageOutcome(_Vocabulary):
         return self in (StageOutcome.RAN, StageOutcome.UNCHANGED, StageOutcome.RESTORED)
 
 
+class TestOutcome(_Vocabulary):
+    """What became of a single test of a test stage; an error came before or after its body."""
+
+    PASSED = ("passed", "✓", "ok")
+    FAILED = ("failed", "✗", "fail")
+    ERROR = ("error", "‼", "fail")
+    SKIPPED = ("skipped", "–", "quiet")
+
+    @property
+    def is_bad(self) -> bool:
+        """Whether the test tells of something that is wrong."""
+        return self in (TestOutcome.FAILED, TestOutcome.ERROR)
+
+
 class RunOutcome(_Vocabulary):
     """What became of a whole run; its gates are told apart from it."""
 

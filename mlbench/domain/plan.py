@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from mlbench.domain.outcomes import ReasonKind, StageState
+from mlbench.domain.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,13 +17,17 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class StageStatus:
-    """How one stage stands: its state, every reason, its key and how long it usually takes."""
+    """How one stage stands: its state, every reason, its key and how long it usually takes.
+
+    `traced` says whether what it read was seen when it ran last; None where it never ran.
+    """
 
     name: str
     state: StageState
     reasons: tuple[Reason, ...] = ()
     key: str | None = None
     usual_seconds: float | None = None
+    traced: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from mlbench.domain.outcomes import RunOutcome, StageOutcome
+from mlbench.domain.outcomes import RunOutcome, StageOutcome, TestOutcome
 
 Scalar = str | int | float | bool | None
 
@@ -22,6 +22,16 @@ class TestCounts:
     def total(self) -> int:
         """All tests that pytest reported."""
         return self.passed + self.failed + self.skipped
+
+
+@dataclass(frozen=True, slots=True)
+class TestResult:
+    """One test of a test stage: pytest's id for it, how it came out, and why where it is bad."""
+
+    id: str
+    outcome: TestOutcome
+    seconds: float
+    message: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeVar
+
+from mlbench.domain.records import dataclass
+
+LARGEST_UNASKED = 5_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Out:
-    """A file or folder that a stage writes, relative to the project."""
+    """A file or folder that a stage writes, relative to the project.
+
+    `cache_asked` says that `cache = true` was written, so that it is kept whatever its size.
+    """
 
     path: str
     cache: bool = True
     persist: bool = False
+    cache_asked: bool = False
+
+    def is_cached(self, size: int) -> bool:
+        """Whether it goes into the cache when it has so many bytes: over 5 GB only if asked."""
+        return self.cache and (self.cache_asked or size <= LARGEST_UNASKED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +38,21 @@ class ParamKeys:
 
 
 @dataclass(frozen=True, slots=True)
+class Resources:
+    """What a stage takes of the machine: cores, GPUs, bytes of memory; None: not said."""
+
+    cpu: int | None = None
+    gpu: int = 0
+    memory: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Stage:
-    """One build or test step: its commands, what they read and what they give."""
+    """One build or test step: its commands, what they read and what they give.
+
+    `stat_deps` are those of its deps that count by their stat, never by their content; `launch` is
+    put before each command and is no part of what it means.
+    """
 
     name: str
     commands: tuple[str, ...]
@@ -42,6 +68,12 @@ class Stage:
     frozen: bool = False
     always_changed: bool = False
     desc: str = ""
+    retries: int = 0
+    deterministic: bool = True
+    isolate: bool = False
+    launch: tuple[str, ...] = ()
+    resources: Resources = Resources()
+    stat_deps: frozenset[str] = frozenset()
 
     @property
     def is_test(self) -> bool:
@@ -83,9 +115,9 @@ class EnvironmentSpec:
     require: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Project:
-    """Everything the project's files say, checked."""
+    """Everything the project's files say, checked; `cache_limit` is in bytes, None: not named."""
 
     name: str
     python: str
@@ -94,11 +126,16 @@ class Project:
     models: tuple[ModelSpec, ...] = ()
     environments: tuple[EnvironmentSpec, ...] = ()
     objective: str | None = None
+    cache_limit: int | None = None
     lines: Mapping[str, int] = field(default_factory=dict)
 
     def stage(self, name: str) -> Stage:
         """The stage of this name; KeyError where there is none."""
-        return _named(self.stages, name)
+        return self._stages_by_name[name]
+
+    @functools.cached_property
+    def _stages_by_name(self) -> dict[str, Stage]:
+        return {stage.name: stage for stage in self.stages}
 
     def model(self, name: str) -> ModelSpec:
         """The model of this name; KeyError where there is none."""
@@ -109,7 +146,7 @@ class Project:
         return _named(self.environments, name)
 
 
-_Named = TypeVar("_Named", Stage, ModelSpec, EnvironmentSpec)
+_Named = TypeVar("_Named", ModelSpec, EnvironmentSpec)
 
 
 def _named(values: tuple[_Named, ...], name: str) -> _Named:

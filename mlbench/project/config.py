@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,33 +12,35 @@ from mlbench.domain.errors import ProjectFileError, UsageError, nearest
 from mlbench.domain.stages import EnvironmentSpec, ModelSpec, Project, Stage
 from mlbench.project import keys
 from mlbench.project.check import check_project
+from mlbench.project.dvc_yaml import DVC_NAME, read_dvc_file
 from mlbench.project.fields import Table
 from mlbench.project.interpreter import find_python
 from mlbench.project.layout import CONFIG_NAME, Layout
 from mlbench.project.model_table import read_environment, read_model
+from mlbench.project.source_file import SourceFile
 from mlbench.project.stage_table import read_stage
 from mlbench.project.toml_file import TomlFile
 
 
 def find_project(folder: Path) -> Layout:
-    """The project that a folder belongs to: the nearest mlbench.toml at or above it.
+    """The project that a folder belongs to: the nearest mlbench.toml at or above it, else dvc.yaml.
 
-    UsageError where there is none.
+    UsageError where there is neither.
     """
     folder = folder.resolve()
-    for candidate in (folder, *folder.parents):
-        if (candidate / CONFIG_NAME).is_file():
-            return Layout(candidate)
+    for name in (CONFIG_NAME, DVC_NAME):
+        for candidate in (folder, *folder.parents):
+            if (candidate / name).is_file():
+                return Layout(candidate)
     raise UsageError(
-        f"{folder}: there is no {CONFIG_NAME} here or above; "
-        "`mlbench init` writes one, `mlbench demo` shows one at work"
+        f"{folder}: there is no {CONFIG_NAME} here or above; `mlbench init` writes one, "
+        f"`mlbench demo` shows one at work, and a {DVC_NAME} is read as it is"
     )
 
 
 def load_project(layout: Layout) -> Project:
     """Read and check the configuration; ProjectFileError names file, line and key."""
-    shared = TomlFile.read(layout.config, CONFIG_NAME)
-    value = _with_overrides(layout, shared)
+    shared, value = _read_files(layout)
     reader = _Reader(shared)
     shared.refuse_unknown(value, keys.TOP, "")
     project = reader.table("project", value.get("project", {}))
@@ -61,10 +64,26 @@ def load_project(layout: Layout) -> Project:
         python=find_python(layout.root, project.text("python"), project),
         jobs=_jobs(project),
         objective=project.text("objective"),
+        cache_limit=project.size("cache"),
         stages=stages,
         models=models,
         environments=environments,
     )
+
+
+def _read_files(layout: Layout) -> tuple[TomlFile, dict[str, Any]]:
+    """The shared configuration, and its value with the other files' laid under and over it."""
+    with_dvc = (layout.root / DVC_NAME).is_file()
+    if with_dvc and not layout.config.exists():
+        shared = TomlFile(CONFIG_NAME, "")
+    else:
+        shared = TomlFile.read(layout.config, CONFIG_NAME)
+    value = shared.value
+    if with_dvc and "stages" not in value:
+        dvc = read_dvc_file(layout)
+        shared.overrides["stages"] = dvc
+        value = {**value, "stages": dvc.stages}
+    return shared, _with_overrides(layout, shared, value)
 
 
 class _Reader:
@@ -82,11 +101,10 @@ class _Reader:
         return list(self.table(where, value.get(where, {})).value.items())
 
 
-def _with_overrides(layout: Layout, shared: TomlFile) -> dict[str, Any]:
-    """The shared configuration with the user's and this folder's own laid over it."""
-    value = shared.value
+def _with_overrides(layout: Layout, shared: TomlFile, value: dict[str, Any]) -> dict[str, Any]:
+    """A configuration with the user's own and this folder's laid over it."""
     for path in (_user_config(), layout.local_config):
-        if path is not None and path.is_file():
+        if path.is_file():
             override = TomlFile.read(path, path.name if path == layout.local_config else str(path))
             override.refuse_unknown(override.value, keys.TOP, "")
             value = _laid_over(value, override, override.value, "", shared.overrides)
@@ -98,7 +116,7 @@ def _laid_over(
     file: TomlFile,
     override: dict[str, Any],
     where: str,
-    overrides: dict[str, TomlFile],
+    overrides: dict[str, SourceFile],
 ) -> dict[str, Any]:
     """Key by key, table by table; `overrides` learns which keys this file decides."""
     merged = dict(base)
@@ -112,23 +130,24 @@ def _laid_over(
     return merged
 
 
-def _user_config() -> Path | None:
-    """The user's own file, in the platform's configuration folder."""
-    base = os.environ.get("MLBENCH_CONFIG_HOME")
-    if base is None:
-        from platformdirs import user_config_dir
+def _user_config() -> Path:
+    """The user's own file, in the platform's configuration folder.
 
-        base = user_config_dir("mlbench")
-    return Path(base) / CONFIG_NAME
+    platformdirs says the same, but costs every command 4 ms to import.
+    """
+    home = os.environ.get("MLBENCH_CONFIG_HOME")
+    if home is not None:
+        return Path(home) / CONFIG_NAME
+    if sys.platform == "darwin":
+        base = os.path.expanduser("~/Library/Application Support")
+    else:
+        base = os.environ.get("XDG_CONFIG_HOME", "").strip() or os.path.expanduser("~/.config")
+    return Path(base) / "mlbench" / CONFIG_NAME
 
 
 def _jobs(project: Table) -> int:
-    jobs = project.whole("jobs")
-    if jobs is None:
-        return max(1, (os.cpu_count() or 2) // 2)
-    if jobs < 1:
-        project.fail("jobs", "must be 1 or more")
-    return jobs
+    jobs = project.whole("jobs", least=1)
+    return max(1, (os.cpu_count() or 2) // 2) if jobs is None else jobs
 
 
 def _check_references(

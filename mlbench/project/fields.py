@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from mlbench.project.toml_file import TomlFile
+from mlbench.project.source_file import SourceFile
 
 # Names become those of files and folders: none may be hidden, or lead somewhere else.
 _NAME = re.compile(r"[A-Za-z0-9_@][A-Za-z0-9_.@-]*")
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d)?")
+_DURATION = r"(\d+(?:\.\d+)?)\s*(s|m|h|d)?"
 _SECONDS = {None: 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _LONGEST_SECONDS = 1e9
+_SIZE = r"(?i)(\d+(?:\.\d+)?)\s*((?:[kmgt]i?)?b)"
+_BYTES = {
+    "B": 1,
+    **{f"{sign}B": 1000**power for power, sign in enumerate("KMGT", 1)},
+    **{f"{sign}IB": 1024**power for power, sign in enumerate("KMGT", 1)},
+}
 
 
 @dataclass(frozen=True)
 class Table:
     """One table of a file and where it stands, for fields that complain by themselves."""
 
-    file: TomlFile
+    file: SourceFile
     where: str
     value: dict[str, Any]
 
@@ -44,11 +51,13 @@ class Table:
         value: bool | None = self._typed(key, bool, "true or false")
         return default if value is None else value
 
-    def whole(self, key: str) -> int | None:
-        """A whole number (true and false are none)."""
+    def whole(self, key: str, least: int | None = None) -> int | None:
+        """A whole number (true and false are none), `least` or more."""
         if isinstance(self.value.get(key), bool):
             self.fail(key, "must be a whole number")
         value: int | None = self._typed(key, int, "a whole number")
+        if value is not None and least is not None and value < least:
+            self.fail(key, f"must be {least} or more")
         return value
 
     def texts(self, key: str) -> tuple[str, ...]:
@@ -76,12 +85,42 @@ class Table:
         seconds = 0.0
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             seconds = float(value)
-        match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
+        match = re.fullmatch(_DURATION, value.strip()) if isinstance(value, str) else None
         if match is not None:
             seconds = float(match.group(1)) * _SECONDS[match.group(2)]
         if not 0 < seconds < _LONGEST_SECONDS:
             self.fail(key, 'must be a duration such as 90, "90s", "10m" or "2h"')
         return seconds
+
+    def size(self, key: str) -> int | None:
+        """A size in bytes: a whole number, or text such as "512MB", "2GB" or "1.5GiB"."""
+        value = self.value.get(key)
+        if value is None:
+            return None
+        size = 0
+        if isinstance(value, int) and not isinstance(value, bool):
+            size = value
+        match = re.fullmatch(_SIZE, value.strip()) if isinstance(value, str) else None
+        if match is not None:
+            size = round(float(match.group(1)) * _BYTES[match.group(2).upper()])
+        if size <= 0:
+            self.fail(key, 'must be a size such as "512MB", "2GB" or "1.5GiB"')
+        return size
+
+    def words(self, key: str) -> tuple[str, ...]:
+        """A command's words: a list of strings, or text that is split as a shell would."""
+        value = self.value.get(key)
+        if not isinstance(value, str):
+            return self.texts(key)
+        try:
+            return tuple(shlex.split(value))
+        except ValueError as error:
+            self.fail(key, f"is no command line: {str(error).lower()}")
+
+    def inner(self, key: str) -> Table:
+        """The table under a key; an empty one where the key is not there."""
+        value: dict[str, Any] | None = self._typed(key, dict, "a table")
+        return Table(self.file, f"{self.where}.{key}", value or {})
 
     def _typed(self, key: str, kind: type[Any], described: str) -> Any:
         value = self.value.get(key)

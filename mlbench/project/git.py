@@ -78,6 +78,11 @@ def dirty_diff(root: Path) -> str:
             return str(patch)
 
 
+def has_repository(root: Path) -> bool:
+    """Whether a folder seems to lie in a repository; quick, for git itself is not asked."""
+    return any((folder / ".git").exists() for folder in (root, *root.parents))
+
+
 def missing_because(root: Path) -> str | None:
     """Why no commit can be recorded here, or None where one can."""
     try:

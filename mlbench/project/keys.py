@@ -6,7 +6,7 @@ The documentation's table is tested against this one.
 from __future__ import annotations
 
 TOP = ("project", "stages", "models", "environments")
-PROJECT = ("name", "python", "jobs", "objective")
+PROJECT = ("name", "python", "jobs", "objective", "cache")
 STAGE = (
     "cmd",
     "wdir",
@@ -17,11 +17,18 @@ STAGE = (
     "metrics",
     "kind",
     "timeout",
+    "retries",
     "on_edit",
+    "deterministic",
+    "isolate",
+    "launch",
+    "resources",
     "frozen",
     "always_changed",
     "desc",
 )
+DEP = ("path", "check")
+RESOURCES = ("cpu", "gpu", "memory")
 OUT = ("cache", "persist")
 MODEL = ("stage", "path", "format", "sample", "target", "gates")
 GATE = ("check", "level")

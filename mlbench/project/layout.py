@@ -7,6 +7,7 @@ from pathlib import Path
 
 CONFIG_NAME = "mlbench.toml"
 LOCAL_CONFIG_NAME = "mlbench.local.toml"
+LOCK_NAME = "mlbench.lock"
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,11 @@ class Layout:
     def local_config(self) -> Path:
         """What overrides the configuration on this machine alone."""
         return self.root / LOCAL_CONFIG_NAME
+
+    @property
+    def lock(self) -> Path:
+        """What each stage was built from and gave, shared through git."""
+        return self.root / LOCK_NAME
 
     @property
     def own(self) -> Path:
@@ -46,6 +52,11 @@ class Layout:
         return self.own / "inbox"
 
     @property
+    def flights(self) -> Path:
+        """Runs on their way, so that the next holder of the loop can go on with them."""
+        return self.own / "flights"
+
+    @property
     def state(self) -> Path:
         """The stat cache, traces and intents."""
         return self.own / "state"
@@ -53,12 +64,17 @@ class Layout:
     @property
     def aside(self) -> Path:
         """Old outs while their stage runs."""
-        return self.own / "aside"
+        return self.state / "aside"
 
     @property
     def cache(self) -> Path:
         """Outputs by content hash."""
         return self.own / "cache"
+
+    @property
+    def snapshots(self) -> Path:
+        """Copies of the project in which stages run apart from it."""
+        return self.own / "snapshots"
 
     @property
     def runs(self) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +21,23 @@ def read_params(root: Path, file: str) -> dict[str, Any]:
 
     params.toml stands for the project's one params file, whichever format that has.
     """
-    name = _name_on_disk(root, file)
-    value = parse_tree(name, read_text(root / name, name))
+    name = name_on_disk(file, lambda name: (root / name).exists())
+    return parse_params(name, read_text(root / name, name))
+
+
+def parse_params(name: str, text: str) -> dict[str, Any]:
+    """The tree of a params file's text; ProjectFileError where it has none."""
+    value = parse_tree(name, text)
     if not isinstance(value, dict):
         raise ProjectFileError("must hold a mapping of names to values", file=name)
     return value
 
 
-def _name_on_disk(root: Path, file: str) -> str:
+def name_on_disk(file: str, exists: Callable[[str], bool]) -> str:
+    """The params file that is meant: params.toml stands for whichever format is there."""
     if file != "params.toml":
         return file
-    return next((name for name in _ALTERNATIVES if (root / name).exists()), file)
+    return next((name for name in _ALTERNATIVES if exists(name)), file)
 
 
 def parse_tree(name: str, text: str) -> Any:
@@ -55,9 +62,8 @@ def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def select(root: Path, wanted: ParamKeys) -> dict[str, Any]:
+def select(tree: dict[str, Any], wanted: ParamKeys, name: str) -> dict[str, Any]:
     """The flat parameters under the wanted keys; ProjectFileError where a key is not there."""
-    tree = read_params(root, wanted.file)
     flat = flatten(tree)
     if not wanted.keys:
         return flat
@@ -70,7 +76,7 @@ def select(root: Path, wanted: ParamKeys) -> dict[str, Any]:
             raise ProjectFileError(
                 f"there is no such parameter{nearest(key, _every_prefix(flat))}; "
                 "add it, or take it out of the stage's params",
-                file=_name_on_disk(root, wanted.file),
+                file=name,
                 key=key,
             )
         chosen.update(found)

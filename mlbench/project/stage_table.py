@@ -2,74 +2,52 @@
 
 from __future__ import annotations
 
-import posixpath
+from collections.abc import Callable
 from typing import Any
 
-from mlbench.domain.stages import Out, ParamKeys, Stage
+from mlbench.domain.stages import ParamKeys, Resources, Stage
 from mlbench.project import keys
 from mlbench.project.fields import Table
+from mlbench.project.stage_paths import deps_of, items_of, outs_of, place
 
 DEFAULT_PARAMS = "params.toml"
+
+_KNOWN = dict.fromkeys(keys.STAGE)
 
 
 def read_stage(table: Table, name: str) -> Stage:
     """The stage of a table; ProjectFileError for an unknown key or a wrong value."""
-    table.file.refuse_unknown(table.value, keys.STAGE, table.where)
+    table.file.refuse_unknown(table.value, _KNOWN, table.where)
     table.check_name(name, "a stage")
     commands = table.texts("cmd")
     if not commands or not all(command.strip() for command in commands):
         table.fail("cmd", "a stage needs a command")
-    wdir = _place(table, "wdir", ".", table.text("wdir") or ".")
-    metrics = tuple(Out(_place(table, "metrics", wdir, path)) for path in table.texts("metrics"))
+    given = table.value
+    wdir = place(table, "wdir", ".", table.text("wdir") or ".") if "wdir" in given else "."
+    deps, stat_deps = deps_of(table, wdir)
+    metrics = outs_of(table, "metrics", wdir)
+    # Only what is written is read: a dvc.yaml may have thousands of stages, of three keys each.
+    plain = {key: read(table) for key, read in _PLAIN.items() if key in given}
     return Stage(
         name=name,
         commands=commands,
         wdir=wdir,
-        deps=tuple(_place(table, "deps", wdir, path) for path in table.texts("deps")),
+        deps=deps,
+        stat_deps=stat_deps,
         params=_params(table, wdir),
-        env=table.texts("env"),
-        outs=(*_outs(table, wdir), *metrics),
+        outs=(*outs_of(table, "outs", wdir), *metrics),
         metrics=tuple(out.path for out in metrics),
-        kind=table.choice("kind", ("build", "test")),
-        timeout=table.seconds("timeout"),
-        on_edit=table.choice("on_edit", ("auto", "restart", "finish")),
-        frozen=table.flag("frozen", False),
-        always_changed=table.flag("always_changed", False),
-        desc=table.text("desc") or "",
+        **plain,
     )
 
 
-def _outs(table: Table, wdir: str) -> tuple[Out, ...]:
-    outs = []
-    for item in _items(table, "outs"):
-        if isinstance(item, str):
-            outs.append(Out(_place(table, "outs", wdir, item)))
-            continue
-        for path, flags in item.items():
-            if not isinstance(flags, dict):
-                table.fail("outs", f"the flags of {path} must be a table such as {{cache = false}}")
-            table.file.refuse_unknown(flags, keys.OUT, f"{table.where}.outs.{path}")
-            outs.append(
-                Out(
-                    _place(table, "outs", wdir, path),
-                    cache=_out_flag(table, path, flags, "cache", True),
-                    persist=_out_flag(table, path, flags, "persist", False),
-                )
-            )
-    return tuple(outs)
-
-
-def _out_flag(table: Table, path: str, flags: dict[str, Any], key: str, default: bool) -> bool:
-    value = flags.get(key, default)
-    if not isinstance(value, bool):
-        table.fail(f"outs.{path}.{key}", "must be true or false")
-    return value
-
-
 def _params(table: Table, wdir: str) -> tuple[ParamKeys, ...]:
+    """The wanted keys of each params file, those of the project's own first."""
+    if "params" not in table.value:
+        return ()
     default: list[str] = []
     named: list[ParamKeys] = []
-    for item in _items(table, "params"):
+    for item in items_of(table, "params"):
         if isinstance(item, str):
             default.append(item)
             continue
@@ -78,25 +56,32 @@ def _params(table: Table, wdir: str) -> tuple[ParamKeys, ...]:
             is_list = isinstance(wanted_keys, list)
             if not is_list or not all(isinstance(key, str) for key in wanted_keys):
                 table.fail("params", f"the keys of {file} must be a list of strings")
-            named.append(ParamKeys(_place(table, "params", wdir, file), tuple(wanted_keys)))
+            named.append(ParamKeys(place(table, "params", wdir, file), tuple(wanted_keys)))
     own = (ParamKeys(DEFAULT_PARAMS, tuple(default)),) if default else ()
     return (*own, *named)
 
 
-def _items(table: Table, key: str) -> list[Any]:
-    value = table.value.get(key, [])
-    items = value if isinstance(value, list) else [value]
-    if not all(isinstance(item, (str, dict)) for item in items):
-        table.fail(key, "must be a list of strings and tables")
-    return items
+def _resources(table: Table) -> Resources:
+    table.file.refuse_unknown(table.value, keys.RESOURCES, table.where)
+    return Resources(
+        cpu=table.whole("cpu", least=1),
+        gpu=table.whole("gpu", least=0) or 0,
+        memory=table.size("memory"),
+    )
 
 
-def _place(table: Table, key: str, wdir: str, path: str) -> str:
-    """A path relative to `wdir` as one relative to the project."""
-    clean = posixpath.normpath(posixpath.join(wdir, path))
-    outside = clean == ".." or clean.startswith("../")
-    if key not in ("deps", "params") and (outside or posixpath.isabs(clean)):
-        table.fail(key, f'"{path}" lies outside the project')
-    if key in ("outs", "metrics") and clean == ".":
-        table.fail(key, "the project's own folder can't be an out")
-    return clean
+# The keys that mean themselves: each is the field of Stage with its name.
+_PLAIN: dict[str, Callable[[Table], Any]] = {
+    "env": lambda table: table.texts("env"),
+    "kind": lambda table: table.choice("kind", ("build", "test")),
+    "timeout": lambda table: table.seconds("timeout"),
+    "retries": lambda table: table.whole("retries", least=0),
+    "on_edit": lambda table: table.choice("on_edit", ("auto", "restart", "finish")),
+    "deterministic": lambda table: table.flag("deterministic", True),
+    "isolate": lambda table: table.flag("isolate", False),
+    "launch": lambda table: table.words("launch"),
+    "resources": lambda table: _resources(table.inner("resources")),
+    "frozen": lambda table: table.flag("frozen", False),
+    "always_changed": lambda table: table.flag("always_changed", False),
+    "desc": lambda table: table.text("desc"),
+}

@@ -7,11 +7,10 @@ when a message needs it.
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator
 
-_TOKEN = re.compile(
-    r"""
+# Compiled when a message needs it, and the parser imported then: most commands have no message.
+_TOKEN = r"""(?xs)
     (?P<comment>\#[^\n]*)
   | (?P<string>\"\"\"(?:\\.|[^\\])*?\"{3,5} | '''.*?'{3,5} | "(?:\\.|[^"\\\n])*" | '[^'\n]*')
   | (?P<open>[\[{])
@@ -19,9 +18,7 @@ _TOKEN = re.compile(
   | (?P<newline>\n)
   | (?P<equals>=)
   | (?P<other>[^\s\#"'\[\]{}=]+|.)
-    """,
-    re.VERBOSE | re.DOTALL,
-)
+"""
 
 
 def lines_of_keys(text: str) -> dict[str, int]:
@@ -39,15 +36,6 @@ def lines_of_keys(text: str) -> dict[str, int]:
     return lines
 
 
-def nearest_line(lines: dict[str, int], key: str) -> int | None:
-    """The line of a key, or of the nearest table around it."""
-    while key:
-        if key in lines:
-            return lines[key]
-        key = key.rpartition(".")[0]
-    return None
-
-
 def _note(lines: dict[str, int], key: str, line: int) -> None:
     parts = key.split(".")
     for end in range(1, len(parts) + 1):
@@ -57,7 +45,7 @@ def _note(lines: dict[str, int], key: str, line: int) -> None:
 def _statements(text: str) -> Iterator[tuple[int, str]]:
     """Each table header, and what stands before each top-level equals sign, with its line."""
     line, depth, pending, in_value = 1, 0, "", False
-    for match in _TOKEN.finditer(text):
+    for match in re.finditer(_TOKEN, text):
         kind, token = match.lastgroup, match.group()
         if kind == "newline":
             if depth == 0:
@@ -78,6 +66,8 @@ def _statements(text: str) -> Iterator[tuple[int, str]]:
 
 def _path(key: str) -> str | None:
     """A key as written, quotes and spaces gone: `space."train.alpha"` gives `space.train.alpha`."""
+    import tomllib
+
     try:
         value: object = tomllib.loads(f"{key} = 0")
     except tomllib.TOMLDecodeError:

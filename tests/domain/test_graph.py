@@ -6,12 +6,14 @@ import itertools
 import os
 import subprocess
 import sys
+from pathlib import PurePosixPath
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mlbench.domain.graph import (
+    PathIndex,
     StageCycleError,
     in_order,
     needs_of,
@@ -110,6 +112,52 @@ parts = st.lists(st.sampled_from(["a", "b", "ab"]), min_size=1, max_size=3).map(
 def test_paths_overlap_where_one_lies_in_the_other(one: str, other: str) -> None:
     inside = f"{one}/".startswith(f"{other}/") or f"{other}/".startswith(f"{one}/")
     assert overlaps(one, other) is overlaps(other, one) is inside
+
+
+places = st.one_of(
+    parts,
+    st.sampled_from([".", "./a", "a//b", "a/./b", "../a", "/a", "/a/b", "//a", "a/..", "a/b/"]),
+)
+stages_at_random = st.lists(
+    st.tuples(st.lists(places, max_size=3), st.lists(places, max_size=2)), max_size=8
+).map(
+    lambda drawn: [
+        Stage(f"s{at}", ("x",), deps=tuple(deps), outs=tuple(Out(path) for path in outs))
+        for at, (deps, outs) in enumerate(drawn)
+    ]
+)
+
+
+def _overlaps_by_parts(one: str, other: str) -> bool:
+    a, b = PurePosixPath(one).parts, PurePosixPath(other).parts
+    shorter = min(len(a), len(b))
+    return a[:shorter] == b[:shorter]
+
+
+@given(stages_at_random)
+def test_needs_are_those_that_a_look_at_every_pair_finds(stages: list[Stage]) -> None:
+    by_pairs = {
+        stage.name: frozenset(
+            other.name
+            for other in stages
+            if other is not stage
+            and any(_overlaps_by_parts(out, dep) for out in other.out_paths for dep in stage.deps)
+        )
+        for stage in stages
+    }
+    assert needs_of(stages) == by_pairs
+    assert list(needs_of(stages)) == list(by_pairs)
+
+
+@given(st.lists(places, max_size=6), places)
+def test_an_index_finds_every_path_that_overlaps(known: list[str], wanted: str) -> None:
+    index = PathIndex()
+    for at, path in enumerate(known):
+        index.add(path, str(at))
+    expected = [str(at) for at, path in enumerate(known) if _overlaps_by_parts(path, wanted)]
+    assert sorted(index.owners_of(wanted)) == expected
+    for path in known:
+        assert overlaps(path, wanted) is _overlaps_by_parts(path, wanted)
 
 
 def test_a_stage_needs_those_whose_outs_it_reads_in_whole_or_in_part() -> None:

@@ -33,6 +33,7 @@ _SIMPLE: dict[Any, st.SearchStrategy[Any]] = {
     str: st.text(max_size=8),
     bool: st.booleans(),
     type(None): st.none(),
+    Any: st.none() | st.booleans() | st.integers() | st.text() | st.lists(st.integers()),
 }
 
 
@@ -42,6 +43,8 @@ def _strategy(hint: Any) -> st.SearchStrategy[Any]:
         return st.one_of(*map(_strategy, arguments))
     if origin is tuple:
         return st.lists(_strategy(arguments[0]), max_size=3).map(tuple)
+    if origin is frozenset:
+        return st.frozensets(_strategy(arguments[0]), max_size=3)
     if origin is not None and issubclass(origin, Mapping):
         return st.dictionaries(st.text(max_size=5), _strategy(arguments[1]), max_size=3)
     if dataclasses.is_dataclass(hint):

@@ -49,8 +49,16 @@ BAD: dict[str, tuple[str, str]] = {
         'mlbench.toml:3: environments.staging.requires: unknown key (did you mean "require"?)',
     ),
     "a later version's key": (
-        f"{_STAGE}isolate = true\n",
-        "mlbench.toml:3: stages.train.isolate: unknown key",
+        f"{_STAGE}foreach = [1]\n",
+        "mlbench.toml:3: stages.train.foreach: unknown key",
+    ),
+    "unknown in a dep": (
+        f'{_STAGE}deps = [{{path = "data", chek = "stat"}}]\n',
+        'mlbench.toml:3: stages.train.deps.chek: unknown key (did you mean "check"?)',
+    ),
+    "unknown in resources": (
+        f"{_STAGE}[stages.train.resources]\ncpu = 1\ngpus = 1\n",
+        'mlbench.toml:5: stages.train.resources.gpus: unknown key (did you mean "gpu"?)',
     ),
     "project is no table": ("project = 3\n", "mlbench.toml:1: project: must be a table"),
     "stages is no table": ("stages = []\n", "mlbench.toml:1: stages: must be a table"),
@@ -84,7 +92,76 @@ BAD: dict[str, tuple[str, str]] = {
     ),
     "deps hold a number": (
         f"{_STAGE}deps = [\n  3,\n]\n",
-        "mlbench.toml:3: stages.train.deps: must be a string or a list of strings",
+        "mlbench.toml:3: stages.train.deps: must be a list of strings and tables",
+    ),
+    "a dep without its path": (
+        f'{_STAGE}deps = [{{check = "stat"}}]\n',
+        "mlbench.toml:3: stages.train.deps: a table among them needs its path: {path = ",
+    ),
+    "a dep's check": (
+        f'{_STAGE}deps = [{{path = "data", check = "size"}}]\n',
+        'mlbench.toml:3: stages.train.deps.check: "size" is none of content, stat',
+    ),
+    "metrics hold a number": (
+        f"{_STAGE}metrics = [3]\n",
+        "mlbench.toml:3: stages.train.metrics: must be a list of strings and tables",
+    ),
+    "a metrics flag is text": (
+        f'{_STAGE}metrics = [{{"b.json" = {{cache = "no"}}}}]\n',
+        "mlbench.toml:3: stages.train.metrics.b.json.cache: must be true or false",
+    ),
+    "retries is less than none": (
+        f"{_STAGE}retries = -1\n",
+        "mlbench.toml:3: stages.train.retries: must be 0 or more",
+    ),
+    "retries is true": (
+        f"{_STAGE}retries = true\n",
+        "mlbench.toml:3: stages.train.retries: must be a whole number",
+    ),
+    "deterministic is text": (
+        f'{_STAGE}deterministic = "no"\n',
+        "mlbench.toml:3: stages.train.deterministic: must be true or false",
+    ),
+    "isolate is a number": (
+        f"{_STAGE}isolate = 1\n",
+        "mlbench.toml:3: stages.train.isolate: must be true or false",
+    ),
+    "launch with an open quote": (
+        f'{_STAGE}launch = "srun \'a"\n',
+        "mlbench.toml:3: stages.train.launch: is no command line: no closing quotation",
+    ),
+    "launch is a number": (
+        f"{_STAGE}launch = 3\n",
+        "mlbench.toml:3: stages.train.launch: must be a string or a list of strings",
+    ),
+    "resources is no table": (
+        f'{_STAGE}resources = "2GB"\n',
+        "mlbench.toml:3: stages.train.resources: must be a table",
+    ),
+    "no core": (
+        f"{_STAGE}resources = {{cpu = 0}}\n",
+        "mlbench.toml:3: stages.train.resources.cpu: must be 1 or more",
+    ),
+    "less than no GPU": (
+        f"{_STAGE}resources = {{gpu = -1}}\n",
+        "mlbench.toml:3: stages.train.resources.gpu: must be 0 or more",
+    ),
+    "memory without a unit": (
+        f'{_STAGE}resources = {{memory = "2"}}\n',
+        "mlbench.toml:3: stages.train.resources.memory: must be a size such as "
+        '"512MB", "2GB" or "1.5GiB"',
+    ),
+    "no memory": (
+        f'{_STAGE}resources = {{memory = "0GB"}}\n',
+        "mlbench.toml:3: stages.train.resources.memory: must be a size",
+    ),
+    "memory is true": (
+        f"{_STAGE}resources = {{memory = true}}\n",
+        "mlbench.toml:3: stages.train.resources.memory: must be a size",
+    ),
+    "the cache's size": (
+        '[project]\ncache = "a lot"\n',
+        "mlbench.toml:2: project.cache: must be a size such as",
     ),
     "outs hold a number": (f"{_STAGE}outs = [3]\n", "mlbench.toml:3: stages.train.outs: must be a"),
     "out flags are no table": (

@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import platformdirs
 import pytest
 
-from mlbench.domain.stages import GateSpec, Out, ParamKeys
+from mlbench.domain.stages import GateSpec, Out, ParamKeys, Resources, Stage
 from mlbench.project.config import find_project, load_project
 from mlbench.project.layout import Layout
 from mlbench.project.sample import shipped
@@ -93,6 +94,63 @@ def test_every_key_arrives(root: Path) -> None:
         project.stage("nothing")
 
 
+def _stage(root: Path, keys: str) -> Stage:
+    (root / "mlbench.toml").write_text(f'[stages.train]\ncmd = "true"\n{keys}\n')
+    return load_project(Layout(root)).stage("train")
+
+
+def test_how_a_stage_runs_is_read(root: Path) -> None:
+    stage = _stage(
+        root,
+        "retries = 2\ndeterministic = false\nisolate = true\nlaunch = \"srun --comment 'a b'\"\n"
+        'resources = {cpu = 4, gpu = 1, memory = "2GB"}',
+    )
+    assert (stage.retries, stage.deterministic, stage.isolate) == (2, False, True)
+    assert stage.launch == ("srun", "--comment", "a b")
+    assert stage.resources == Resources(cpu=4, gpu=1, memory=2_000_000_000)
+    assert _stage(root, 'launch = ["nice", "-n", "5"]').launch == ("nice", "-n", "5")
+
+
+def test_what_is_not_said_of_how_a_stage_runs_is_the_usual(root: Path) -> None:
+    stage = _stage(root, "")
+    assert (stage.retries, stage.deterministic, stage.isolate, stage.launch) == (0, True, False, ())
+    assert (stage.resources, stage.stat_deps) == (Resources(), frozenset())
+
+
+@pytest.mark.parametrize(
+    ("written", "size"),
+    [
+        ('"512MB"', 512_000_000),
+        ('"1.5GiB"', 1_610_612_736),
+        ('"2 tb"', 2_000_000_000_000),
+        ('"7kb"', 7_000),
+        ('"1b"', 1),
+        ("4096", 4096),
+    ],
+)
+def test_a_size_is_read_in_bytes(root: Path, written: str, size: int) -> None:
+    assert _stage(root, f"resources = {{memory = {written}}}").resources.memory == size
+    (root / "mlbench.toml").write_text(f"[project]\ncache = {written}\n")
+    assert load_project(Layout(root)).cache_limit == size
+
+
+def test_a_dep_may_count_by_its_stat(root: Path) -> None:
+    (root / "code").mkdir()
+    stage = _stage(
+        root,
+        'wdir = "code"\n'
+        'deps = ["../mlbench.toml", {path = "../data.csv", check = "stat"}, {path = "."}]',
+    )
+    assert stage.deps == ("mlbench.toml", "data.csv", "code")
+    assert stage.stat_deps == frozenset({"data.csv"})
+
+
+def test_a_metrics_file_may_have_flags(root: Path) -> None:
+    stage = _stage(root, 'metrics = ["a.json", {"b.json" = {cache = false}}]')
+    assert stage.outs == (Out("a.json"), Out("b.json", cache=False))
+    assert stage.metrics == ("a.json", "b.json")
+
+
 def test_the_sample_is_accepted(tmp_path: Path) -> None:
     project = load_project(Layout(shipped("sample_project")))
     assert [stage.name for stage in project.stages] == ["prepare", "train", "evaluate", "tests"]
@@ -129,6 +187,22 @@ def test_the_local_file_wins_over_the_users_own(
     (root / "mlbench.local.toml").write_text("[project]\njobs = 1\n")
     project = load_project(Layout(root))
     assert (project.jobs, project.objective) == (1, "minimize loss")
+
+
+@pytest.mark.parametrize("folder", ["named", " ", None])
+def test_the_users_own_file_lies_where_platformdirs_says(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str | None
+) -> None:
+    monkeypatch.delenv("MLBENCH_CONFIG_HOME", raising=False)
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    if folder is not None:
+        monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / folder) if folder.strip() else folder)
+    own = Path(platformdirs.user_config_dir("mlbench")) / "mlbench.toml"
+    own.parent.mkdir(parents=True)
+    own.write_text("[project]\njobs = 1\nobjective = 'minimize loss'\n")
+    (root / "mlbench.toml").write_text("[project]\nname = 'x'\n")
+    assert load_project(Layout(root)).objective == "minimize loss"
 
 
 def test_the_nearest_configuration_above_counts(root: Path) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from mlbench.domain.errors import ProjectFileError
 from mlbench.domain.stages import ParamKeys
-from mlbench.project.params import flatten, parse_tree, read_params, select
+from mlbench.project.params import flatten, name_on_disk, parse_tree, read_params, select
 
 TREE = {"train": {"alpha": 0.1, "layers": [64, 32], "solver": "adam"}, "seed": 7}
 FORMATS = {
@@ -25,13 +25,18 @@ FORMATS = {
 }
 
 
+def chosen(root: Path, wanted: ParamKeys) -> dict[str, Any]:
+    name = name_on_disk(wanted.file, lambda name: (root / name).exists())
+    return select(read_params(root, wanted.file), wanted, name)
+
+
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_format_says_the_same_and_stands_for_the_one_params_file(
     tmp_path: Path, name: str
 ) -> None:
     (tmp_path / name).write_text(FORMATS[name])
     assert read_params(tmp_path, name) == TREE
-    assert select(tmp_path, ParamKeys("params.toml", ("train", "seed"))) == {
+    assert chosen(tmp_path, ParamKeys("params.toml", ("train", "seed"))) == {
         "train.alpha": 0.1,
         "train.layers": [64, 32],
         "train.solver": "adam",
@@ -128,7 +133,7 @@ def test_a_missing_key_names_the_file_that_is_there_the_key_and_the_nearest(
 ) -> None:
     (tmp_path / name).write_text(FORMATS[name])
     with pytest.raises(ProjectFileError) as caught:
-        select(tmp_path, ParamKeys("params.toml", ("seed", "train.alhpa")))
+        chosen(tmp_path, ParamKeys("params.toml", ("seed", "train.alhpa")))
     assert str(caught.value) == (
         f"{name}: train.alhpa: there is no such parameter (did you mean "
         '"train.alpha"?); add it, or take it out of the stage\'s params'
@@ -137,12 +142,12 @@ def test_a_missing_key_names_the_file_that_is_there_the_key_and_the_nearest(
 
 def test_no_keys_means_the_whole_file(tmp_path: Path) -> None:
     (tmp_path / "p.json").write_text(json.dumps(TREE))
-    assert select(tmp_path, ParamKeys("p.json")) == flatten(TREE)
+    assert chosen(tmp_path, ParamKeys("p.json")) == flatten(TREE)
 
 
 def test_a_key_is_no_prefix_of_another_word(tmp_path: Path) -> None:
     (tmp_path / "p.json").write_text('{"train": {"a": 1}, "training": 2}')
-    assert select(tmp_path, ParamKeys("p.json", ("train",))) == {"train.a": 1}
+    assert chosen(tmp_path, ParamKeys("p.json", ("train",))) == {"train.a": 1}
 
 
 names = st.text(st.sampled_from("abc"), min_size=1, max_size=3)

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlbench.project.toml_lines import lines_of_keys, nearest_line
+from mlbench.project.source_file import nearest_line
+from mlbench.project.toml_lines import lines_of_keys
 
 # Values, comments and blank space that hold every sign which could be taken for a key.
 VALUES = (
