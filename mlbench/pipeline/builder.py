@@ -3,37 +3,42 @@
 from __future__ import annotations
 
 import os
-import re
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from mlbench.domain.errors import MlbenchError, ProjectFileError
 from mlbench.domain.outcomes import ReasonKind, StageOutcome, StageState
-from mlbench.domain.plan import Reason, StageStatus
+from mlbench.domain.plan import Reason
 from mlbench.domain.runs import TestCounts
 from mlbench.domain.stages import Project, Stage
 from mlbench.pipeline.bytecode import drop_stale_bytecode
 from mlbench.pipeline.environment import stage_environment
 from mlbench.pipeline.fingerprint import Fingerprint, moved_since, params_in
-from mlbench.pipeline.results import failed_tests, read_metrics, read_tests
+from mlbench.pipeline.found import Found, advice_on, path_of
+from mlbench.pipeline.launch import Launch, pause_until_later
+from mlbench.pipeline.results import read_metrics, read_tests
+from mlbench.pipeline.running import Running, Start
+from mlbench.pipeline.seen import Scope
+from mlbench.pipeline.snapshot import snapshot_environment
 from mlbench.pipeline.traces import Trace
+from mlbench.pipeline.verdict import Verdict, judge_ending, moved_known
 from mlbench.pipeline.workspace import Workspace
-from mlbench.system.processes import StageExit, SupervisedStage
+from mlbench.system.processes import StageExit
 
 _LOOKS = 5
-_ERROR_LINE = re.compile(rb"^(?:\w+\.)*\w*(?:Error|Exception|Interrupt|Exit)\b.*", re.MULTILINE)
-_TAIL_BYTES = 8192
+_MOST_PAUSES = 3
 
 
 @dataclass(frozen=True, slots=True)
 class BuildResult:
     """What became of one stage; `trace` is what its outs now stand for, where they stand.
 
-    `params` are the parameters of its fingerprint, with the values that it ran with.
+    `params` are the parameters of its fingerprint, with the values that it ran with. `moved` is
+    the input that overtook it, `advice` what it should declare, one sentence each.
     """
 
     stage: str
@@ -44,6 +49,9 @@ class BuildResult:
     key: str | None = None
     trace: Trace | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
+    moved: str | None = None
+    moved_by_itself: bool = False
+    advice: tuple[str, ...] = ()
 
     @property
     def metrics(self) -> Mapping[str, float]:
@@ -56,6 +64,22 @@ class BuildResult:
         return self.trace.tests if self.trace else None
 
 
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a build is asked for: which run it belongs to, where its files go, and how.
+
+    `gpus` are the ids given to it; without `is_recorded` it leaves no trace, so that nothing is
+    ever restored from it; `in_tree` says whether its outs stand in the project's own folder.
+    """
+
+    run: str
+    folder: Path
+    force: bool = False
+    gpus: tuple[str, ...] = ()
+    is_recorded: bool = True
+    in_tree: bool = True
+
+
 class Build:
     """One stage on its way; `stop` may come from another thread at any moment."""
 
@@ -64,27 +88,53 @@ class Build:
         workspace: Workspace,
         project: Project,
         stage: Stage,
+        job: Job,
         *,
-        run: str,
-        folder: Path,
-        force: bool,
         on_start: Callable[[tuple[Reason, ...]], None],
         logged: Callable[[Path], Mapping[str, float]],
+        on_kept: Callable[[Trace], None] = lambda trace: None,
     ) -> None:
-        """`on_start` is called when a command starts; `logged` reads the last logged values."""
+        """`on_start` is called when a command starts; `logged` reads the last logged values.
+
+        `on_kept` is called when the outs are in the store, before the stage is done with: after a
+        crash in between another process comes to it again.
+        """
         self._workspace = workspace
         self._project = project
         self._stage = stage
-        self._run = run
-        self._folder = folder
-        self._force = force
+        self._job = job
         self._on_start = on_start
         self._logged = logged
+        self._on_kept = on_kept
         self._lock = threading.Lock()
         self._stopping: StageOutcome | None = None
-        self._running: SupervisedStage | None = None
-        self._fingerprint: Fingerprint | None = None
-        self._started_at = 0.0
+        self._running: Running | None = None
+        self._launch: Launch | None = None
+        self._began = time.monotonic()
+
+    @classmethod
+    def adopt(
+        cls,
+        workspace: Workspace,
+        project: Project,
+        launch: Launch,
+        *,
+        logged: Callable[[Path], Mapping[str, float]],
+        on_kept: Callable[[Trace], None] = lambda trace: None,
+    ) -> Build:
+        """A build that another process began, as it was written down; `run` goes on with it."""
+        build = cls(
+            workspace,
+            project,
+            launch.stage,
+            job := Job(launch.run, Path(launch.folder), in_tree=launch.in_tree),
+            on_start=lambda reasons: None,
+            logged=logged,
+            on_kept=on_kept,
+        )
+        build._launch = launch
+        build._running = workspace.runner.adopt(launch.stage.name, job.folder)
+        return build
 
     def stop(self, outcome: StageOutcome = StageOutcome.CANCELLED) -> None:
         """Stop the stage; it then counts as cancelled, or as overtaken by an edit."""
@@ -96,206 +146,244 @@ class Build:
     def overtaken_by(self) -> str | None:
         """The input that was edited since the command started, if one was."""
         with self._lock:
-            if self._running is None or self._fingerprint is None:
-                return None
-            fingerprint = self._fingerprint
-        return self._moved(fingerprint)
+            launch = self._launch if self._running is not None else None
+        return moved_known(self._workspace, self._project, launch) if launch is not None else None
+
+    @property
+    def launch(self) -> Launch | None:
+        """What was written down when the command started."""
+        return self._launch
 
     @property
     def running_seconds(self) -> float:
-        """How long the command has been running."""
-        return time.monotonic() - self._started_at if self._started_at else 0.0
+        """How long the command has been running, also before this process went on with it."""
+        launch = self._launch
+        return time.time() - launch.started if launch is not None else 0.0
 
     def run(self) -> BuildResult:
         """Make the stage up to date and say what became of it; raises nothing a user can cause."""
-        started = time.monotonic()
         try:
+            if self._running is not None and self._launch is not None:
+                return self._finish(self._launch, self._running.wait())
             return self._build()
         except MlbenchError as error:
-            return self._result(StageOutcome.FAILED, started, message=str(error))
+            return self._result(StageOutcome.FAILED, message=str(error))
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
-            return self._result(
-                StageOutcome.FAILED, started, message=f"{where}{error.strerror or error}"
-            )
+            return self._result(StageOutcome.FAILED, message=f"{where}{error.strerror or error}")
 
     def _build(self) -> BuildResult:
-        started = time.monotonic()
         space = self._workspace
-        fingerprint = space.fingerprint(self._stage, self._project)
-        status = space.status(self._stage, fingerprint)
-        hit = space.traces.under(self._stage.name, fingerprint.key)
+        for _ in range(_LOOKS):
+            fingerprint = space.fingerprint(self._stage, self._project)
+            key = f"{self._stage.name}:{fingerprint.key}"
+            with space.building.holding(key, lambda: self._stopping is not None):
+                result = self.attempt(fingerprint)
+            if result is not None:
+                return result
+        return self._result(
+            StageOutcome.OVERTAKEN, message="its inputs change faster than they can be read"
+        )
+
+    def attempt(self, fingerprint: Fingerprint) -> BuildResult | None:
+        """What comes of this fingerprint; None where it is the tree's no more."""
+        space = self._workspace
+        if moved_since(space.tree, space.root, fingerprint.watched) is not None:
+            return None
+        standing = space.look(self._stage, fingerprint)
+        status, hit = standing.status, standing.hit
         reasons = status.reasons
-        if self._force:
+        if self._job.force:
             reasons = (Reason(ReasonKind.FORCED, self._stage.name, "was asked for"), *reasons)
         elif status.state is StageState.FRESH:
-            standing = hit or space.traces.newest(self._stage.name)
             if hit is not None:
                 space.traces.touch(hit)
-            return self._result(StageOutcome.UNCHANGED, started, fingerprint, trace=standing)
-        elif hit is not None and self._restorable(status, hit):
+            trace = hit or space.traces.newest(self._stage.name)
+            return self._result(StageOutcome.UNCHANGED, fingerprint, trace=trace)
+        elif hit is not None and self._is_restorable(reasons, hit):
             space.outs.restore(self._stage, hit.outs)
-            space.traces.touch(hit)
-            return self._result(StageOutcome.RESTORED, started, fingerprint, reasons, trace=hit)
-        return self._execute(started, fingerprint, reasons)
+            if self._job.in_tree:
+                space.traces.touch(hit)
+            return self._result(StageOutcome.RESTORED, fingerprint, reasons, trace=hit)
+        return self._execute(fingerprint, reasons)
 
-    def _restorable(self, status: StageStatus, hit: Trace) -> bool:
-        only_outs = all(reason.kind is ReasonKind.OUTPUT for reason in status.reasons)
-        return only_outs and self._workspace.outs.can_restore(self._stage, hit.outs)
+    def _is_restorable(self, reasons: tuple[Reason, ...], hit: Trace) -> bool:
+        only_outs = all(reason.kind is ReasonKind.OUTPUT for reason in reasons)
+        can = hit.restorable and self._workspace.outs.can_restore(self._stage, hit.outs)
+        return only_outs and can
 
-    def _settled_fingerprint(self, fingerprint: Fingerprint) -> Fingerprint:
-        """Look at every input once more: what changed since it was hashed is hashed again."""
-        for _ in range(_LOOKS):
-            if self._moved(fingerprint) is None:
-                break
-            fingerprint = self._workspace.fingerprint(self._stage, self._project)
-        return fingerprint
-
-    def _execute(
-        self, started: float, fingerprint: Fingerprint, reasons: tuple[Reason, ...]
-    ) -> BuildResult:
+    def _execute(self, fingerprint: Fingerprint, reasons: tuple[Reason, ...]) -> BuildResult | None:
+        launch = self._prepare(fingerprint, reasons)
         space = self._workspace
-        self._folder.mkdir(parents=True, exist_ok=True)
-        space.outs.set_aside(self._stage, self._run)
         try:
-            return self._execute_over_empty_outs(started, fingerprint, reasons)
+            space.outs.set_aside(launch)
+            drop_stale_bytecode(space.tree, space.root, _code_of(launch))
+            # What changed since it was hashed: the stage would run on other inputs than its key's.
+            if moved_known(space, self._project, launch) is not None:
+                space.outs.put_back(launch)
+                return None
+            ending = self._run_commands(launch)
+            if ending is None:
+                space.outs.put_back(launch)
+                return self._result(self._stopping or StageOutcome.CANCELLED, fingerprint)
+            return self._finish(launch, ending)
         except BaseException:
-            space.outs.put_back(self._stage)
+            space.outs.put_back(launch)
             raise
 
-    def _execute_over_empty_outs(
-        self, started: float, fingerprint: Fingerprint, reasons: tuple[Reason, ...]
-    ) -> BuildResult:
-        space = self._workspace
-        fingerprint = self._settled_fingerprint(fingerprint)
-        drop_stale_bytecode(space.root, fingerprint.chains)
-        ending = self._supervise(fingerprint, reasons)
-        if ending is None:
-            space.outs.put_back(self._stage)
-            return self._result(self._stopping or StageOutcome.CANCELLED, started, fingerprint)
-        outcome, message = self._judge_ending(ending, fingerprint)
-        if outcome is not StageOutcome.RAN:
-            space.outs.put_back(self._stage, self._folder / "outs")
-            return self._result(outcome, started, fingerprint, reasons, message)
-        return self._keep(started, fingerprint, reasons)
-
-    def _supervise(self, fingerprint: Fingerprint, reasons: tuple[Reason, ...]) -> StageExit | None:
-        """Run the commands to their end; None where the stage was stopped before they began."""
-        with self._lock:
-            if self._stopping is not None:
-                return None
-            self._fingerprint = fingerprint
-            self._on_start(reasons)
-            self._started_at = time.monotonic()
-            self._running = running = SupervisedStage(
-                self._stage.commands,
-                cwd=self._workspace.root / self._stage.wdir,
-                env=stage_environment(
-                    self._project, self._stage, self._folder, self._run, os.environ
-                ),
-                folder=self._folder,
-                lock=self._workspace.outs.lock(self._stage),
-                timeout=self._stage.timeout,
-            )
-        return running.wait()
-
-    def _judge_ending(
-        self, ending: StageExit, fingerprint: Fingerprint
-    ) -> tuple[StageOutcome, str]:
-        moved = self._moved(fingerprint)
-        if moved is not None:
-            return StageOutcome.OVERTAKEN, f"{moved} changed while it ran"
-        if self._stopping is not None:
-            return self._stopping, "was stopped"
-        if ending.timed_out:
-            return StageOutcome.FAILED, f"took longer than its timeout of {self._stage.timeout:g} s"
-        if not ending.succeeded:
-            return StageOutcome.FAILED, self._why_failed(ending)
-        missing = [
-            out for out in self._stage.out_paths if not (self._workspace.root / out).exists()
-        ]
-        if missing:
-            return StageOutcome.FAILED, f'ended well but did not write its out "{missing[0]}"'
-        return StageOutcome.RAN, ""
-
-    def _why_failed(self, ending: StageExit) -> str:
-        tests = failed_tests(self._folder)
-        if tests:
-            more = f" and {len(tests) - 1} more" if len(tests) > 1 else ""
-            return f"{tests[0]} failed{more}"
-        wdir = self._workspace.root / self._stage.wdir
-        if not wdir.is_dir():
-            return f"{self._stage.wdir}: there is no such folder; it is the stage's wdir"
-        if ending.code == 127:
-            return f"command not found: {ending.command}; is it installed, and on the PATH?"
-        how = f"signal {-ending.code}" if ending.code < 0 else f"exit status {ending.code}"
-        last = _last_error(self._folder / "log")
-        return f"{ending.command}: {how}{f': {last}' if last else ''}"
-
-    def _keep(
-        self, started: float, fingerprint: Fingerprint, reasons: tuple[Reason, ...]
-    ) -> BuildResult:
-        space = self._workspace
-        try:
-            metrics = {**self._logged(self._folder), **read_metrics(space.root, self._stage)}
-        except ProjectFileError as error:
-            space.outs.put_back(self._stage, self._folder / "outs")
-            return self._result(StageOutcome.FAILED, started, fingerprint, reasons, str(error))
-        outs = {path: digest or "" for path, digest in space.outs.now(self._stage).items()}
-        space.outs.keep(self._stage, outs)
-        seconds = time.monotonic() - started
-        trace = Trace(
-            stage=self._stage.name,
+    def _prepare(self, fingerprint: Fingerprint, reasons: tuple[Reason, ...]) -> Launch:
+        """Write down what is about to happen, durably."""
+        space, stage, job = self._workspace, self._stage, self._job
+        newest = space.traces.newest(stage.name)
+        found = newest.found if newest is not None else {}
+        leftover = space.intents.get(stage.name)
+        if leftover is not None:
+            space.runner.stop_leftover(Path(leftover.folder))
+            space.outs.put_back(leftover)
+        space.outs.clear_aside(stage)
+        # Before it is written down: an earlier ending in this folder would be taken for this one's.
+        space.runner.make_ready(job.folder)
+        settled = {*space.found.unsettled(found), *space.found.likely(stage)}
+        launch = Launch(
+            stage=stage,
+            run=job.run,
+            folder=str(job.folder),
             key=fingerprint.key,
             parts=fingerprint.parts,
-            outs=outs,
-            run=self._run,
-            seconds=seconds,
-            metrics=metrics,
-            tests=read_tests(self._folder) if self._stage.is_test else None,
+            chains=fingerprint.chains,
+            watched=fingerprint.watched,
+            seen_before=space.found.stats(found),
+            params_files=fingerprint.params_files,
+            settled=space.found.values(settled, stage),
+            reasons=reasons,
+            started=time.time(),
+            moved=space.outs.to_move(stage),
+            in_tree=job.in_tree,
         )
-        space.traces.add(trace)
-        space.outs.forget_aside(self._stage)
-        return self._result(StageOutcome.RAN, started, fingerprint, reasons, trace=trace)
+        mark = space.intents.write(launch)
+        for _ in range(_MOST_PAUSES):
+            pause = pause_until_later(launch, mark, space.tree.now())
+            if not pause:
+                break
+            space.tree.pause(pause)
+            mark = space.intents.write(launch)
+        return launch
 
-    def _moved(self, fingerprint: Fingerprint) -> str | None:
-        """The input that moved under the stage: a file by its stat, a parameter by its value."""
-        moved = moved_since(self._workspace.root, fingerprint)
-        if moved is not None:
-            return moved
-        try:
-            now = self._workspace.fingerprint(self._stage, self._project)
-        except ProjectFileError as error:
-            return error.file
-        changed = [
-            name for name, value in fingerprint.parts.items() if now.parts.get(name) != value
-        ]
-        return changed[0].partition(":")[2] if changed else None
+    def _run_commands(self, launch: Launch) -> StageExit | None:
+        """Run the commands to their end; None where the stage was stopped before they began."""
+        ending: StageExit | None = None
+        for attempt in range(self._stage.retries + 1):
+            with self._lock:
+                if self._stopping is not None:
+                    return ending
+                if attempt == 0:
+                    self._launch = launch
+                    self._on_start(launch.reasons)
+                self._running = running = self._workspace.runner.start(self._start(launch))
+            ending = running.wait()
+            if ending.succeeded or ending.stopped or self.overtaken_by() is not None:
+                return ending
+            if attempt < self._stage.retries:
+                self._say(f"retry {attempt + 1} of {self._stage.retries}")
+        return ending
+
+    def _start(self, launch: Launch) -> Start:
+        space, gpus = self._workspace, self._job.gpus
+        root = space.root
+        env = stage_environment(self._project, launch, root, gpus, os.environ)
+        if space.origin is not None:
+            env = snapshot_environment(env, space.origin, root)
+        return Start(self._stage, root / self._stage.wdir, env, self._job.folder)
+
+    def _say(self, sentence: str) -> None:
+        with (self._job.folder / "log").open("ab") as log:
+            log.write(f"mlbench: {sentence}\n".encode())
+
+    def _finish(self, launch: Launch, ending: StageExit) -> BuildResult:
+        """Judge what the commands left, then keep it or put the old outs back."""
+        space, fingerprint = self._workspace, launch.fingerprint
+        scope = Scope(space.root, self._project.python)
+        seen = scope.of(space.runner.seen(self._job.folder))
+        found = space.found.of(seen, self._stage, fingerprint)
+        # Before the last look: what an edit after it brings must not pass for what was read.
+        values = {**space.found.values(found.names, self._stage), **found.packages}
+        verdict = judge_ending(
+            space, self._project, launch, ending, found, seen.params_read, self._stopping
+        )
+        if verdict.outcome is StageOutcome.RAN:
+            verdict = self._ran_old_code(launch, found) or verdict
+        if verdict.outcome is StageOutcome.RAN:
+            try:
+                trace = self._keep(launch, found, values)
+            except ProjectFileError as error:
+                verdict = Verdict(StageOutcome.FAILED, str(error))
+            else:
+                result = self._result(verdict.outcome, fingerprint, launch.reasons, trace=trace)
+                advice = advice_on(found, self._stage, space.makers(self._project))
+                return replace(result, advice=advice)
+        space.outs.put_back(launch, self._job.folder / "outs")
+        result = self._result(verdict.outcome, fingerprint, launch.reasons, verdict.message)
+        return replace(result, moved=verdict.moved, moved_by_itself=verdict.moved_by_itself)
+
+    def _ran_old_code(self, launch: Launch, found: Found) -> Verdict | None:
+        """Overtaken where a module that nobody foresaw may have run from stale bytecode."""
+        space = self._workspace
+        known = {*_code_of(launch)}
+        loaded = sorted({path_of(name) or "" for name in found.names} - known)
+        code = [path for path in loaded if path.endswith(".py")]
+        mark = space.intents.mark(launch.stage.name)
+        stale = drop_stale_bytecode(space.tree, space.root, code, until=mark)
+        if not stale:
+            return None
+        message = f"{stale[0]} may have run from what an older version of it was compiled to"
+        return Verdict(StageOutcome.OVERTAKEN, message, stale[0])
+
+    def _keep(self, launch: Launch, found: Found, values: Mapping[str, str]) -> Trace:
+        """Put the outs into the store and the trace on record; ProjectFileError for bad metrics."""
+        space, stage = self._workspace, self._stage
+        metrics = {**self._logged(self._job.folder), **read_metrics(space.root, stage)}
+        outs = {path: digest or "" for path, digest in space.outs.now(stage).items()}
+        trace = Trace(
+            stage=stage.name,
+            key=launch.key,
+            parts=launch.parts,
+            outs=outs,
+            run=self._job.run,
+            seconds=time.time() - launch.started,
+            metrics=metrics,
+            tests=read_tests(self._job.folder) if stage.is_test else None,
+            found=values,
+            traced=found.traced,
+            restorable=not found.rewritten,
+            in_tree=self._job.in_tree,
+        )
+        if self._job.is_recorded:
+            space.outs.keep(stage, outs)
+            space.traces.add(trace)
+        self._on_kept(trace)
+        space.outs.forget(stage)
+        return trace
 
     def _result(
         self,
         outcome: StageOutcome,
-        started: float,
         fingerprint: Fingerprint | None = None,
         reasons: tuple[Reason, ...] = (),
         message: str = "",
         trace: Trace | None = None,
     ) -> BuildResult:
-        key = fingerprint.key if fingerprint else None
-        seconds = time.monotonic() - started
-        params = params_in(fingerprint.parts) if fingerprint else {}
-        return BuildResult(self._stage.name, outcome, seconds, reasons, message, key, trace, params)
+        return BuildResult(
+            stage=self._stage.name,
+            outcome=outcome,
+            seconds=time.monotonic() - self._began,
+            reasons=reasons,
+            message=message,
+            key=fingerprint.key if fingerprint else None,
+            trace=trace,
+            params=params_in(fingerprint.parts) if fingerprint else {},
+        )
 
 
-def _last_error(log: Path) -> str:
-    """The last line of a log's end that looks like an exception, else its last line at all."""
-    try:
-        with log.open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
-            tail = file.read()
-    except OSError:
-        return ""
-    errors = _ERROR_LINE.findall(tail)
-    lines = [line for line in tail.splitlines() if line.strip()]
-    found = errors[-1] if errors else lines[-1] if lines else b""
-    return str(found.decode(errors="replace").strip())
+def _code_of(launch: Launch) -> list[str]:
+    """Every module that the stage may run: what it imports, and what it was seen to load."""
+    return [*launch.chains, *(name for name in launch.seen_before if name.endswith(".py"))]

@@ -2,34 +2,45 @@
 
 from __future__ import annotations
 
-import glob
+import math
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from mlbench.pipeline.digests import stat_of
+from mlbench.pipeline.tree import Tree
 
 # Compiling may begin before an edit and end after it, within the same second.
 _LONGEST_COMPILE_NS = 2_000_000_000
 
 
-def drop_stale_bytecode(root: Path, names: Iterable[str]) -> None:
+def drop_stale_bytecode(
+    tree: Tree, root: Path, names: Iterable[str], until: float = math.inf
+) -> list[str]:
     """Remove the .pyc files of these modules that were not compiled well after the last touch.
 
     Python knows a source's version by its size and the second of its mtime alone, so that an edit
-    of the same size within a second, or one that keeps its mtime, would run OLD code.
+    of the same size within a second, or one that keeps its mtime, would run OLD code. What was
+    compiled after `until` (ns) stays. Names the modules that may have been stale.
     """
+    stale = []
     for name in names:
-        source = stat_of(root / name)
-        for bytecode in _compiled(root / name):
-            compiled = stat_of(bytecode)
-            if source and compiled and compiled[1] < max(source[1:3]) + _LONGEST_COMPILE_NS:
-                bytecode.unlink(missing_ok=True)
+        source = tree.stat(root / name)
+        for bytecode in _compiled(tree, root / name):
+            compiled = tree.stat(bytecode)
+            if not source or not compiled or compiled[1] > until:
+                continue
+            if compiled[1] < max(source[1:3]) + _LONGEST_COMPILE_NS:
+                tree.remove(bytecode)
+                stale.append(name)
+    return stale
 
 
-def _compiled(source: Path) -> Iterator[Path]:
-    pattern = f"{glob.escape(source.stem)}.*.pyc"
-    yield from source.parent.glob(f"__pycache__/{pattern}")
+def _compiled(tree: Tree, source: Path) -> Iterator[Path]:
+    folders = [source.parent / "__pycache__"]
     prefix = os.environ.get("PYTHONPYCACHEPREFIX")
     if prefix:
-        yield from Path(f"{prefix}{source.parent}").glob(pattern)
+        folders.append(Path(f"{prefix}{source.parent}"))
+    for folder in folders:
+        for name in tree.names(folder):
+            if name.startswith(f"{source.stem}.") and name.endswith(".pyc"):
+                yield folder / name

@@ -7,7 +7,8 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
-from mlbench.domain.stages import Project, Stage
+from mlbench.domain.stages import Project
+from mlbench.pipeline.launch import Launch
 from mlbench.pipeline.results import JUNIT_NAME
 
 # The folder holds nothing but what `import mlbench` needs in the user's interpreter.
@@ -16,24 +17,38 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEX
 
 
 def stage_environment(
-    project: Project, stage: Stage, folder: Path, run: str, base: Mapping[str, str]
+    project: Project,
+    launch: Launch,
+    root: Path,
+    gpus: tuple[str, ...],
+    base: Mapping[str, str],
 ) -> dict[str, str]:
-    """The environment of one stage: the project's Python first on PATH, mlbench's words added."""
-    cores = os.cpu_count() or 1
+    """The environment of one stage: the project's Python first on PATH, mlbench's words added.
+
+    `gpus` are the ids of those that the stage may use, given out where it asks for some.
+    """
+    stage = launch.stage
     env = dict(base)
     env.update(
         PATH=os.pathsep.join((os.path.dirname(project.python), base.get("PATH", os.defpath))),
         PYTHONPATH=_joined(str(_ON_PATH), base.get("PYTHONPATH")),
         PYTHONUNBUFFERED="1",
-        MLBENCH_RUN=run,
+        MLBENCH_RUN=launch.run,
         MLBENCH_STAGE=stage.name,
-        MLBENCH_STAGE_DIR=str(folder),
+        MLBENCH_STAGE_DIR=launch.folder,
+        MLBENCH_PARAMS_FILES=os.pathsep.join(str(root / name) for name in launch.params_files),
     )
     # Stages side by side with a thread for every core each would fight over the cores.
+    cores = os.cpu_count() or 1
+    threads = stage.resources.cpu or max(1, cores // project.jobs)
     for name in _THREADS:
-        env.setdefault(name, str(max(1, cores // project.jobs)))
+        if stage.resources.cpu:
+            env[name] = str(threads)
+        env.setdefault(name, str(threads))
+    if gpus:
+        env["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
     if stage.is_test:
-        report = f"--junitxml={shlex.quote(str(folder / JUNIT_NAME))}"
+        report = f"--junitxml={shlex.quote(os.path.join(launch.folder, JUNIT_NAME))}"
         env["PYTEST_ADDOPTS"] = " ".join(filter(None, (base.get("PYTEST_ADDOPTS"), report)))
     return env
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from mlbench.domain.outcomes import ReasonKind, StageState
 from mlbench.domain.plan import Reason, StageStatus
@@ -14,17 +14,35 @@ from mlbench.pipeline.traces import Trace
 _LONGEST = 60
 
 
+def valid(traces: Iterable[Trace], found_now: Mapping[str, str]) -> tuple[Trace, ...]:
+    """The traces whose found inputs all are what they were then, in the order given."""
+    return tuple(
+        trace
+        for trace in traces
+        if all(found_now.get(name) == value for name, value in trace.found.items())
+    )
+
+
+def choose(traces: Iterable[Trace], outs_now: Mapping[str, str | None]) -> Trace | None:
+    """The trace whose outs are on disk, else the first."""
+    traces = tuple(traces)
+    standing = (trace for trace in traces if not _explain_outs(trace, outs_now))
+    return next(standing, traces[0] if traces else None)
+
+
 def judge(
     stage: Stage,
     fingerprint: Fingerprint,
     newest: Trace | None,
     hit: Trace | None,
     outs_now: Mapping[str, str | None],
-    moving_upstream: tuple[str, ...],
+    found_now: Mapping[str, str],
+    moving_upstream: tuple[str, ...] = (),
 ) -> StageStatus:
-    """How the stage stands: fresh only if a trace has this key and its outs are on disk.
+    """How the stage stands: fresh only if a trace has these inputs and its outs are on disk.
 
-    `hit` is the trace under the fingerprint's key, `outs_now` the digests on disk, and
+    `hit` is the trace of the fingerprint's key and of what was found to be read, `outs_now` the
+    digests on disk, `found_now` what the newest trace's found inputs are now, and
     `moving_upstream` the stages before it that have to run first.
     """
     reasons: list[Reason] = []
@@ -36,7 +54,8 @@ def judge(
     if hit is not None:
         reasons += _explain_outs(hit, outs_now)
     elif newest is not None:
-        reasons += explain(newest.parts, fingerprint)
+        moved = [*explain(newest.parts, fingerprint), *explain_found(newest.found, found_now)]
+        reasons += moved or [Reason(ReasonKind.NEW, stage.name, "no result of it is kept")]
     else:
         reasons.append(Reason(ReasonKind.NEW, stage.name, "was never built here"))
     if stage.frozen and newest is not None:
@@ -44,8 +63,14 @@ def judge(
     state = StageState.FRESH
     if reasons:
         state = StageState.NEW if newest is None else StageState.STALE
-    usual = newest.seconds if newest is not None else None
-    return StageStatus(stage.name, state, tuple(reasons), fingerprint.key, usual)
+    return StageStatus(
+        name=stage.name,
+        state=state,
+        reasons=tuple(reasons),
+        key=fingerprint.key,
+        usual_seconds=newest.seconds if newest is not None else None,
+        traced=newest.traced if newest is not None else None,
+    )
 
 
 def explain(before: Mapping[str, str], now: Fingerprint) -> list[Reason]:
@@ -58,6 +83,28 @@ def explain(before: Mapping[str, str], now: Fingerprint) -> list[Reason]:
             kind = ReasonKind.of(word)
             reasons.append(Reason(kind, what, _detail(kind, what, old, new, now.chains)))
     return reasons
+
+
+def explain_found(before: Mapping[str, str], now: Mapping[str, str]) -> list[Reason]:
+    """One reason for each input that the stage was seen to read and that is another by now."""
+    reasons = []
+    for name, old in before.items():
+        new = now.get(name)
+        if new != old:
+            word, _, what = name.partition(":")
+            kind = ReasonKind.of(word)
+            if kind is ReasonKind.PACKAGE:
+                what = what.partition("@")[0]
+                reasons.append(Reason(kind, what, _versions(old, new)))
+            else:
+                reasons.append(Reason(kind, what, f"{_how(old, new)}, was seen to be read"))
+    return reasons
+
+
+def _versions(old: str, new: str | None) -> str:
+    """What stands behind a version in brackets tells one installation of it from another."""
+    before, now = old.partition(" ")[0], (new or MISSING).partition(" ")[0]
+    return f"{before} → {now}" if before != now else f"{now} was installed anew"
 
 
 def _explain_outs(hit: Trace, outs_now: Mapping[str, str | None]) -> list[Reason]:
@@ -77,13 +124,15 @@ def _detail(
         return f"{_shown(old)} → {_shown(new)}"
     if kind in (ReasonKind.COMMAND, ReasonKind.PYTHON):
         return f"{_short(old)} → {_short(new)}"
-    how = "changed"
-    if old is None or old == MISSING:
-        how = "added"
-    elif new is None or new == MISSING:
-        how = "removed"
+    how = _how(old, new)
     chain = chains.get(what, "")
     return f"{how} ({chain})" if " → " in chain else how
+
+
+def _how(old: str | None, new: str | None) -> str:
+    if old is None or old == MISSING:
+        return "added"
+    return "removed" if new is None or new == MISSING else "changed"
 
 
 def _shown(value: str | None) -> str:

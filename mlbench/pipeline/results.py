@@ -8,12 +8,20 @@ from typing import Any
 from xml.etree import ElementTree
 
 from mlbench.domain.errors import ProjectFileError
-from mlbench.domain.runs import TestCounts
+from mlbench.domain.outcomes import TestOutcome
+from mlbench.domain.runs import TestCounts, TestResult
 from mlbench.domain.stages import Stage
 from mlbench.project.params import flatten, parse_tree
 from mlbench.project.toml_file import read_text
 
 JUNIT_NAME = "tests.xml"
+_VERDICTS = (
+    ("failure", TestOutcome.FAILED),
+    ("error", TestOutcome.ERROR),
+    ("skipped", TestOutcome.SKIPPED),
+)
+_NOT_COLLECTED = "collection failure"
+_LONGEST_MESSAGE = 4000
 
 
 def read_metrics(root: Path, stage: Stage) -> dict[str, float]:
@@ -35,30 +43,81 @@ def read_metrics(root: Path, stage: Stage) -> dict[str, float]:
 
 def read_tests(folder: Path) -> TestCounts | None:
     """How many tests passed, failed and were skipped by pytest's JUnit file, where there is one."""
-    path = folder / JUNIT_NAME
     try:
-        suites = list(ElementTree.parse(path).getroot().iter("testsuite"))
+        suites = [
+            element.attrib
+            for _, element in ElementTree.iterparse(folder / JUNIT_NAME)
+            if element.tag == "testsuite"
+        ]
     except (OSError, ElementTree.ParseError):
         return None
-    total, failed, skipped = (
+    total, failed, errors, skipped = (
         sum(int(suite.get(name, "0")) for suite in suites)
-        for name in ("tests", "failures", "skipped")
+        for name in ("tests", "failures", "errors", "skipped")
     )
-    failed += sum(int(suite.get("errors", "0")) for suite in suites)
+    failed += errors
     return TestCounts(passed=total - failed - skipped, failed=failed, skipped=skipped)
+
+
+def read_results(folder: Path) -> tuple[TestResult, ...]:
+    """Each test in pytest's order; none where there is no whole JUnit file."""
+    results = []
+    try:
+        for _, element in ElementTree.iterparse(folder / JUNIT_NAME):
+            if element.tag == "testcase":
+                results.append(_result(element))
+                # A large suite's tracebacks need not be in memory all at once.
+                element.clear()
+    except (OSError, ElementTree.ParseError):
+        return ()
+    return tuple(results)
 
 
 def failed_tests(folder: Path) -> list[str]:
     """The ids of the tests that failed, in pytest's order."""
+    return [result.id for result in read_results(folder) if result.outcome.is_bad]
+
+
+def _result(case: ElementTree.Element) -> TestResult:
+    """A test from its element; of several verdicts on one test the worst comes first."""
+    outcome, message = TestOutcome.PASSED, ""
+    for tag, meaning in _VERDICTS:
+        verdict = case.find(tag)
+        if verdict is not None:
+            outcome, message = meaning, _message(verdict)
+            break
     try:
-        cases = list(ElementTree.parse(folder / JUNIT_NAME).getroot().iter("testcase"))
-    except (OSError, ElementTree.ParseError):
-        return []
-    return [
-        f"{case.get('classname')}::{case.get('name')}"
-        for case in cases
-        if case.find("failure") is not None or case.find("error") is not None
-    ]
+        seconds = float(case.get("time", "0"))
+    except ValueError:
+        seconds = 0.0
+    return TestResult(
+        _test_id(case.get("classname", ""), case.get("name", "")), outcome, seconds, message
+    )
+
+
+def _message(verdict: ElementTree.Element) -> str:
+    """Why, in pytest's words: its message, else the lines of the traceback that say it."""
+    message = verdict.get("message", "")
+    text = verdict.text or ""
+    if not message or message == _NOT_COLLECTED:
+        said = [line[1:].strip() for line in text.splitlines() if line.startswith("E ")]
+        message = "\n".join(said) or message or text
+    return message.strip()[:_LONGEST_MESSAGE]
+
+
+def _test_id(classname: str, name: str) -> str:
+    """The id that pytest takes on its command line, as far as its report tells it.
+
+    The report joins file and classes by dots; classes are those at the end that begin with a
+    capital, as pytest finds them by default. A module that can't be collected has its name alone.
+    """
+    if not classname:
+        return f"{name.replace('.', '/')}.py" if name.replace(".", "").isidentifier() else name
+    parts = classname.split(".")
+    classes: list[str] = []
+    while len(parts) > 1 and parts[-1][:1].isupper():
+        classes.insert(0, parts.pop())
+    return "::".join((f"{'/'.join(parts)}.py", *classes, name))
 
 
 def _number(value: Any) -> float | None:

@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import Any, Protocol
 
 from mlbench.domain.plain import from_plain, to_plain
 from mlbench.domain.runs import TestCounts
-from mlbench.system.journal import append, read_lines
+
+
+class Journal(Protocol):
+    """Lines that are kept whole or not at all."""
+
+    def read(self) -> Iterable[Any]:
+        """Every intact value, oldest first."""
+
+    def append(self, value: Any) -> None:
+        """Keep a value durably."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """One successful run of one stage: its inputs under `key`, its outs' digests, its results."""
+    """One successful run of one stage: its inputs under `key`, its outs' digests, its results.
+
+    `found` are the inputs that it was seen to read, by name with their value. One that is not
+    `restorable` wrote over an input: it tells whether the stage is fresh, no more. One that is not
+    `in_tree` ran elsewhere, and never stood on the project's own disk.
+    """
 
     stage: str
     key: str
@@ -23,40 +38,77 @@ class Trace:
     seconds: float
     metrics: Mapping[str, float] = field(default_factory=dict)
     tests: TestCounts | None = None
+    found: Mapping[str, str] = field(default_factory=dict)
+    traced: bool = False
+    restorable: bool = True
+    in_tree: bool = True
 
 
 class Traces:
-    """All traces of a project; the newest counts where several have one key."""
+    """All traces of a project, by stage and key; safe to use from several threads."""
 
-    def __init__(self, file: Path) -> None:
-        """Read the journal; lines that a crash tore are passed over."""
-        self._file = file
+    def __init__(self, journal: Journal) -> None:
+        """Read the journal; what is no trace is passed over."""
+        self._journal = journal
+        self._lock = threading.Lock()
         self._newest: dict[str, Trace] = {}
-        self._by_key: dict[tuple[str, str], Trace] = {}
-        for plain in read_lines(file):
-            try:
-                self._remember(from_plain(Trace, plain))
-            except (ValueError, KeyError, TypeError):
-                continue
+        self._by_key: dict[tuple[str, str], list[Trace]] = {}
+        for plain in journal.read():
+            self._read(plain)
 
     def newest(self, stage: str) -> Trace | None:
-        """The latest trace of a stage, whatever its key."""
+        """The latest trace of a stage in the project's tree, whatever its key."""
         return self._newest.get(stage)
 
-    def under(self, stage: str, key: str) -> Trace | None:
-        """The latest trace of a stage with this key."""
-        return self._by_key.get((stage, key))
+    def under(self, stage: str, key: str) -> tuple[Trace, ...]:
+        """The traces of a stage with this key, newest first."""
+        with self._lock:
+            return tuple(reversed(self._by_key.get((stage, key), ())))
+
+    def stages(self) -> tuple[str, ...]:
+        """The stages that have a trace."""
+        return tuple(self._newest)
 
     def add(self, trace: Trace) -> None:
         """Append a trace durably."""
-        append(self._file, [to_plain(trace)])
-        self._remember(trace)
+        with self._lock:
+            self._journal.append({"trace": to_plain(trace)})
+            self._remember(trace)
 
     def touch(self, trace: Trace) -> None:
         """Make a trace that stands again the newest, so that reasons compare with it."""
-        if self._newest.get(trace.stage) is not trace:
-            self.add(trace)
+        with self._lock:
+            if self._newest.get(trace.stage) is not trace:
+                self._journal.append({"again": [trace.stage, trace.key, trace.run]})
+                self._stand_again(trace)
+
+    def _read(self, plain: Any) -> None:
+        try:
+            if "trace" in plain:
+                self._remember(_trace(plain["trace"]))
+            else:
+                stage, key, run = plain["again"]
+                for trace in self._by_key.get((stage, key), ()):
+                    if trace.run == run:
+                        self._stand_again(trace)
+                        break
+        except (ValueError, KeyError, TypeError):
+            return
 
     def _remember(self, trace: Trace) -> None:
+        known = self._by_key.setdefault((trace.stage, trace.key), [])
+        known[:] = [other for other in known if other.found != trace.found]
+        known.append(trace)
+        if trace.in_tree:
+            self._newest[trace.stage] = trace
+
+    def _stand_again(self, trace: Trace) -> None:
+        known = self._by_key[trace.stage, trace.key]
+        known[:] = [*(other for other in known if other is not trace), trace]
         self._newest[trace.stage] = trace
-        self._by_key[trace.stage, trace.key] = trace
+
+
+def _trace(plain: Mapping[str, Any]) -> Trace:
+    """A trace from its plain value; by hand, for a long history has thousands."""
+    tests = plain["tests"]
+    return Trace(**{**plain, "tests": None if tests is None else from_plain(TestCounts, tests)})

@@ -3,57 +3,127 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-from mlbench.domain.graph import in_order, needs_of
+from mlbench.domain.graph import PathIndex, StageCycleError, in_order, needs_of
 from mlbench.domain.outcomes import StageState
 from mlbench.domain.plan import Plan, StageStatus
 from mlbench.domain.stages import Project, Stage
 from mlbench.pipeline.digests import Digests
-from mlbench.pipeline.fingerprint import Fingerprint, Fingerprinter
-from mlbench.pipeline.judge import judge
-from mlbench.pipeline.outs import Outs
-from mlbench.pipeline.traces import Traces
+from mlbench.pipeline.fingerprint import Fingerprint, Fingerprinter, Watched, moved_since
+from mlbench.pipeline.found import FoundInputs, Versions, read_outs
+from mlbench.pipeline.judge import choose, judge, valid
+from mlbench.pipeline.launch import Intents, Launch
+from mlbench.pipeline.outs import Outs, Store
+from mlbench.pipeline.packages import Packages
+from mlbench.pipeline.running import Runner, SupervisedRunner
+from mlbench.pipeline.traces import Trace, Traces
+from mlbench.pipeline.tree import DiskTree, Tree
 from mlbench.project.layout import Layout
 from mlbench.system.content import ContentStore
+from mlbench.system.journal import Journal
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a stage stands, and the trace that says so where there is one."""
+
+    status: StageStatus
+    hit: Trace | None
 
 
 class Workspace:
-    """What the planner and the builds of one project share; safe to use from several threads."""
+    """What the planner and the builds of one tree share; safe to use from several threads."""
 
-    def __init__(self, layout: Layout) -> None:
-        """Open the state of a project folder; nothing is written yet."""
-        self.root: Path = layout.root
-        self.digests = Digests(layout.state / "stat.json")
-        self.store = ContentStore(layout.cache)
-        self.outs = Outs(
-            layout.root, layout.aside, layout.state / "intents", self.store, self.digests
+    def __init__(
+        self,
+        root: Path,
+        state: Path,
+        *,
+        tree: Tree,
+        store: Store,
+        traces: Traces,
+        versions: Versions,
+        runner: Runner,
+        building: KeyLocks,
+        origin: Path | None = None,
+    ) -> None:
+        """Over the tree at `root`; `state` holds what is written down about it.
+
+        `origin` is the project of which a snapshot is the copy.
+        """
+        self.root = root
+        self.origin = origin
+        self.tree = tree
+        self.digests = Digests(tree, state / "stat.json")
+        self.intents = Intents(tree, state / "intents")
+        self.outs = Outs(tree, root, state / "aside", self.intents, store, self.digests)
+        self.found = FoundInputs(tree, root, self.digests, versions)
+        self.store = store
+        self.traces = traces
+        self.versions = versions
+        self.runner = runner
+        self.building = building
+        self._fingerprinter = Fingerprinter(tree, root, self.digests)
+        self._standing: dict[str, Trace] = {}
+        self._watched: dict[str, Watched] = {}
+        self._makers: tuple[Project, PathIndex] | None = None
+        self._lock = threading.RLock()
+
+    @classmethod
+    def open(cls, layout: Layout) -> Workspace:
+        """The workspace of a project folder; nothing is written yet."""
+        return cls(
+            layout.root,
+            layout.state,
+            tree=DiskTree(),
+            store=ContentStore(layout.cache),
+            traces=Traces(Journal(layout.state / "traces.jsonl")),
+            versions=Packages(),
+            runner=SupervisedRunner(layout.state / "locks"),
+            building=KeyLocks(),
         )
-        self.traces = Traces(layout.state / "traces.jsonl")
-        self._fingerprinter = Fingerprinter(layout.root, self.digests)
-        self._lock = threading.Lock()
+
+    def at(self, root: Path, state: Path) -> Workspace:
+        """A workspace over a snapshot of this one's tree: the store and the traces are shared."""
+        return Workspace(
+            root,
+            state,
+            tree=self.tree,
+            store=self.store,
+            traces=self.traces,
+            versions=self.versions,
+            runner=SupervisedRunner(state / "locks"),
+            building=self.building,
+            origin=self.root,
+        )
 
     def fingerprint(self, stage: Stage, project: Project) -> Fingerprint:
         """The fingerprint of a stage as the tree stands now."""
         with self._lock:
             return self._fingerprinter.take(stage, project)
 
-    def status(
+    def look(
         self, stage: Stage, fingerprint: Fingerprint, moving_upstream: tuple[str, ...] = ()
-    ) -> StageStatus:
+    ) -> Standing:
         """How a stage with this fingerprint stands."""
-        return judge(
-            stage,
-            fingerprint,
-            self.traces.newest(stage.name),
-            self.traces.under(stage.name, fingerprint.key),
-            self.outs.now(stage),
-            moving_upstream,
-        )
+        newest = self.traces.newest(stage.name)
+        under = self.traces.under(stage.name, fingerprint.key)
+        traces = (*under, newest) if newest is not None else under
+        names = {name for trace in traces for name in trace.found}
+        with self._lock:
+            found_now = self.found.values(names, stage)
+            outs_now = self.outs.now(stage)
+        hit = choose(valid(under, found_now), outs_now)
+        status = judge(stage, fingerprint, newest, hit, outs_now, found_now, moving_upstream)
+        return Standing(status, hit)
 
     def plan(self, project: Project) -> Plan:
         """How every stage stands, in topological order; ProjectFileError for a broken file."""
-        needs = needs_of(project.stages)
+        needs = self.needs(project)
         statuses: dict[str, StageStatus] = {}
         for name in in_order(needs):
             stage = project.stage(name)
@@ -61,9 +131,103 @@ class Workspace:
                 sorted(up for up in needs[name] if statuses[up].state is not StageState.FRESH)
             )
             fingerprint = self.fingerprint(stage, project)
-            statuses[name] = self.status(stage, fingerprint, moving)
+            standing = self.look(stage, fingerprint, moving)
+            statuses[name] = standing.status
+            self._note(stage, fingerprint, standing)
         self.digests.save()
         return Plan(
             stages=tuple(statuses.values()),
             needs={name: tuple(sorted(wanted)) for name, wanted in needs.items()},
         )
+
+    def needs(self, project: Project) -> dict[str, frozenset[str]]:
+        """Which stages each stage needs: as declared, and as it was seen to read their outs."""
+        declared = needs_of(project.stages)
+        makers = self.makers(project)
+        needs = dict(declared)
+        for stage in project.stages:
+            newest = self.traces.newest(stage.name)
+            seen = frozenset(read_outs(newest.found.keys(), makers)) if newest else frozenset()
+            if seen <= needs[stage.name] | {stage.name}:
+                continue
+            wider = {**needs, stage.name: needs[stage.name] | (seen - {stage.name})}
+            try:
+                in_order(wider)
+            except StageCycleError:
+                # Two stages that read each other's outs undeclared: what they declare decides.
+                continue
+            needs = wider
+        return needs
+
+    def makers(self, project: Project) -> PathIndex:
+        """Which stage writes what; worked out once for each reading of the project's files."""
+        known = self._makers
+        if known is None or known[0] is not project:
+            known = self._makers = (project, PathIndex.of_outs(project.stages))
+        return known[1]
+
+    def standing(self, stage: str) -> Trace | None:
+        """What a fresh stage's outs stand for, as of the last plan."""
+        return self._standing.get(stage)
+
+    def glance(self) -> bool:
+        """Whether an input of the last plan moved since, by the files' stats alone."""
+        with self._lock:
+            watched = list(self._watched.values())
+        return any(moved_since(self.tree, self.root, each) is not None for each in watched)
+
+    def unfinished(self) -> tuple[Launch, ...]:
+        """The launches of another process that can be gone on with."""
+        return tuple(launch for launch in self.intents.all() if self._can_adopt(launch))
+
+    def recover(self) -> list[str]:
+        """After a crash: stop and take back what can't be gone on with; names the stages."""
+        recovered = []
+        for launch in self.intents.all():
+            if not self._can_adopt(launch):
+                self.runner.stop_leftover(Path(launch.folder))
+                self.outs.put_back(launch)
+                recovered.append(launch.stage.name)
+        self.outs.sweep([launch.stage.name for launch in self.intents.all()])
+        return recovered
+
+    def _can_adopt(self, launch: Launch) -> bool:
+        if launch.is_lost:
+            return False
+        return self.runner.can_adopt(launch.stage.name, Path(launch.folder))
+
+    def _note(self, stage: Stage, fingerprint: Fingerprint, standing: Standing) -> None:
+        with self._lock:
+            if standing.hit is not None:
+                self._standing[stage.name] = standing.hit
+            else:
+                self._standing.pop(stage.name, None)
+            self._watched[stage.name] = {**fingerprint.watched, **fingerprint.params_files}
+
+
+class KeyLocks:
+    """One builder at a time for each key: who comes second finds what the first has made."""
+
+    def __init__(self) -> None:
+        """Nothing is being built."""
+        self._building: set[str] = set()
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def holding(self, key: str, is_stopping: Callable[[], bool]) -> Iterator[None]:
+        """Wait until nobody else builds `key`, or until it is time to stop."""
+        with self._changed:
+            while key in self._building and not is_stopping():
+                self._changed.wait(_LOOK_SECONDS)
+            is_mine = key not in self._building
+            self._building.add(key)
+        try:
+            yield
+        finally:
+            if is_mine:
+                with self._changed:
+                    self._building.discard(key)
+                    self._changed.notify_all()
+
+
+_LOOK_SECONDS = 0.1

@@ -13,7 +13,7 @@ from mlbench.domain.graph import in_order, needs_of
 from mlbench.domain.outcomes import StageState
 from mlbench.domain.plan import StageStatus
 from mlbench.domain.stages import Project
-from mlbench.pipeline.builder import Build, BuildResult
+from mlbench.pipeline.builder import Build, BuildResult, Job
 from mlbench.pipeline.workspace import Workspace
 from mlbench.project.config import load_project
 from mlbench.project.layout import Layout
@@ -78,7 +78,7 @@ class Lab:
         root.mkdir(parents=True, exist_ok=True)
         self.root = root.resolve()
         self.layout = Layout(self.root)
-        self.workspace = Workspace(self.layout)
+        self.workspace = Workspace.open(self.layout)
         self._runs = 0
 
     def write(self, name: str, text: str | bytes) -> Path:
@@ -86,6 +86,9 @@ class Lab:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(text.encode() if isinstance(text, str) else text)
         return path
+
+    def read(self, name: str) -> str:
+        return (self.root / name).read_text()
 
     def edit(self, name: str, old: str, new: str) -> None:
         path = self.root / name
@@ -105,7 +108,7 @@ class Lab:
 
     def reopen(self) -> Lab:
         """As another process would find the folder."""
-        self.workspace = Workspace(self.layout)
+        self.workspace = Workspace.open(self.layout)
         return self
 
     @property
@@ -126,9 +129,7 @@ class Lab:
             self.workspace,
             project,
             project.stage(name),
-            run=run,
-            folder=self.layout.stage_folder(run, name),
-            force=force,
+            Job(run, self.layout.stage_folder(run, name), force=force),
             on_start=lambda reasons: on_start() if on_start else None,
             logged=lambda folder: {},
         )
@@ -169,6 +170,15 @@ class Lab:
 
     def log(self, run: int, stage: str) -> str:
         return (self.layout.stage_folder(f"run-{run}", stage) / "log").read_text()
+
+
+def set_aside(lab: Lab, name: str) -> None:
+    """What a build does before it starts a stage, and then the process is gone."""
+    stage = lab.project.stage(name)
+    lab._runs += 1
+    build = lab.start(name)
+    fingerprint = lab.workspace.fingerprint(stage, lab.project)
+    lab.workspace.outs.set_aside(build._prepare(fingerprint, ()))
 
 
 def tree_of(folder: Path) -> dict[str, bytes]:

@@ -291,7 +291,7 @@ def test_single_tests_are_counted_and_the_first_failure_named(tmp_path: Path, fo
     lab.edit("tests/test_a.py", "    pass\n@", "    assert 0\n@")
     result = lab.build("t")
     assert result.outcome is StageOutcome.FAILED
-    assert result.message == "tests.test_a::test_good failed"
+    assert result.message == "tests/test_a.py::test_good failed"
 
 
 def test_a_test_folder_without_any_configuration_of_pytest_is_fresh_afterwards(empty: Lab) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from mlbench.domain.stages import Stage
 from mlbench.pipeline.code import CodeGraph
+from mlbench.pipeline.tree import DiskTree
 from tests.pipeline.lab import Lab
 
 
@@ -22,7 +23,7 @@ def _write(root: Path, files: dict[str, str]) -> None:
 
 
 def _reached(root: Path, *commands: str, deps: tuple[str, ...] = (), wdir: str = ".") -> set[str]:
-    return set(CodeGraph(root).reached_by(Stage("s", commands, wdir=wdir, deps=deps)))
+    return set(CodeGraph(DiskTree(), root).reached_by(Stage("s", commands, wdir=wdir, deps=deps)))
 
 
 _TELL = """
@@ -236,7 +237,7 @@ def test_installed_packages_are_not_the_projects_code(tmp_path: Path) -> None:
 def test_the_chain_is_the_shortest_way(tmp_path: Path) -> None:
     root = tmp_path / "root"
     _write(root, {"main.py": "import a, c", "a.py": "import b", "b.py": "import c", "c.py": ""})
-    reached = CodeGraph(root).reached_by(Stage("s", ("python main.py",)))
+    reached = CodeGraph(DiskTree(), root).reached_by(Stage("s", ("python main.py",)))
     assert {name: module.chain for name, module in reached.items()} == {
         "main.py": ("main.py",),
         "a.py": ("main.py", "a.py"),
@@ -266,7 +267,7 @@ def test_a_module_that_does_not_parse_counts_by_its_bytes(empty: Lab) -> None:
 def test_an_import_that_is_edited_within_a_tick_is_followed(tmp_path: Path) -> None:
     root = tmp_path / "root"
     _write(root, {"main.py": "import aa\n", "aa.py": "", "bb.py": ""})
-    graph = CodeGraph(root)
+    graph = CodeGraph(DiskTree(), root)
     stage = Stage("s", ("python main.py",))
     for number in range(200):
         wanted = ("aa", "bb")[number % 2]

@@ -11,9 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlbench.pipeline.digests import Digests, is_racy, stat_of
+from mlbench.pipeline.digests import Digests, is_racy
+from mlbench.pipeline.tree import DiskTree
 from mlbench.system.content import FOLDER_MARK, hash_bytes
 
+TREE = DiskTree()
 LONG_AGO = 1_600_000_000_000_000_000
 
 
@@ -24,7 +26,7 @@ def file(tmp_path: Path) -> Path:
 
 def _settle(path: Path) -> None:
     """Look at a file only once its stat is sure to tell a later edit."""
-    stat = stat_of(path)
+    stat = TREE.stat(path)
     assert stat is not None
     while is_racy(stat, time.time_ns()):
         pass
@@ -46,7 +48,7 @@ def test_no_edit_however_fast_gives_a_stale_digest(
     folder = tmp_path_factory.mktemp("racy")
     path, content = folder / "file", b"aaaa"
     path.write_bytes(content)
-    digests = Digests(folder / "stat.json")
+    digests = Digests(TREE, folder / "stat.json")
     for how, new in edits:
         if how == "touch":
             os.utime(path, ns=(LONG_AGO, LONG_AGO))
@@ -61,7 +63,7 @@ def test_no_edit_however_fast_gives_a_stale_digest(
             os.replace(target, path)
         if data.draw(st.booleans(), label="a new process"):
             digests.save()
-            digests = Digests(folder / "stat.json")
+            digests = Digests(TREE, folder / "stat.json")
         assert digests.content(path) == hash_bytes(content)
 
 
@@ -69,19 +71,19 @@ def test_a_file_that_stays_is_not_read_again(file: Path, tmp_path: Path) -> None
     path = tmp_path / "large"
     path.write_bytes(b"x")
     _settle(path)
-    digests = Digests(file)
+    digests = Digests(TREE, file)
     first = digests.content(path)
     digests.save()
-    assert Digests(file)._entries == {f"bytes:{path}": (stat_of(path), first)}
+    assert Digests(TREE, file)._entries == {f"bytes:{path}": (TREE.stat(path), first)}
     # What is remembered is what is answered: no read could give this.
-    poisoned = Digests(file)
-    poisoned._entries[f"bytes:{path}"] = (stat_of(path) or (0, 0, 0, 0), "remembered")
+    poisoned = Digests(TREE, file)
+    poisoned._entries[f"bytes:{path}"] = (TREE.stat(path) or (0, 0, 0, 0), "remembered")
     assert poisoned.content(path) == "remembered"
 
 
 def test_a_file_written_just_now_is_not_remembered(file: Path, tmp_path: Path) -> None:
     path = tmp_path / "young"
-    digests = Digests(file)
+    digests = Digests(TREE, file)
     path.write_bytes(b"x")
     digests.content(path)
     assert digests._entries == {}
@@ -97,7 +99,7 @@ def test_whole_seconds_are_not_trusted_for_two() -> None:
 
 
 def test_code_counts_by_its_meaning_and_data_by_its_bytes(file: Path, tmp_path: Path) -> None:
-    digests = Digests(file)
+    digests = Digests(TREE, file)
 
     def meaning(name: str, text: str) -> str | None:
         (tmp_path / name).write_text(text)
@@ -112,7 +114,7 @@ def test_code_counts_by_its_meaning_and_data_by_its_bytes(file: Path, tmp_path: 
 
 
 def test_folders_count_by_every_file_below(file: Path, tmp_path: Path) -> None:
-    digests = Digests(file)
+    digests = Digests(TREE, file)
     folder = tmp_path / "folder"
     (folder / "deep").mkdir(parents=True)
     (folder / "deep" / "a.py").write_text("x = 1\n")
@@ -127,12 +129,12 @@ def test_folders_count_by_every_file_below(file: Path, tmp_path: Path) -> None:
 
 
 def test_what_is_not_there_has_no_digest(file: Path, tmp_path: Path) -> None:
-    digests = Digests(file)
+    digests = Digests(TREE, file)
     (tmp_path / "dangling").symlink_to("nowhere")
     for name in ("missing", "dangling"):
         assert digests.content(tmp_path / name) is None
         assert digests.meaning(tmp_path / name) is None
-        assert stat_of(tmp_path / name) is None
+        assert TREE.stat(tmp_path / name) is None
 
 
 @pytest.mark.parametrize(
@@ -152,7 +154,7 @@ def test_a_damaged_or_foreign_memory_counts_as_empty(file: Path, tmp_path: Path,
     file.parent.mkdir()
     file.write_text(text)
     (tmp_path / "a").write_bytes(b"x")
-    assert Digests(file).content(tmp_path / "a") == hash_bytes(b"x")
+    assert Digests(TREE, file).content(tmp_path / "a") == hash_bytes(b"x")
 
 
 def test_a_memory_that_can_t_be_written_is_no_failure(tmp_path: Path) -> None:
@@ -160,6 +162,6 @@ def test_a_memory_that_can_t_be_written_is_no_failure(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"x")
     _settle(path)
-    digests = Digests(tmp_path / "state" / "stat.json")
+    digests = Digests(TREE, tmp_path / "state" / "stat.json")
     digests.content(path)
     digests.save()

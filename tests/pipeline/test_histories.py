@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from mlbench.domain.outcomes import StageOutcome, StageState
 from mlbench.pipeline.builder import BuildResult
-from tests.pipeline.lab import PYTHON, Lab
+from tests.pipeline.lab import set_aside, PYTHON, Lab
 
 IS_LONG = os.environ.get("HYPOTHESIS_PROFILE") == "long"
 LONG_AGO = (1_600_000_000, 1_600_000_000)
@@ -203,11 +203,11 @@ class Histories(RuleBasedStateMachine):
         """The process dies with the old outs set aside and the new ones half written."""
         before = self.on_disk(name)
         stage = self.lab.project.stage(name)
-        self.lab.workspace.outs.set_aside(stage, "crashed")
+        set_aside(self.lab, name)
         for out in stage.out_paths:
             self.lab.write(out, "half")
         self.lab.reopen()
-        assert self.lab.workspace.outs.recover() == [name]
+        assert self.lab.workspace.recover() == [name]
         assert self.on_disk(name) == before
 
     # What must always hold.

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,13 @@ from hypothesis import strategies as st
 from mlbench.domain import runs
 from mlbench.domain.errors import ProjectFileError
 from mlbench.domain.stages import Stage
-from mlbench.pipeline.results import JUNIT_NAME, failed_tests, read_metrics, read_tests
+from mlbench.pipeline.results import (
+    JUNIT_NAME,
+    failed_tests,
+    read_metrics,
+    read_results,
+    read_tests,
+)
 
 
 def _read(root: Path, name: str, text: str) -> dict[str, float]:
@@ -75,12 +84,95 @@ def test_single_tests_are_counted(tmp_path: Path) -> None:
         '<testcase classname="b" name="not"><skipped/></testcase></testsuite></testsuites>'
     )
     assert read_tests(tmp_path) == runs.TestCounts(passed=2, failed=2, skipped=1)
-    assert failed_tests(tmp_path) == ["a::bad", "b::broken"]
+    assert failed_tests(tmp_path) == ["a.py::bad", "b.py::broken"]
 
 
 def test_without_a_whole_report_nothing_is_counted(tmp_path: Path) -> None:
     assert read_tests(tmp_path) is None
     assert failed_tests(tmp_path) == []
+    assert read_results(tmp_path) == ()
     (tmp_path / JUNIT_NAME).write_text("<testsuites><testsuite")
     assert read_tests(tmp_path) is None
     assert failed_tests(tmp_path) == []
+
+
+SUITE = """\
+import unittest
+import pytest
+
+@pytest.fixture
+def broken():
+    raise RuntimeError("no database")
+
+def test_good(): pass
+
+@pytest.mark.parametrize("rate", [0.5, "a.b::c"])
+def test_bad(rate): assert rate == 1, f"rate was {rate}"
+
+def test_unready(broken): pass
+
+class TestRates:
+    class TestInner:
+        def test_deep(self): assert [1, 2] == [1, 3]
+
+@pytest.mark.skip(reason="later")
+def test_skipped(): pass
+
+@pytest.mark.xfail
+def test_known(): assert False
+
+class Old(unittest.TestCase):
+    def test_old(self): self.assertEqual(1, 2)
+"""
+
+
+def test_every_test_of_a_real_suite_is_read(tmp_path: Path) -> None:
+    folder = tmp_path / "tests" / "unit"
+    folder.mkdir(parents=True)
+    (folder / "test_rates.py").write_text(SUITE)
+    (folder / "test_torn.py").write_text("import nothing_of_that_name\n")
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    report = f"--junitxml={tmp_path / JUNIT_NAME}"
+    subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "--continue-on-collection-errors", report],
+        cwd=tmp_path,
+        env={**os.environ, "PYTEST_ADDOPTS": "-p no:cacheprovider"},
+        capture_output=True,
+        check=False,
+    )
+    results = {result.id: result for result in read_results(tmp_path)}
+    here = "tests/unit/test_rates.py::"
+    words = {name.removeprefix(here): result.outcome.word for name, result in results.items()}
+    assert words == {
+        "tests/unit/test_torn.py": "error",
+        "test_good": "passed",
+        "test_bad[0.5]": "failed",
+        "test_bad[a.b::c]": "failed",
+        "test_unready": "error",
+        "TestRates::TestInner::test_deep": "failed",
+        "test_skipped": "skipped",
+        "test_known": "skipped",
+        "Old::test_old": "failed",
+    }
+    assert "rate was 0.5" in results[f"{here}test_bad[0.5]"].message
+    assert "no database" in results[f"{here}test_unready"].message
+    assert "nothing_of_that_name" in results["tests/unit/test_torn.py"].message
+    assert results[f"{here}test_skipped"].message == "later"
+    assert all(result.seconds >= 0 for result in results.values())
+    # pytest finds each by the id that it was given.
+    chosen = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "--collect-only",
+            *(set(results) - {"tests/unit/test_torn.py"}),
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "8 tests collected" in chosen.stdout
+    assert read_tests(tmp_path) == runs.TestCounts(passed=1, failed=6, skipped=2)

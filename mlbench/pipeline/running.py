@@ -1,0 +1,112 @@
+"""Starting a stage's commands and waiting for their end, whoever started them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from mlbench.domain.stages import Stage
+from mlbench.pipeline.launch import file_name
+from mlbench.pipeline.results import JUNIT_NAME
+from mlbench.pipeline.seen import Seen, read_seen
+from mlbench.system.files import remove
+from mlbench.system.locks import is_held
+from mlbench.system.processes import (
+    EXIT_NAME,
+    StageExit,
+    SupervisedStage,
+    forget_ending,
+    stop_leftover,
+)
+
+SEEN_NAME = "seen"
+
+
+class Running(Protocol):
+    """A stage's commands on their way."""
+
+    def stop(self) -> None:
+        """Ask them to end; returns at once."""
+
+    def wait(self) -> StageExit:
+        """Block until they have ended, with all that they started."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What it takes to start a stage: where, with which environment, and where its log goes."""
+
+    stage: Stage
+    cwd: Path
+    env: Mapping[str, str]
+    folder: Path
+
+
+class Runner(Protocol):
+    """Runs stages so that they outlive whoever started them."""
+
+    def make_ready(self, folder: Path) -> None:
+        """Make a stage's folder, without what an earlier start there has left to tell."""
+
+    def start(self, start: Start) -> Running:
+        """Run the commands one after the other, until one fails."""
+
+    def can_adopt(self, stage: str, folder: Path) -> bool:
+        """Whether a stage that another process started is on its way, or ended with its exit."""
+
+    def adopt(self, stage: str, folder: Path) -> Running:
+        """A stage that another process started."""
+
+    def stop_leftover(self, folder: Path) -> bool:
+        """Stop what lives on of a stage whose supervisor is gone; True where something did."""
+
+    def seen(self, folder: Path) -> Seen:
+        """What the stage's processes were seen to read and write."""
+
+
+class SupervisedRunner:
+    """The real one: each stage under a supervisor of its own."""
+
+    def __init__(self, locks: Path) -> None:
+        """`locks` holds one file a stage, whose flock its supervisor has while it lives."""
+        self._locks = locks
+
+    def make_ready(self, folder: Path) -> None:
+        """The exit, the trace and the test results go; the log is appended to."""
+        folder.mkdir(parents=True, exist_ok=True)
+        forget_ending(folder)
+        remove(folder / SEEN_NAME)
+        remove(folder / JUNIT_NAME)
+
+    def start(self, start: Start) -> Running:
+        """Under a supervisor that depends on nobody."""
+        return SupervisedStage(
+            start.stage.commands,
+            cwd=start.cwd,
+            env=start.env,
+            folder=start.folder,
+            lock=self._lock(start.stage.name),
+            timeout=start.stage.timeout,
+            launch=start.stage.launch,
+        )
+
+    def can_adopt(self, stage: str, folder: Path) -> bool:
+        """By the supervisor's lock, or the exit that it wrote down."""
+        return is_held(self._lock(stage)) or (folder / EXIT_NAME).exists()
+
+    def adopt(self, stage: str, folder: Path) -> Running:
+        """By the supervisor's lock and files."""
+        return SupervisedStage.adopt(folder, self._lock(stage))
+
+    def stop_leftover(self, folder: Path) -> bool:
+        """By what the supervisor wrote down, and the mark in the environment."""
+        return stop_leftover(folder)
+
+    def seen(self, folder: Path) -> Seen:
+        """From the traces in the stage's folder."""
+        return read_seen(folder)
+
+    def _lock(self, stage: str) -> Path:
+        return self._locks / f"{file_name(stage)}.lock"

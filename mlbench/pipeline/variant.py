@@ -1,0 +1,289 @@
+"""A variant of the project: the same with other parameters, in a snapshot, where stages run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from mlbench.domain.errors import ProjectFileError, UsageError, nearest
+from mlbench.domain.graph import with_ancestors
+from mlbench.domain.outcomes import StageOutcome, StageState
+from mlbench.domain.plain import from_plain, to_plain
+from mlbench.domain.plan import Plan, Reason
+from mlbench.domain.stages import Project, Stage
+from mlbench.pipeline.builder import Build, BuildResult, Job
+from mlbench.pipeline.fingerprint import Fingerprint
+from mlbench.pipeline.isolated import inside
+from mlbench.pipeline.launch import Launch
+from mlbench.pipeline.snapshot import Snapshot
+from mlbench.pipeline.wanted import inputs_among
+from mlbench.pipeline.workspace import Workspace
+from mlbench.project.layout import Layout
+from mlbench.project.params import name_on_disk, parse_params
+from mlbench.project.stage_table import DEFAULT_PARAMS
+from mlbench.project.toml_file import text_of
+from mlbench.system.files import read_json, write_atomically, write_json
+
+_PURPOSE = "set"
+_CLAIM = "variant.json"
+
+
+class Variant:
+    """A snapshot that is held, with the project as it was at launch.
+
+    What runs here leaves traces and outs in the cache, and the project's own files alone. The slot
+    is claimed from the first on until all is done, also where its holder is killed: then the next
+    one takes it up, or clears it.
+    """
+
+    def __init__(
+        self, snapshot: Snapshot, workspace: Workspace, project: Project, stages: tuple[Stage, ...]
+    ) -> None:
+        """Over a snapshot of which the lock is held; `stages` are those that may run there."""
+        self._snapshot = snapshot
+        self._origin = workspace
+        self.slot = snapshot.folder.name
+        self.root = snapshot.tree
+        self.space = inside(workspace, snapshot)
+        self.project = project
+        self.wanted = replace(project, stages=stages)
+        self.stages = {stage.name: stage for stage in stages}
+
+    @classmethod
+    def make(
+        cls,
+        layout: Layout,
+        workspace: Workspace,
+        project: Project,
+        names: Iterable[str],
+        params: Mapping[str, Any],
+    ) -> Variant:
+        """Take a free slot and bring it up to date for these stages, or all, and what they need.
+
+        `params` maps dotted keys, after their file and a colon where that is another than the
+        project's own, to values. UsageError for an unknown stage, ProjectFileError for a parameter
+        that is not there.
+        """
+        needs = workspace.needs(project)
+        names = tuple(names) or tuple(needs)
+        for name in names:
+            if name not in needs:
+                raise UsageError(f'there is no stage "{name}"{nearest(name, needs)}')
+        wanted = with_ancestors(names, needs)
+        stages = tuple(stage for stage in project.stages if stage.name in wanted)
+        variant = cls(_free_slot(layout), workspace, project, stages)
+        try:
+            variant._prepare(params)
+        except BaseException:
+            variant.release()
+            raise
+        return variant
+
+    @classmethod
+    def take_up(cls, layout: Layout, workspace: Workspace, slot: str) -> Variant | None:
+        """The variant that a holder before has left in a slot; None where it can't be had."""
+        snapshot = Snapshot(layout, slot)
+        claim = read_json(snapshot.folder / _CLAIM)
+        if claim is None or not snapshot.try_acquire(with_leftover=True):
+            return None
+        try:
+            project = from_plain(Project, claim["project"])
+            names = set(claim["stages"])
+        except (KeyError, TypeError, ValueError):
+            snapshot.release()
+            return None
+        stages = tuple(stage for stage in project.stages if stage.name in names)
+        variant = cls(snapshot, workspace, project, stages)
+        variant.space.recover()
+        return variant
+
+    def plan(self) -> Plan:
+        """How the stages stand here."""
+        return self.space.plan(self.wanted)
+
+    def bring_in(self) -> None:
+        """Put the outs of every stage that need not run in their places, as running them would."""
+        for status in self.plan().stages:
+            stage = self.wanted.stage(status.name)
+            nowhere = Job("", self._snapshot.folder)
+            build = self.build(stage, nowhere, lambda _: None, lambda _: {})
+            build.bring_in(self.space.fingerprint(stage, self.project))
+
+    def build(
+        self,
+        stage: Stage,
+        job: Job,
+        on_start: Callable[[tuple[Reason, ...]], None],
+        logged: Callable[[Path], Mapping[str, float]],
+    ) -> VariantBuild:
+        """A build of one stage here."""
+        job = replace(job, in_tree=False)
+        return VariantBuild(self._origin, self.space, self.project, stage, job, on_start, logged)
+
+    def adopt(self, launch: Launch, logged: Callable[[Path], Mapping[str, float]]) -> Build:
+        """A build here that a holder before began."""
+        return Build.adopt(self.space, self.project, launch, logged=logged)
+
+    def unfinished(self) -> tuple[Launch, ...]:
+        """The launches of a holder before that can be gone on with."""
+        return self.space.unfinished()
+
+    def clear(self) -> None:
+        """Stop and take back whatever a holder before has left running or half done."""
+        runner = self.space.runner
+        for launch in self.space.intents.all():
+            name, folder = launch.stage.name, Path(launch.folder)
+            if runner.can_adopt(name, folder):
+                running = runner.adopt(name, folder)
+                running.stop()
+                running.wait()
+            runner.stop_leftover(folder)
+            self.space.outs.put_back(launch)
+
+    def release(self) -> None:
+        """All is done: the slot is free for the next."""
+        try:
+            self.space.digests.save()
+            (self._snapshot.folder / _CLAIM).unlink(missing_ok=True)
+        finally:
+            self._snapshot.release()
+
+    def let_go(self) -> None:
+        """Leave the slot, and what runs there, to the next holder."""
+        self._snapshot.release()
+
+    def _prepare(self, params: Mapping[str, Any]) -> None:
+        self.clear()
+        stages = self.wanted.stages
+        names = [stage.name for stage in stages]
+        claim = {"project": to_plain(self.project), "stages": names}
+        write_json(self._snapshot.folder / _CLAIM, claim)
+        inputs: list[str] = []
+        for stage in stages:
+            newest = self._origin.traces.newest(stage.name)
+            found = newest.found if newest is not None else ()
+            inputs += (*self._origin.fingerprint(stage, self.project).parts, *found)
+        # A frozen stage does not run: what it gave once is an input like any other.
+        kept = [out for stage in stages if not stage.frozen for out in stage.out_paths]
+        self._snapshot.bring_up_to_date(stages, self.project, inputs_among(inputs), kept)
+        self._set(params)
+
+    def _set(self, params: Mapping[str, Any]) -> None:
+        by_file: dict[str, dict[str, Any]] = {}
+        for place, value in params.items():
+            file, _, key = place.rpartition(":")
+            by_file.setdefault(file or DEFAULT_PARAMS, {})[key] = value
+        for file, values in by_file.items():
+            name = name_on_disk(file, lambda name: (self.root / name).is_file())
+            path = Path(os.path.realpath(self.root / name))
+            if path.is_relative_to(os.path.realpath(self.root)) and path.is_file():
+                _set_values(path, name, values)
+            else:
+                raise ProjectFileError("no stage that is to run reads it", file=name)
+
+
+class VariantBuild(Build):
+    """A build in a variant: what the project or the cache has is brought in, never the reverse."""
+
+    def __init__(
+        self,
+        origin: Workspace,
+        space: Workspace,
+        project: Project,
+        stage: Stage,
+        job: Job,
+        on_start: Callable[[tuple[Reason, ...]], None],
+        logged: Callable[[Path], Mapping[str, float]],
+    ) -> None:
+        """As `Build` over the variant's workspace; `origin` is that of the project."""
+        super().__init__(space, project, stage, job, on_start=on_start, logged=logged)
+        self._origin = origin
+
+    def attempt(self, fingerprint: Fingerprint) -> BuildResult | None:
+        """What comes of this fingerprint."""
+        self._copy_what_no_cache_has(fingerprint)
+        standing = self._workspace.look(self._stage, fingerprint)
+        if standing.status.state is StageState.FRESH and not self._job.force:
+            # Unlike in the project's tree, the trace is not what stands there now.
+            trace = standing.hit or self._workspace.traces.newest(self._stage.name)
+            return self._result(StageOutcome.UNCHANGED, fingerprint, trace=trace)
+        return super().attempt(fingerprint)
+
+    def bring_in(self, fingerprint: Fingerprint) -> None:
+        """Put the outs in their places where no command has to run for it."""
+        self._copy_what_no_cache_has(fingerprint)
+        standing = self._workspace.look(self._stage, fingerprint)
+        hit = standing.hit
+        if hit is not None and self._is_restorable(standing.status.reasons, hit):
+            self._workspace.outs.restore(self._stage, hit.outs)
+
+    def _copy_what_no_cache_has(self, fingerprint: Fingerprint) -> None:
+        """Copy from the project what a stage goes on from, and outs that were never cached."""
+        stage, space, origin = self._stage, self._workspace, self._origin
+        own = [out for out in stage.outs if out.persist or not out.cache]
+        if not own:
+            return
+        hits = space.traces.under(stage.name, fingerprint.key)
+        here, there = space.outs.now(stage), origin.outs.now(stage)
+        for out in own:
+            known = {hit.outs[out.path] for hit in hits if out.path in hit.outs}
+            is_of_use = out.persist or there[out.path] in known
+            if here[out.path] in known or there[out.path] is None or not is_of_use:
+                continue
+            space.tree.remove(space.root / out.path)
+            space.tree.copy(origin.root / out.path, space.root / out.path)
+
+
+def clear_unclaimed(layout: Layout, workspace: Workspace, claimed: Iterable[str]) -> None:
+    """Stop what was left running in slots that nobody goes on with, and free them."""
+    for slot in set(slots_left(layout)) - set(claimed):
+        snapshot = Snapshot(layout, slot)
+        if snapshot.try_acquire(with_leftover=True):
+            variant = Variant(snapshot, workspace, _NO_PROJECT, ())
+            variant.clear()
+            variant.release()
+
+
+def slots_left(layout: Layout) -> list[str]:
+    """The slots that somebody has claimed, alive or not."""
+    return sorted(path.parent.name for path in layout.snapshots.glob(f"{_PURPOSE}-*/{_CLAIM}"))
+
+
+def something_runs_apart(layout: Layout, workspace: Workspace) -> bool:
+    """Whether a stage goes on in a variant that its holder has left."""
+    slots = (Snapshot(layout, slot) for slot in slots_left(layout))
+    return any(inside(workspace, snapshot).unfinished() for snapshot in slots)
+
+
+_NO_PROJECT = Project("", "", 1, ())
+
+
+def _free_slot(layout: Layout) -> Snapshot:
+    """The first slot that nobody uses, nor any process of a holder that was killed."""
+    number = 1
+    while True:
+        snapshot = Snapshot(layout, f"{_PURPOSE}-{number}")
+        if snapshot.try_acquire():
+            if not (snapshot.folder / _CLAIM).exists():
+                return snapshot
+            snapshot.release()
+        number += 1
+
+
+def _set_values(path: Path, name: str, values: Mapping[str, Any]) -> None:
+    # Every run loads this file, and few set anything.
+    from mlbench.project.assignments import revived
+    from mlbench.project.edit_params import value_at, with_values
+
+    data = path.read_bytes()
+    tree = parse_params(name, text_of(lambda: data, name))
+    text = data.decode()
+    wanted = {key: revived(value_at(tree, key, name), value) for key, value in values.items()}
+    edited = with_values(name, text, wanted)
+    if edited != text:
+        mode = path.stat().st_mode
+        write_atomically(path, edited.encode())
+        path.chmod(mode)
