@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from mlbench.cli.output import narrate
 from mlbench.domain.commands import Command, RunStages, StopStages
-from mlbench.domain.errors import InterruptedRunError, MlbenchError
+from mlbench.domain.errors import HungUpError, InterruptedRunError, MlbenchError
 from mlbench.domain.events import CommandDone, Event, LoopStarted
 from mlbench.engine.session import Session, open_session
 
@@ -29,19 +28,30 @@ class RefusedError(MlbenchError):
 
 
 @contextmanager
-def session(folder: Path, *, from_start: bool = False) -> Iterator[Session]:
-    """A session that lets the loop go at the end, whatever happens."""
+def session(
+    folder: Path, *, from_start: bool = False, stops_at_end: bool = False
+) -> Iterator[Session]:
+    """A session that lets the loop go at the end, whatever happens.
+
+    What still runs then goes on, unless `stops_at_end`; it always does when the terminal is gone.
+    """
     opened = open_session(folder, from_start=from_start)
+    leave_running = not stops_at_end
     try:
         yield opened
+    except HungUpError:
+        leave_running = True
+        raise
     finally:
-        opened.close()
+        left = opened.close(leave_running=leave_running)
+        if left:
+            narrate(f"goes on without this terminal: {', '.join(left)}; `mlbench stop` ends it")
 
 
 def carry_out(line: Session, command: Command, on_event: OnEvent) -> CommandDone:
     """Send a command and hand on events until it is done.
 
-    Ctrl-C stops what a run started, waits for its end and raises InterruptedRunError.
+    Ctrl-C stops the run that was asked for, waits for its end and raises InterruptedRunError.
     RefusedError where the loop refuses the command with a sentence.
     """
     command_id = line.send(command)
@@ -50,20 +60,22 @@ def carry_out(line: Session, command: Command, on_event: OnEvent) -> CommandDone
     is_first = line.holds_loop
     while True:
         try:
-            for event in line.poll():
+            for event in line.poll(_POLL_SECONDS):
                 on_event(event, command_id)
                 if isinstance(event, LoopStarted) and not is_first:
-                    command_id = line.send_again(command_id, command)
+                    goes_on = command_id in event.resumed
+                    command_id = command_id if goes_on else line.send_again(command_id, command)
                 is_first = False
                 if isinstance(event, CommandDone) and event.command == command_id:
                     return _ended(event, interrupted)
-            time.sleep(_POLL_SECONDS)
+        except HungUpError:
+            raise
         except KeyboardInterrupt:
             if interrupted or not isinstance(command, RunStages):
                 raise
             interrupted = True
             narrate("stopping; once more leaves at once")
-            line.send(StopStages())
+            line.send(StopStages(run=command_id))
 
 
 def _ended(done: CommandDone, interrupted: bool) -> CommandDone:

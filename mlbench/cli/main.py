@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from mlbench.domain.errors import MlbenchError, UsageError, nearest
+from mlbench.domain.errors import HungUpError, MlbenchError, UsageError, nearest
 
 # What each command does, in the words of `mlbench --help`; its file is cli/commands/NAME.py.
 COMMANDS = {
@@ -22,11 +22,14 @@ COMMANDS = {
     "status": "how each stage stands, with every reason",
     "run": "bring stages up to date",
     "stop": "stop what runs",
+    "lock": "write mlbench.lock: what each stage was built from and gave",
+    "verify": "build stages again in a snapshot and compare with what is recorded",
     "watch": "the loop without a screen",
     "runs": "the history of runs",
     "show": "everything about one run",
     "diff": "what differs between two runs",
     "logs": "what the stages of a run printed",
+    "gc": "clean the cache, and what crashes left",
     "models": "versions and candidates with gates and parity",
     "promote": "make a model what an environment serves",
     "rollback": "make an environment serve what it served before",
@@ -34,7 +37,7 @@ COMMANDS = {
     "serve": "run the environments' servers in the foreground",
     "predict": "ask a served model",
 }
-INTERRUPTED = 130
+INTERRUPTED, HUNG_UP = 130, 129
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +64,24 @@ class _Parser(argparse.ArgumentParser):
 
 def run(arguments: Sequence[str]) -> Ending:
     """Carry out one command line; gives the exit status, or asks for the workbench."""
-    # A service manager's stop and a lost terminal end a command as orderly as Ctrl-C does.
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
+    # A service manager's stop ends a command as orderly as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup's wish
+        signal.signal(signal.SIGHUP, _hang_up)
     try:
         return _run(arguments)
+    except HungUpError:
+        return HUNG_UP
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
         # Whoever read our output has gone; Python would complain once more at its exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _hang_up(*_: object) -> NoReturn:
+    raise HungUpError
 
 
 def build_parser(chosen: str | None = None) -> argparse.ArgumentParser:

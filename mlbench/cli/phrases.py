@@ -26,7 +26,9 @@ def phrase(event: Event) -> list[str]:
     """The lines that an event is worth; none for those that only a program needs."""
     match event:
         case RunStarted():
-            return [coloured(f"run {event.name}  {len(event.stages)} stages", "quiet")]
+            params = (f"{name} = {value}" for name, value in event.params.items())
+            told = "  ".join((f"run {event.name}", f"{len(event.stages)} stages", *params))
+            return [coloured(told, "quiet")]
         case StageStarted():
             return [f"{coloured('▶', 'info')} {event.stage}", *reason_lines(event.reasons)]
         case StageFinished():
@@ -86,7 +88,9 @@ def _stage_lines(event: StageFinished) -> list[str]:
     took = f"  {seconds(event.seconds)}" if event.seconds >= 0.01 else ""
     tests = f"  {event.tests.passed} of {event.tests.total} tests" if event.tests else ""
     line = f"{coloured(outcome.glyph, outcome.colour)} {event.stage}  {outcome.word}{took}{tests}"
-    return [line, *([f"    {coloured(event.message, 'fail')}"] if event.message else [])]
+    lines = [line, *([f"    {coloured(event.message, 'fail')}"] if event.message else [])]
+    advice: tuple[str, ...] = getattr(event, "advice", ())
+    return [*lines, *(f"    {coloured(f'! {sentence}', 'warn')}" for sentence in advice)]
 
 
 def _run_lines(event: RunFinished) -> list[str]:

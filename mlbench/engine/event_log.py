@@ -25,12 +25,12 @@ class EventWriter:
         self._lock = threading.Lock()
         self._open_next()
 
-    def write(self, event: Event) -> None:
-        """Append one event."""
-        line = json.dumps(event_to_plain(event), ensure_ascii=False, separators=(",", ":"))
+    def write(self, *events: Event) -> None:
+        """Append events, all at once."""
+        lines = "".join(f"{_line(event)}\n" for event in events)
         with self._lock:
-            os.write(self._descriptor, line.encode() + b"\n")
-            self._written += len(line)
+            os.write(self._descriptor, lines.encode())
+            self._written += len(lines)
 
     def turn_over(self, opening: tuple[Event, ...]) -> None:
         """Begin another file once this one is large, so that who attaches reads little.
@@ -41,8 +41,7 @@ class EventWriter:
             with self._lock:
                 os.close(self._descriptor)
                 self._open_next()
-            for event in opening:
-                self.write(event)
+            self.write(*opening)
 
     def close(self) -> None:
         """Close the file."""
@@ -103,6 +102,10 @@ class EventFollower:
         whole = data[: data.rfind(b"\n") + 1]
         self._offset += len(whole)
         return [event_from_plain(json.loads(line)) for line in whole.splitlines()]
+
+
+def _line(event: Event) -> str:
+    return json.dumps(event_to_plain(event), ensure_ascii=False, separators=(",", ":"))
 
 
 def event_files(folder: Path) -> list[Path]:

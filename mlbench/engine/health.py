@@ -146,7 +146,7 @@ def _unfinished(layout: Layout, fix: bool) -> Finding:
         return Finding("stages", "ok", f"{names} running")
     try:
         if fix:
-            Workspace(layout).outs.recover()
+            Workspace.open(layout).recover()
             return Finding("stages", "ok", f"{names}: outs from before are back in place")
     finally:
         lock.release()

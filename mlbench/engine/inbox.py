@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 import time
 from pathlib import Path
 
@@ -16,7 +16,7 @@ _STALE_SECONDS = 60.0
 
 def new_command_id() -> str:
     """Sorts by time, unique among processes."""
-    return f"{time.time_ns():020d}-{secrets.token_hex(4)}"
+    return f"{time.time_ns():020d}-{os.urandom(4).hex()}"
 
 
 def put(folder: Path, command: Command) -> str:
@@ -41,7 +41,7 @@ def take(folder: Path) -> list[Asked]:
         plain = read_json(path)
         path.unlink(missing_ok=True)
         if plain is not None:
-            asked.append(Asked(path.stem, command_from_plain(plain)))
+            asked.append(Asked(path.stem, command_from_plain(plain), is_foreign=True))
     return asked
 
 

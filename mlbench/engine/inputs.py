@@ -3,38 +3,60 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
+from typing import Any
 
 from mlbench.domain.commands import Command
 from mlbench.domain.events import Event
 from mlbench.domain.outcomes import StageOutcome
 from mlbench.domain.plan import Plan, Reason
+from mlbench.domain.records import dataclass
 from mlbench.domain.runs import TestCounts
+from mlbench.domain.stages import Project
+from mlbench.engine.machine import Machine
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A face or the inbox asks for something; the reply goes to `id`."""
+    """A face asks for something; the reply goes to `id`.
+
+    `is_foreign` says that it came through the inbox, from another terminal.
+    """
 
     id: str
     command: Command
+    is_foreign: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class TreeChanged:
-    """The watch saw these paths change and then stay quiet."""
+    """The watch saw these paths change and then stay quiet; no paths: look at everything."""
 
     paths: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
+class Look:
+    """A running stage as of a plan: for how long, and which of its inputs was edited, if one."""
+
+    run: str
+    stage: str
+    seconds: float
+    moved: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Planned:
-    """The tree was looked at, for the run request `request` or for the watch."""
+    """The tree was looked at, for the run request `request` or for the watch.
+
+    `looks` are the stages whose commands were running then.
+    """
 
     plan: Plan
-    jobs: int
-    on_edit: Mapping[str, str]
+    project: Project
+    machine: Machine
     request: Asked | None = None
+    looks: tuple[Look, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +69,43 @@ class PlanFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class VariantMade:
+    """A variant stands, for `request`, or for a run that the holder before left there."""
+
+    variant: str
+    plan: Plan
+    project: Project
+    machine: Machine
+    request: Asked | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VariantFailed:
+    """A variant could not be made as asked for."""
+
+    request: Asked
+    message: str
+    exit_status: int
+
+
+@dataclass(frozen=True, slots=True)
 class StageBegan:
-    """A stage's command was started."""
+    """A stage's command was started at `at`, by us or by the holder before."""
 
     run: str
     stage: str
     reasons: tuple[Reason, ...]
+    at: str
+    is_adopted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class StageDone:
-    """A stage ended, in whatever way."""
+    """A stage ended, in whatever way.
+
+    `moved` is the input that overtook it; `moved_by_itself` whether the stage wrote that, None
+    where nobody can tell.
+    """
 
     run: str
     stage: str
@@ -68,16 +116,17 @@ class StageDone:
     message: str = ""
     metrics: Mapping[str, float] = field(default_factory=dict)
     tests: TestCounts | None = None
+    moved: str | None = None
+    moved_by_itself: bool | None = None
+    advice: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class InputMoved:
-    """An input of a running stage was edited, so many seconds after its command started."""
+class StageLeft:
+    """A stage was let go as asked: its command goes on without us, or was never started."""
 
     run: str
     stage: str
-    path: str
-    running_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +134,49 @@ class RunClosed:
     """A run is recorded, judged and exported as far as it goes."""
 
     run: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A run on its way as the holder before wrote it down.
+
+    `outcomes` are those that another build would not find again; `seats` the GPUs that were given
+    to a stage; `was_left` says that its holder let it go in good order.
+    """
+
+    run: str
+    name: str
+    origin: str
+    started: float
+    order: tuple[str, ...]
+    jobs: int
+    forced: tuple[str, ...] = ()
+    outcomes: Mapping[str, StageOutcome] = field(default_factory=dict)
+    seats: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    requests: tuple[str, ...] = ()
+    was_left: bool = False
+    variant: str = ""
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """A stage that the holder before started and that can be gone on with."""
+
+    run: str
+    stage: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """What the holder before left on its way: comes first, if at all.
+
+    `variants` are those of the kept runs that have one.
+    """
+
+    kept: tuple[Kept, ...]
+    unfinished: tuple[Unfinished, ...]
+    variants: tuple[VariantMade, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +188,12 @@ class Happened:
 
 @dataclass(frozen=True, slots=True)
 class Quit:
-    """The holder lets the loop go: what runs is stopped first."""
+    """The holder lets the loop go: what it started is stopped first, or left to run on.
+
+    What another terminal asked for is left in any case.
+    """
+
+    leave_running: bool = False
 
 
 Input = (
@@ -104,10 +201,13 @@ Input = (
     | TreeChanged
     | Planned
     | PlanFailed
+    | VariantMade
+    | VariantFailed
     | StageBegan
     | StageDone
-    | InputMoved
+    | StageLeft
     | RunClosed
+    | Resumed
     | Happened
     | Quit
 )

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
+import itertools
 import os
 import queue
 import threading
 import time
 import traceback
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from mlbench.domain.clock import utc
 from mlbench.domain.commands import Command, Promote, Rollback
@@ -25,23 +28,26 @@ from mlbench.domain.events import (
     WatchChanged,
 )
 from mlbench.domain.names import friendly_name, new_run_id
-from mlbench.domain.outcomes import RunOutcome
-from mlbench.domain.release import GateResult
+from mlbench.domain.outcomes import RunOutcome, StageOutcome
 from mlbench.engine import effects as do
 from mlbench.engine import inbox
 from mlbench.engine import inputs as got
 from mlbench.engine.event_log import EventWriter
 from mlbench.engine.hands.building import BuildingHand
-from mlbench.engine.hands.judging import JudgingHand
+from mlbench.engine.hands.cleaning import CleaningHand
 from mlbench.engine.hands.recording import RecordingHand
-from mlbench.engine.hands.releasing import ReleasingHand
-from mlbench.engine.releases import Releases
 from mlbench.engine.state import Flight, LoopState, NewRun
 from mlbench.engine.steps import step
-from mlbench.project.git import missing_because
+from mlbench.engine.steps.holders import to_keep, told_again
+from mlbench.project.git import has_repository, missing_because
 from mlbench.project.layout import Layout
 
+if TYPE_CHECKING:
+    from mlbench.engine.release_desk import ReleaseDesk
+
 _INBOX_SECONDS = 0.1
+# What the system does not tell of (a network, an overflow) is found by looking, so often.
+_GLANCE_SECONDS = 5.0
 
 
 class Loop:
@@ -56,9 +62,11 @@ class Loop:
         self._events = EventWriter(layout.events)
         self._building = BuildingHand(layout, self._queue.put)
         self._recording = RecordingHand(layout)
-        shared = (layout, Releases(layout), self._building.workspace, self._recording.store)
-        self._judging = JudgingHand(*shared)
-        self._releasing = ReleasingHand(*shared)
+        self._next_glance = 0.0
+        self._left: list[str] = []
+        self._heard: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._knows_git = False
+        self._cleaning = CleaningHand(layout)
         self._slow: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._slow_thread = threading.Thread(target=self._work_slowly, name="release", daemon=True)
         self._thread = threading.Thread(target=self._run, name="loop", daemon=True)
@@ -66,15 +74,18 @@ class Loop:
     def start(self) -> None:
         """Say that the loop is held here, and begin."""
         inbox.clear_stale(self._layout.inbox)
-        self._tell(LoopStarted(utc(), os.getpid(), self._layout.root.name))
+        left = self._take_over()
+        going_on = tuple(request for kept in left.kept for request in kept.requests)
+        self._tell(LoopStarted(utc(), os.getpid(), self._layout.root.name, going_on))
         for stage in self._building.recovered:
             message = f"{stage} was interrupted; its outs from before are back in place"
             self._tell(Notice(utc(), "warn", message))
         for message in self._recording.store.notices:
             self._tell(Notice(utc(), "warn", message))
-        missing = missing_because(self._layout.root)
-        if missing is not None:
-            self._tell(Notice(utc(), "info", missing))
+        if not has_repository(self._layout.root):
+            self._say_what_git_lacks()
+        if left.kept or left.unfinished:
+            self._queue.put(left)
         self._slow_thread.start()
         self._thread.start()
 
@@ -88,15 +99,46 @@ class Loop:
         """Have the tree looked at now."""
         self._queue.put(got.TreeChanged(()))
 
-    def quit(self) -> None:
-        """Stop what runs, wait for the end and close the event file."""
-        self._queue.put(got.Quit())
+    def heard(self, wait: float) -> list[Event]:
+        """Every event since the last call; waits so many seconds for the first."""
+        events: list[Event] = []
+        with contextlib.suppress(queue.Empty):
+            events.append(self._heard.get(timeout=wait) if wait else self._heard.get_nowait())
+            while True:
+                events.append(self._heard.get_nowait())
+        return events
+
+    def quit(self, *, leave_running: bool = False) -> tuple[str, ...]:
+        """Stop what was started from here, or leave it running; then close the event file.
+
+        Gives the stages that go on.
+        """
+        self._queue.put(got.Quit(leave_running))
         self._thread.join()
         self._slow.put(None)
         self._slow_thread.join()
         self._building.join()
+        self._recording.join()
         self._tell(LoopStopped(utc()))
         self._events.close()
+        return tuple(self._left)
+
+    def _take_over(self) -> got.Resumed:
+        """What the holder before left: runs that it let go, and those that have a stage going."""
+        building, flights = self._building, self._recording.flights
+        going = {one.run for one in building.unfinished()}
+        kept: list[got.Kept] = []
+        variants: list[got.VariantMade] = []
+        for flight in flights.all():
+            made = building.variants.take_up(flight) if flight.variant else None
+            is_going = flight.was_left or flight.run in going
+            if made is not None or (is_going and not flight.variant):
+                kept.append(flight)
+                variants += [] if made is None else [made]
+            else:
+                flights.forget(flight.run)
+        building.variants.clear_others()
+        return got.Resumed(tuple(kept), building.unfinished(), tuple(variants))
 
     def _run(self) -> None:
         while True:
@@ -110,13 +152,19 @@ class Loop:
 
     def _handle(self, happened: got.Input) -> bool:
         """Decide and carry out; True when nothing is left to do."""
+        if isinstance(happened, got.StageLeft):
+            self._left.append(happened.stage)
         run = new_run_id()
         new_run = NewRun(run, friendly_name(run), time.time())
         self._state, effects = step(happened, self._state, new_run)
-        for effect in effects:
-            if isinstance(effect, do.Finish):
-                return True
-            self._carry_out(effect)
+        for is_told, several in itertools.groupby(effects, lambda one: isinstance(one, do.Tell)):
+            if is_told:
+                self._tell(*(effect.event for effect in several if isinstance(effect, do.Tell)))
+                continue
+            for effect in several:
+                if isinstance(effect, do.Finish):
+                    return True
+                self._carry_out(effect)
         return False
 
     def _next_inputs(self) -> list[got.Input]:
@@ -124,26 +172,31 @@ class Loop:
         inputs: list[got.Input] = []
         with contextlib.suppress(queue.Empty):
             inputs.append(self._queue.get(timeout=_INBOX_SECONDS))
-        if time.monotonic() >= self._next_look:
-            self._next_look = time.monotonic() + _INBOX_SECONDS
+        now = time.monotonic()
+        if now >= self._next_look:
+            self._next_look = now + _INBOX_SECONDS
             inputs += inbox.take(self._layout.inbox)
+        if self._state.watching and now >= self._next_glance:
+            self._next_glance = now + _GLANCE_SECONDS
+            self._building.glance()
         return inputs
 
     def _carry_out(self, effect: do.Effect) -> None:
-        building = self._building
+        building, flights = self._building, self._recording.flights
         match effect:
-            case do.Tell(event):
-                self._tell(event)
             case do.MakePlan(request):
                 building.plan(request)
-            case do.OpenRun(run):
-                self._recording.open(run, building.project)
-            case do.StartStage(run, stage, force):
-                building.build(run, stage, force)
-            case do.StopStage(_, stage, outcome):
-                building.stop(stage, outcome)
-            case do.LookAtRunning(run):
-                building.look_at_running(run)
+            case do.TellUnchanged(run, statuses, variant):
+                self._tell(*building.unchanged(run, statuses, variant))
+            case do.ShareStage(run, stage, source):
+                self._tell(building.share(run, stage, source))
+            case do.OpenRun(run, variant):
+                self._slow.put(self._say_what_git_lacks)
+                self._recording.open(run, *building.launched_from(variant))
+            case do.KeepFlight(flight, is_left):
+                flights.write(to_keep(flight, was_left=is_left))
+            case do.ForgetFlight(run):
+                flights.forget(run)
             case do.CloseRun(flight):
                 self._slow.put(lambda: self._close(flight))
             case do.CarryOut(command_id, command):
@@ -153,15 +206,44 @@ class Loop:
                 if detail:
                     self._tell(WatchChanged(utc(), watching, detail))
             case _:
+                self._build(effect)
+
+    def _build(self, effect: do.Effect) -> None:
+        building = self._building
+        match effect:
+            case do.MakeVariant(request):
+                building.make_variant(request)
+            case do.DropVariant(variant):
+                building.variants.drop(variant)
+            case do.StartStage():
+                building.build(effect)
+            case do.AdoptStage(run, stage):
+                building.adopt(run, stage)
+            case do.AbandonStage(run, stage):
+                building.abandon(run, stage)
+            case do.StopStage(run, stage, outcome):
+                building.stop(run, stage, outcome)
+            case do.LeaveStage(run, stage):
+                building.leave(run, stage)
+            case _:
                 raise TypeError(f"nobody carries out {effect!r}")
 
-    def _tell(self, event: Event) -> None:
-        stamped = event if event.at else dataclasses.replace(event, at=utc())
-        self._events.write(stamped)
-        plan = self._state.plan
-        if plan is not None and isinstance(stamped, RunFinished):
-            watching = WatchChanged(utc(), self._state.watching)
-            self._events.turn_over((watching, PlanMade(utc(), plan)))
+    def _tell(self, *events: Event) -> None:
+        stamped = [one if one.at else dataclasses.replace(one, at=utc()) for one in events]
+        self._events.write(*stamped)
+        for event in stamped:
+            self._heard.put(event)
+        if isinstance(events[-1], RunFinished):
+            self._events.turn_over(self._as_it_stands())
+
+    def _as_it_stands(self) -> tuple[Event, ...]:
+        """What a face that attaches now has to know."""
+        state = self._state
+        told: list[Event] = [WatchChanged(utc(), state.watching)]
+        if state.plan is not None:
+            told.append(PlanMade(utc(), state.plan))
+        told += [event for flight in state.flights for event in told_again(flight)]
+        return tuple(one if one.at else dataclasses.replace(one, at=utc()) for one in told)
 
     def _work_slowly(self) -> None:
         """Everything that has to happen one after the other: closing runs, releasing."""
@@ -171,7 +253,11 @@ class Loop:
     def _close(self, flight: Flight) -> None:
         """Record a run, judge and export, and say how it ended; whatever happens, it is closed."""
         try:
-            closed = self._closed(flight)
+            try:
+                closed = self._closed(flight)
+            finally:
+                if flight.variant:
+                    self._building.variants.drop(flight.variant)
         except Exception as error:
             message = str(error) if isinstance(error, MlbenchError) else traceback.format_exc()
             told: tuple[Event, ...] = (
@@ -187,15 +273,18 @@ class Loop:
         for event in told:
             self._tell(event)
         self._queue.put(got.RunClosed(flight.run))
-        self.look()
+        if any(outcome is not StageOutcome.UNCHANGED for outcome in flight.outcomes.values()):
+            if not flight.variant:
+                self.look()
+            self._cleaning.after_run(self._building.project, self._tell)
 
     def _closed(self, flight: Flight) -> RunFinished:
-        project = self._building.project
+        project, _ = self._building.launched_from(flight.variant)
         results = self._building.results(flight.run)
         recorded = self._recording.close(flight, results, project)
         self._building.workspace.digests.save()
         subject = recorded.standing or recorded.run
-        gates: tuple[GateResult, ...] = self._judging.judge(project, subject, self._tell)
+        gates = self._desk.judge(project, subject) if project.models else ()
         shown = recorded.standing if recorded.standing and not recorded.is_new else recorded.run
         return RunFinished(
             utc(),
@@ -208,18 +297,29 @@ class Loop:
             gates,
             recorded.is_new,
             flight.requests,
+            flight.run,
         )
 
+    @functools.cached_property
+    def _desk(self) -> ReleaseDesk:
+        # A run without models should not wait for the import of all that releases them.
+        from mlbench.engine.release_desk import ReleaseDesk
+
+        workspace, store = self._building.workspace, self._recording.store
+        return ReleaseDesk(self._layout, workspace, store, self._tell)
+
     def _release(self, command_id: str, command: Promote | Rollback) -> None:
-        status, message = 0, ""
         try:
-            project = self._building.project
-            if isinstance(command, Promote):
-                message = self._releasing.promote(project, command, self._tell)
-            else:
-                message = self._releasing.rollback(project, command, self._tell)
+            status, message = self._desk.release(self._building.project, command)
         except MlbenchError as error:
             status, message = error.exit_status, str(error)
-        except Exception:
-            status, message = 1, f"internal error: {traceback.format_exc()}"
         self._queue.put(got.Happened((CommandDone(utc(), command_id, status, message),)))
+
+    def _say_what_git_lacks(self) -> None:
+        """Once, and where there is a repository only when a run needs it: the look takes long."""
+        if self._knows_git:
+            return
+        self._knows_git = True
+        missing = missing_because(self._layout.root)
+        if missing is not None:
+            self._tell(Notice(utc(), "info", missing))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from mlbench.domain.errors import UsageError, nearest
 from mlbench.domain.plan import Plan
 from mlbench.domain.release import Candidate, EnvironmentStatus, LedgerEntry
-from mlbench.domain.runs import Run
+from mlbench.domain.runs import Run, TestResult
 from mlbench.domain.stages import Project
 from mlbench.pipeline.workspace import Workspace
 from mlbench.project.config import find_project, load_project
@@ -55,11 +55,20 @@ class Queries:
 
     def status(self) -> Plan:
         """How every stage stands."""
-        return Workspace(self.layout).plan(self.project())
+        return Workspace.open(self.layout).plan(self.project())
 
     def loop_is_held(self) -> bool:
         """Whether some process runs this folder's loop."""
         return is_held(self.layout.loop_lock)
+
+    def something_runs(self) -> bool:
+        """Whether a loop is held here, or stages go on that a loop has left."""
+        if self.loop_is_held():
+            return True
+        from mlbench.pipeline.variant import something_runs_apart
+
+        workspace = Workspace.open(self.layout)
+        return bool(workspace.unfinished()) or something_runs_apart(self.layout, workspace)
 
     def store(self) -> ExperimentStore:
         """The experiment store; what it had to repair stands in its `notices`."""
@@ -121,6 +130,21 @@ class Queries:
     def live_stage_folder(self, run_id: str, stage: str) -> Path:
         """Where the log and steps of a stage of the run in flight lie."""
         return self.layout.stage_folder(run_id, stage)
+
+    def tests(self, folder: Path) -> tuple[TestResult, ...]:
+        """The single tests of a test stage, by its folder, in pytest's order; none for others."""
+        from mlbench.pipeline.results import read_results
+
+        return read_results(folder)
+
+    def tests_stamp(self, folder: Path) -> int | None:
+        """What changes whenever the single tests do; None where there are none."""
+        from mlbench.pipeline.results import JUNIT_NAME
+
+        try:
+            return (folder / JUNIT_NAME).stat().st_mtime_ns
+        except OSError:
+            return None
 
     def steps(self, folder: Path) -> StepReader:
         """A reader that follows what a stage logs."""

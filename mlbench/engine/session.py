@@ -66,19 +66,34 @@ class Session:
         if self._loop is not None:
             self._loop.look()
 
-    def poll(self) -> list[Event]:
-        """Every event since the last call; takes the loop over if its holder is gone."""
+    def poll(self, wait: float = 0.0) -> list[Event]:
+        """Every event since the last call; takes the loop over if its holder is gone.
+
+        Waits so many seconds for the first: where the loop is held here no longer than needed.
+        """
+        if self._loop is not None:
+            return self._loop.heard(wait)
         events = self._follower.read()
-        if self._loop is None and self._lock.try_acquire():
+        if self._lock.try_acquire():
+            # What the holder before told last.
+            events += self._follower.read()
             self._hold()
+        elif wait and not events:
+            time.sleep(wait)
         return events
 
-    def close(self) -> None:
-        """Let the loop go, after stopping what it runs; or just detach."""
+    def close(self, *, leave_running: bool = False) -> tuple[str, ...]:
+        """Let the loop go, after stopping what was started from here; or just detach.
+
+        With `leave_running` nothing is stopped; what another terminal asked for never is. Gives
+        the stages that go on so; the next holder of the loop goes on with them.
+        """
+        left: tuple[str, ...] = ()
         if self._loop is not None:
-            self._loop.quit()
+            left = self._loop.quit(leave_running=leave_running)
             self._loop = None
         self._lock.release()
+        return left
 
     def _hold(self) -> None:
         self._loop = Loop(self.layout)

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
+from typing import Any
 
 from mlbench.domain.graph import Needs
 from mlbench.domain.outcomes import StageOutcome
-from mlbench.domain.plan import Plan
-from mlbench.engine.inputs import Asked
+from mlbench.domain.plan import Plan, Reason
+from mlbench.domain.records import dataclass
+from mlbench.domain.stages import Stage
+from mlbench.engine.inputs import Asked, Kept, Unfinished
+from mlbench.engine.machine import Machine
+
+WATCH_ORIGIN = "watch"
+# Until the first plan says what there is.
+NO_MACHINE = Machine(cores=1, gpus=(), memory=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,39 +29,61 @@ class NewRun:
 
 
 @dataclass(frozen=True, slots=True)
+class Seat:
+    """A running stage's place: its GPUs, since when and why its command runs, if it does yet.
+
+    `is_stopping`: it was told to end.
+    """
+
+    gpus: tuple[str, ...] = ()
+    began: str = ""
+    reasons: tuple[Reason, ...] = ()
+    is_stopping: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Flight:
-    """One run on its way: `order` are its stages, `outcomes` those that have ended."""
+    """One run on its way.
+
+    `order` are its stages: those `waiting`, those `running`, and those that have ended, in
+    `outcomes`. `reads` are the stages whose outs a stage reads, `needs` those of them that are of
+    this flight. `is_foreign`: another terminal asked for it. `variant` is the slot of the snapshot
+    where it runs with the `params` that were set for it; without one it runs in the project.
+    """
 
     run: str
     name: str
     origin: str
     started: float
     order: tuple[str, ...]
+    reads: Needs
     needs: Needs
+    stages: Mapping[str, Stage]
     jobs: int
-    forced: frozenset[str] = frozenset()
-    running: frozenset[str] = frozenset()
+    waiting: tuple[str, ...] = ()
+    running: Mapping[str, Seat] = field(default_factory=dict)
     outcomes: Mapping[str, StageOutcome] = field(default_factory=dict)
-    on_edit: Mapping[str, str] = field(default_factory=dict)
+    forced: frozenset[str] = frozenset()
     requests: tuple[str, ...] = ()
-    stopping: bool = False
+    is_foreign: bool = False
+    is_resumed: bool = False
+    is_open: bool = False
+    variant: str = ""
+    params: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def is_over(self) -> bool:
         """Whether every stage has ended."""
-        return not self.running and set(self.outcomes) == set(self.order)
+        return not self.running and not self.waiting
+
+    @property
+    def is_by_hand(self) -> bool:
+        """Whether somebody asked for it and waits."""
+        return self.origin != WATCH_ORIGIN
 
     def ready(self) -> tuple[str, ...]:
-        """The stages that may start now, as many as there are free jobs."""
-        free = self.jobs - len(self.running)
-        waiting = [
-            name
-            for name in self.order
-            if name not in self.outcomes
-            and name not in self.running
-            and all(self.stands(up) for up in self.needs[name] if up in self.order)
-        ]
-        return tuple(waiting[: max(0, free)])
+        """The stages that wait, and whose needs in this flight all stand."""
+        return tuple(name for name in self.waiting if all(map(self.stands, self.needs[name])))
 
     def stands(self, stage: str) -> bool:
         """Whether a stage has ended with outs that can be built on."""
@@ -62,19 +92,30 @@ class Flight:
 
     def hopeless(self) -> dict[str, StageOutcome]:
         """The stages that can't run any more, for something before them did not come about."""
-        lost: dict[str, StageOutcome] = {}
-        for name in self.order:
-            if name in self.outcomes or name in self.running:
-                continue
-            before = [
-                {**self.outcomes, **lost}.get(up) for up in self.needs[name] if up in self.order
-            ]
-            fallen = [outcome for outcome in before if outcome is not None and not outcome.stands]
+        lost = {name: outcome for name, outcome in self.outcomes.items() if not outcome.stands}
+        if not lost:
+            return {}
+        for name in self.waiting:
+            fallen = [lost[up] for up in self.needs[name] if up in lost]
             if fallen:
                 lost[name] = _consequence(fallen)
-            elif self.stopping:
-                lost[name] = StageOutcome.CANCELLED
-        return lost
+        return {name: lost[name] for name in self.waiting if name in lost}
+
+
+@dataclass(frozen=True, slots=True)
+class Blame:
+    """How often in a row one and the same file overtook a stage, and when it did last.
+
+    `is_certain`: the stage was seen to write it. `key` is the stage's as of the last plan, and
+    `has_moved` says that the file changed since.
+    """
+
+    path: str
+    times: int
+    at: float
+    is_certain: bool
+    key: str | None = None
+    has_moved: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,45 +123,56 @@ class LoopState:
     """The whole state of the loop.
 
     `given_up` maps a stage to the key with which it failed or was stopped: the watch does not
-    start that again by itself. `tree_moved` is set while a change waits for the run in flight,
-    `called_off` when a stop came while a run was still being planned.
+    start that again by itself; `blames` are the stages that were overtaken, `blamed` those that
+    seem to overtake themselves. While `planning`, `asking` is the request that is planned,
+    `called_off` says that it was stopped, and `unsettled` are the stages that were running since,
+    of which the plan tells nothing. `copying` are the requests for which a variant is being made.
+    `kept` and `unfinished` are what the holder before left, until
+    there is a plan to go on with it, and `stops` came for that meanwhile.
     """
 
     watching: bool = False
     plan: Plan | None = None
-    flight: Flight | None = None
+    jobs: int = 1
+    machine: Machine = NO_MACHINE
+    flights: tuple[Flight, ...] = ()
     planning: bool = False
+    asking: Asked | None = None
     called_off: bool = False
+    unsettled: frozenset[str] = frozenset()
     waiting: tuple[Asked, ...] = ()
+    copying: tuple[Asked, ...] = ()
     closing: frozenset[str] = frozenset()
     carrying: int = 0
     given_up: Mapping[str, str | None] = field(default_factory=dict)
+    blames: Mapping[str, Blame] = field(default_factory=dict)
+    blamed: frozenset[str] = frozenset()
     tree_moved: bool = False
+    kept: tuple[Kept, ...] = ()
+    unfinished: tuple[Unfinished, ...] = ()
+    stops: tuple[Asked, ...] = ()
     quitting: bool = False
     last_problem: str = ""
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing is under way or waiting."""
-        return not (self.flight or self.planning or self.waiting or self.closing or self.carrying)
+        pending = self.planning or self.waiting or self.copying
+        return not (self.flights or pending or self.closing or self.carrying)
 
+    @property
+    def in_tree(self) -> tuple[Flight, ...]:
+        """The flights that run in the project itself."""
+        return tuple(flight for flight in self.flights if not flight.variant)
 
-def worth_starting(plan: Plan, given_up: Mapping[str, str | None]) -> frozenset[str]:
-    """The stages of the run that a save should start; none where nothing would come of it.
+    @property
+    def running(self) -> frozenset[str]:
+        """The stages that run in the project, in whatever flight."""
+        return frozenset(name for flight in self.in_tree for name in flight.running)
 
-    A run is one state of all the stages. Left out is only what failed or was stopped with the
-    same fingerprint, and what waits for that.
-    """
-    stale = {status.name for status in plan.stale}
-    hopeless: set[str] = set()
-    for status in plan.stages:
-        failed_before = status.name in given_up and given_up[status.name] == status.key
-        after_hopeless = any(up in hopeless for up in plan.needs[status.name])
-        if status.name in stale and (failed_before or after_hopeless):
-            hopeless.add(status.name)
-    if stale <= hopeless:
-        return frozenset()
-    return frozenset(status.name for status in plan.stages) - hopeless
+    def flight(self, run: str) -> Flight | None:
+        """The flight of this run; None where there is none any more."""
+        return next((flight for flight in self.flights if flight.run == run), None)
 
 
 def _consequence(before: list[StageOutcome]) -> StageOutcome:

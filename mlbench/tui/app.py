@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
@@ -109,6 +111,7 @@ class Workbench(Themed, App[int]):
     def on_mount(self) -> None:
         """Begin to listen, to read and to draw."""
         self.tell_theme_faults()
+        self._listen_to_signals()
         self._line.start()
         self._line.send(SetWatch(True))
         self.readers.refresh_all(self.query_one(RunsPane).question)
@@ -116,10 +119,26 @@ class Workbench(Themed, App[int]):
         self.set_interval(_TICK_SECONDS, self._tick)
         self.call_after_refresh(self._draw)
 
+    def _listen_to_signals(self) -> None:
+        """A lost terminal leaves what runs, and a service manager's stop ends it."""
+        loop = asyncio.get_running_loop()
+        for number, stop_run in ((signal.SIGHUP, False), (signal.SIGTERM, True)):
+            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup's wish
+                with contextlib.suppress(RuntimeError, ValueError):
+                    loop.add_signal_handler(number, self._end_by, number, stop_run)
+
+    def _end_by(self, number: int, stop_run: bool) -> None:
+        self._leave(128 + number, stop_run=stop_run, stop_servers=False)
+
     async def on_unmount(self) -> None:
-        """However it ends, what runs is stopped and the loop let go."""
+        """However it ends, the loop is let go; a fault of ours stops nothing of the user's."""
         self.readers.close()
-        await asyncio.to_thread(self._line.close)
+        stop_run = not self.return_code
+        await asyncio.to_thread(lambda: self._line.close(stop_run=stop_run))
+
+    def on_app_focus(self) -> None:
+        """Whoever comes back from an editor sees what was saved, whatever the system told."""
+        self._line.look()
 
     @property
     def pane(self) -> Pane:
@@ -172,15 +191,18 @@ class Workbench(Themed, App[int]):
         text = self.pane.filter_text
         self.query_one(FilterLine).open(self.pane.filter_hint, text)
 
-    def leave(self, *, stop_servers: bool) -> None:
+    def leave(self, *, stop_run: bool, stop_servers: bool) -> None:
         """Stop what has to be stopped, then end."""
-        self.tell("stopping what runs …" if self.known.board.is_busy else "leaving …")
+        is_busy = self.known.board.is_busy
+        self.tell("stopping what runs …" if is_busy and stop_run else "leaving …")
+        self._leave(0, stop_run=stop_run, stop_servers=stop_servers)
 
+    def _leave(self, status: int, *, stop_run: bool, stop_servers: bool) -> None:
         def stop() -> None:
-            self._line.close()
+            self._line.close(stop_run=stop_run)
             if stop_servers:
                 self.readers.stop_servers()
-            self.call_from_thread(self.exit, 0)
+            self.call_from_thread(self.exit, status)
 
         self.run_worker(stop, thread=True, exit_on_error=False)
 
@@ -249,7 +271,11 @@ class Workbench(Themed, App[int]):
         self.pane.take_focus()
 
     def _hear(self, heard: Heard) -> None:
-        board = update_all(self.known.board, heard.events)
+        before = self.known.board
+        board = update_all(before, heard.events)
+        if heard.holds_loop and self.known.attached and before.watching:
+            # The holder is gone and took its watch along.
+            self._line.send(SetWatch(True))
         self.known = replace(self.known, board=board, attached=not heard.holds_loop)
         for toast in toasts_for(heard.events, heard.replies):
             self.tell(toast.message, toast.severity, toast.title)

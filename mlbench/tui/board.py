@@ -48,7 +48,8 @@ class StageView:
     """One stage as it is shown.
 
     `reasons` say why it is stale now, `because` why it ran or runs; `run` names the run whose
-    folder holds its newest log; `started` is in seconds since the epoch.
+    folder holds its newest log; `started` is in seconds since the epoch; `advice` is what it
+    should declare.
     """
 
     name: str
@@ -65,17 +66,24 @@ class StageView:
     metrics: Mapping[str, float] = field(default_factory=dict)
     tests: TestCounts | None = None
     run: str | None = None
+    advice: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class FlightView:
-    """The run on its way."""
+    """A run on its way; `ended` are those of its stages that have."""
 
     run: str
     name: str
     origin: str
     started: float
     stages: tuple[str, ...]
+    ended: frozenset[str] = frozenset()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether it has stages that have not ended."""
+        return not self.ended.issuperset(self.stages)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +98,7 @@ class Board:
     is_planned: bool = False
     watching: bool | None = None
     watch_detail: str = ""
-    flight: FlightView | None = None
+    flights: tuple[FlightView, ...] = ()
     exporting: str | None = None
     last: RunFinished | None = None
     problem: str = ""
@@ -112,11 +120,16 @@ class Board:
         return self.is_planned and all(stage.state is StageState.FRESH for stage in self.stages)
 
     @property
+    def flight(self) -> FlightView | None:
+        """The run on its way that began last, those that have stages to run before the others."""
+        busy = [flight for flight in self.flights if flight.is_busy]
+        going = busy or list(self.flights)
+        return going[-1] if going else None
+
+    @property
     def is_busy(self) -> bool:
         """Whether a run has stages that have not ended."""
-        return self.flight is not None and any(
-            stage.phase in (Phase.WAITING, Phase.RUNNING) for stage in self.stages
-        )
+        return any(flight.is_busy for flight in self.flights)
 
 
 def update(board: Board, event: Event) -> Board:
@@ -124,6 +137,7 @@ def update(board: Board, event: Event) -> Board:
     match event:
         case LoopStarted() | LoopStopped():
             # Whatever the holder before had in flight ended with it.
+            board = replace(board, flights=())
             return replace(_landed(board), watching=False, watch_detail="", problem="")
         case WatchChanged(_, watching, detail):
             return replace(board, watching=watching, watch_detail=detail)
@@ -134,19 +148,26 @@ def update(board: Board, event: Event) -> Board:
         case StageStarted():
             began = {
                 "phase": Phase.RUNNING,
-                "started": seconds_of(event.at),
+                "started": seconds_of(event.since or event.at),
                 "because": event.reasons,
                 "run": event.run,
                 "outcome": None,
             }
             return replace(board, stages=_with(board.stages, event.stage, **began))
         case StageFinished():
+            board = _noted(board, event)
+            stage = board.stage(event.stage)
+            if stage is not None and stage.phase is Phase.RUNNING and stage.run != event.run:
+                # Another run makes it now: that one's end is what is waited for.
+                return board
             return replace(board, stages=_with(board.stages, event.stage, **_ended(board, event)))
         case ExportStarted() | CandidateKept():
             started = isinstance(event, ExportStarted)
             return replace(board, exporting=event.model if started else None)
         case RunFinished():
-            return replace(_landed(board), last=event)
+            over = event.flight or event.run
+            flights = tuple(flight for flight in board.flights if flight.run != over)
+            return replace(_landed(replace(board, flights=flights)), last=event)
         case Notice(_, "error", message):
             if board.flight is not None and not board.is_busy:
                 return replace(board, run_problem=message, exporting=None)
@@ -188,12 +209,15 @@ def _with(stages: tuple[StageView, ...], name: str, **fields: object) -> tuple[S
 
 
 def _landed(board: Board) -> Board:
-    """Nothing is in flight any more."""
+    """What no run on its way has to do with any more is idle."""
+    awaited = {name for flight in board.flights for name in set(flight.stages) - flight.ended}
     stages = tuple(
-        replace(stage, phase=Phase.IDLE) if stage.phase in (Phase.WAITING, Phase.RUNNING) else stage
+        replace(stage, phase=Phase.IDLE)
+        if stage.phase in (Phase.WAITING, Phase.RUNNING) and stage.name not in awaited
+        else stage
         for stage in board.stages
     )
-    return replace(board, stages=stages, flight=None, exporting=None)
+    return replace(board, stages=stages, exporting=None)
 
 
 def _planned(board: Board, plan: Plan) -> tuple[StageView, ...]:
@@ -221,12 +245,33 @@ def _stands(stage: StageView, status: StageStatus, plan: Plan) -> StageView:
 
 def _take_off(board: Board, event: RunStarted) -> Board:
     stages = board.stages
+    going = {stage.name for stage in board.running}
     for name in event.stages:
-        stages = _with(
-            stages, name, phase=Phase.WAITING, outcome=None, because=(), message="", seconds=0.0
-        )
-    flight = FlightView(event.run, event.name, event.origin, seconds_of(event.at), event.stages)
-    return replace(board, stages=stages, flight=flight, problem="", run_problem="")
+        # What another run makes now stays as it is until that has ended.
+        if name not in going:
+            stages = _with(
+                stages,
+                name,
+                phase=Phase.WAITING,
+                outcome=None,
+                because=(),
+                message="",
+                seconds=0.0,
+                advice=(),
+            )
+    began = seconds_of(event.since or event.at)
+    flight = FlightView(event.run, event.name, event.origin, began, event.stages)
+    others = tuple(one for one in board.flights if one.run != event.run)
+    return replace(board, stages=stages, flights=(*others, flight), problem="", run_problem="")
+
+
+def _noted(board: Board, event: StageFinished) -> Board:
+    """The board with a stage ended in its run."""
+    flights = tuple(
+        replace(flight, ended=flight.ended | {event.stage}) if flight.run == event.run else flight
+        for flight in board.flights
+    )
+    return replace(board, flights=flights)
 
 
 def _ended(board: Board, event: StageFinished) -> dict[str, object]:
@@ -240,4 +285,5 @@ def _ended(board: Board, event: StageFinished) -> dict[str, object]:
         "metrics": event.metrics,
         "tests": event.tests,
         "run": event.run if event.outcome in _WROTE_A_LOG else None,
+        "advice": getattr(event, "advice", ()),
     }

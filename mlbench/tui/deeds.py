@@ -12,7 +12,16 @@ from textual.app import SuspendNotSupported
 from mlbench.tui.actions import action_of, command_for
 from mlbench.tui.draw.keys import help_lines
 from mlbench.tui.editor import editor_command, place_to_edit
-from mlbench.tui.questions import WIDTH, Choice, Question, ask_promote, ask_quit, ask_rollback
+from mlbench.tui.questions import (
+    STOP_ALL,
+    STOP_RUN,
+    WIDTH,
+    Choice,
+    Question,
+    ask_promote,
+    ask_quit,
+    ask_rollback,
+)
 from mlbench.tui.situation import PIPELINE, Situation
 from mlbench.tui.widgets.dialog import HelpPage, QuestionDialog
 
@@ -56,12 +65,13 @@ def _ask(workbench: Workbench, question: Question | None) -> None:
 def _quit(workbench: Workbench, situation: Situation) -> None:
     question = ask_quit(situation)
     if question is None:
-        workbench.leave(stop_servers=False)
+        workbench.leave(stop_run=False, stop_servers=False)
         return
 
     def answered(choice: Choice | None) -> None:
         if choice is not None:
-            workbench.leave(stop_servers=choice.value == "quit-and-stop")
+            is_all = choice.value == STOP_ALL
+            workbench.leave(stop_run=is_all or choice.value == STOP_RUN, stop_servers=is_all)
 
     workbench.push_screen(QuestionDialog(question), answered)
 

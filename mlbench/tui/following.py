@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlbench.domain.errors import MlbenchError
-from mlbench.domain.runs import Run
+from mlbench.domain.runs import Run, TestResult
 from mlbench.tui.draw.ansi import tidy
 from mlbench.tui.draw.curve import Curve, Logged, curve_of
+from mlbench.tui.draw.single_tests import failures_first
 
 if TYPE_CHECKING:
     from mlbench.engine.queries import Queries
@@ -43,11 +44,12 @@ class StageQuestion:
 
 @dataclass(frozen=True, slots=True)
 class StageDetail:
-    """A stage's log and curves as of now."""
+    """A stage's log, curves and single tests (failures first) as of now."""
 
     question: StageQuestion
     log: LogText = LogText()
     curves: tuple[Curve, ...] = ()
+    tests: tuple[TestResult, ...] = ()
 
 
 class LogTail:
@@ -118,9 +120,11 @@ class StageFollower:
         self._folder: Path | None = None
         self._records: dict[str, Run] = {}
         self._curves: dict[str, tuple[Logged, Curve]] = {}
+        self._tests: tuple[TestResult, ...] = ()
+        self._tests_stamp: int | None = None
 
     def look(self, question: StageQuestion) -> StageDetail:
-        """The stage's log and curves as of now."""
+        """The stage's log, curves and single tests as of now."""
         if question != self._question:
             self._question = question
             folder = self._folder_of(question)
@@ -130,6 +134,7 @@ class StageFollower:
                     self._tail = LogTail(folder / "log")
                     self._steps = self._queries.steps(folder)
                     self._curves.clear()
+                    self._tests, self._tests_stamp = (), None
         if self._folder is None:
             return StageDetail(question)
         curves = tuple(
@@ -137,7 +142,15 @@ class StageFollower:
             for name, logged in self._steps.read().items()
             if len(logged.values) > 1
         )
-        return StageDetail(question, self._tail.read(), curves)
+        return StageDetail(question, self._tail.read(), curves, self._read_tests(self._folder))
+
+    def _read_tests(self, folder: Path) -> tuple[TestResult, ...]:
+        """The single tests, read anew only where pytest wrote them anew."""
+        stamp = self._queries.tests_stamp(folder)
+        if stamp != self._tests_stamp:
+            self._tests_stamp = stamp
+            self._tests = failures_first(self._queries.tests(folder))
+        return self._tests
 
     def _curve(self, name: str, logged: Logged) -> Curve:
         """The series as a curve, thinned anew only where something was added."""

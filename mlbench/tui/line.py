@@ -6,13 +6,25 @@ import queue
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mlbench.domain.commands import Command
 from mlbench.domain.errors import MlbenchError
 from mlbench.domain.events import CommandDone, Event
 
+if TYPE_CHECKING:
+    from mlbench.engine.session import Session
+
 _POLL_SECONDS = 0.1
+
+
+class _Order(Enum):
+    """What is asked of the line itself."""
+
+    LOOK = auto()
+    CLOSE = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +54,8 @@ class Line:
         """Remember the folder; `start` opens the session."""
         self._folder = folder
         self._deliver = deliver
-        self._commands: queue.SimpleQueue[Command | None] = queue.SimpleQueue()
+        self._commands: queue.SimpleQueue[Command | _Order] = queue.SimpleQueue()
+        self._leaves_running = True
         self._sent: dict[str, Command] = {}
         self._thread = threading.Thread(target=self._run, name="line", daemon=True)
 
@@ -54,9 +67,14 @@ class Line:
         """Hand a command over, as soon as the session is open."""
         self._commands.put(command)
 
-    def close(self) -> None:
-        """Let the loop go, after stopping what it runs, and wait for that."""
-        self._commands.put(None)
+    def look(self) -> None:
+        """Have the tree looked at now, if the loop is held here."""
+        self._commands.put(_Order.LOOK)
+
+    def close(self, *, stop_run: bool) -> None:
+        """Let the loop go, what it runs stopped or left to go on, and wait for that."""
+        self._leaves_running = self._leaves_running and not stop_run
+        self._commands.put(_Order.CLOSE)
         if self._thread.ident is not None:
             self._thread.join()
 
@@ -73,7 +91,7 @@ class Line:
         held: bool | None = None
         try:
             while is_open:
-                is_open = self._send_waiting(session.send)
+                is_open = self._send_waiting(session)
                 events = session.poll()
                 if events or session.holds_loop != held:
                     held = session.holds_loop
@@ -86,18 +104,22 @@ class Line:
             )
             self._deliver(LineLost(told, is_final=True))
         finally:
-            session.close()
+            # A fault of ours stops nothing of the user's.
+            session.close(leave_running=self._leaves_running)
 
-    def _send_waiting(self, send: Callable[[Command], str]) -> bool:
+    def _send_waiting(self, session: Session) -> bool:
         """Send what waits, for a moment; False once the line is to be closed."""
         try:
             command = self._commands.get(timeout=_POLL_SECONDS)
         except queue.Empty:
             return True
-        if command is None:
+        if command is _Order.CLOSE:
             return False
+        if isinstance(command, _Order):
+            session.look()
+            return True
         try:
-            self._sent[send(command)] = command
+            self._sent[session.send(command)] = command
         except MlbenchError as error:
             self._deliver(LineLost(error, is_final=False))
         return True

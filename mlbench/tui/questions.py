@@ -18,6 +18,8 @@ from mlbench.tui.situation import Situation, next_subject
 from mlbench.tui.words import version_of
 
 WIDTH = 64
+# How to quit: all that runs or serves goes on; stages are stopped; servers too.
+QUIT, STOP_RUN, STOP_ALL = "quit", "stop-run", "quit-and-stop"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +88,20 @@ def ask_quit(situation: Situation) -> Question | None:
     lines: list[Content] = []
     if situation.board.is_busy and is_ours:
         names = ", ".join(stage.name for stage in situation.board.running) or "the run"
-        stops = ". Leaving stops it: stages end with the workbench that runs them."
-        lines.append(line("Still running: ", (names, "bold"), stops))
+        goes_on = ". It can go on without a workbench; the next one shows it again."
+        lines.append(line("Still running: ", (names, "bold"), goes_on))
     if up:
         goes_on = ". Servers are processes of their own and go on until they are stopped."
         lines.append(line("Serving: ", (_listed(up), "bold"), goes_on))
     if not lines:
         return None
-    choices = [Choice("quit, the servers go on" if up else "quit, stop the run", "quit")]
-    choices += [Choice("quit and stop the servers", "quit-and-stop")] if up else []
+    is_running = situation.board.is_busy and is_ours
+    choices = [Choice("quit, all that goes on" if up and is_running else "quit, it goes on", QUIT)]
+    if is_running:
+        choices.append(Choice("quit and stop what runs", STOP_RUN))
+    if up:
+        what = "what runs and the servers" if is_running else "the servers"
+        choices.append(Choice(f"quit and stop {what}", STOP_ALL))
     return Question("Quit?", tuple(lines), tuple(choices))
 
 

@@ -59,6 +59,17 @@ def no_stage(situation: Situation) -> str:
     return no_stages(situation) or ("" if situation.stage else "there is no stage under the cursor")
 
 
+def no_tests(situation: Situation) -> str:
+    """Why there are no single tests to go to."""
+    project, name = situation.surroundings.project, situation.stage
+    stages = {stage.name: stage for stage in project.stages} if project else {}
+    if name is None or name not in stages:
+        return "there is no stage under the cursor"
+    if not stages[name].is_test:
+        return f'{name} is no test stage: kind = "test" in [stages.{name}] makes it one'
+    return ""
+
+
 def nothing_runs(situation: Situation) -> str:
     """Why nothing can be stopped."""
     return "" if situation.board.is_busy else "nothing is running"

@@ -316,3 +316,16 @@ def test_numbers_and_times_read_as_people_write_them() -> None:
     assert [ago(0, v) for v in (1, 12, 180, 7200, 200000)] == [
         "now", "12 s ago", "3 min ago", "2 h ago", "2 days ago",
     ]  # fmt: skip
+
+
+def test_advice_stands_below_the_reasons_with_the_line_to_add() -> None:
+    sentence = 'reads data/extra.csv undeclared; add to [stages.train]: deps = ["data/extra.csv"]'
+    stage = StageView("train", outcome=StageOutcome.RAN, advice=(sentence,))
+    shown = [item.plain.rstrip() for item in stage_head(stage, (), 100, 20, 0.0)]
+    assert shown[1] == f"!    {sentence}"
+    narrow = [item.plain for item in stage_head(stage, (), 40, 20, 0.0)]
+    assert "".join(text[5:].rstrip() for text in narrow[1:]).replace(" ", "") == sentence.replace(
+        " ", ""
+    )
+    many = stage_head(replace(stage, advice=(sentence,) * 5), (), 100, 20, 0.0)
+    assert "and 2 more" in many[-1].plain

@@ -185,7 +185,7 @@ def test_quitting_asks_only_where_something_goes_on() -> None:
     assert [choice.value for choice in serving.choices] == ["quit", "quit-and-stop"]
     running = replace(
         idle.board,
-        flight=None,
+        flights=(),
         stages=(StageView("train", phase=Phase.RUNNING, started=0.0),),
     )
     assert ask_quit(replace(idle, board=running)) is None, "stages without a run are no run"

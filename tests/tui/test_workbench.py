@@ -308,10 +308,10 @@ async def test_quitting_with_a_run_on_its_way_asks_and_stops_it(held: SmallProje
         await see(pilot, "running 0:0")
         await pilot.press("q")
         await until(pilot, lambda: isinstance(app.screen, QuestionDialog), "did not ask")
-        await see(pilot, "Still running: ", "Leaving stops it", "y yes", "n no")
+        await see(pilot, "Still running: ", "It can go on", "y yes", "n no")
         await pilot.press("n")
         await until(pilot, lambda: len(app.screen_stack) == 1, "no is no")
-        await pilot.press("ctrl+q", "y")
+        await pilot.press("ctrl+q", "down", "y")
         await until(pilot, lambda: not app.is_running or app.return_value == 0, "did not end")
     assert app.return_value == 0
     (run,) = json.loads(held.cli("runs", "--all", "--json").stdout)

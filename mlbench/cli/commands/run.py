@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from mlbench.cli.commands.status import print_plan
 from mlbench.cli.follow import carry_out, session
@@ -24,6 +26,7 @@ from mlbench.domain.graph import with_ancestors
 from mlbench.domain.plain import event_to_plain
 from mlbench.domain.plan import Plan
 from mlbench.engine.queries import Queries
+from mlbench.engine.session import find_layout
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +34,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("stages", nargs="*", metavar="STAGE", help="these and what they need")
     parser.add_argument("--force", action="store_true", help="run them also where nothing changed")
     parser.add_argument("--dry-run", action="store_true", help="only say what would run, and why")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="run in a snapshot with this parameter; the project stays as it is",
+    )
     parser.add_argument("--jobs", type=int, metavar="N", help="so many stages at once")
+    parser.add_argument(
+        "--locked", action="store_true", help="hold inputs and results to mlbench.lock"
+    )
     parser.add_argument("--check", action="store_true", help="end with status 3 if a gate fails")
     parser.add_argument("--json", action="store_true", help="one JSON object an event")
 
@@ -40,17 +53,51 @@ def run(options: argparse.Namespace) -> int:
     """Run here, or ask the holder of this folder's loop, and follow to the end."""
     if options.jobs is not None and options.jobs < 1:
         raise UsageError("--jobs: must be 1 or more")
+    if options.set and options.locked:
+        raise UsageError("--set and --locked exclude each other: a lock holds parameters too")
+    params = _set_params(options) if options.set else {}
+    check_results = _held_to_lock(options) if options.locked else None
     if options.dry_run:
-        plan = Queries.of(Path(options.folder)).status()
-        print_plan(_narrowed(plan, tuple(options.stages)), options.json)
+        print_plan(_planned(options, params), options.json)
         return 0
-    command = RunStages(tuple(options.stages), force=options.force, jobs=options.jobs)
+    stages = tuple(options.stages)
+    command = RunStages(stages, force=options.force, jobs=options.jobs, params=params)
     with session(Path(options.folder)) as line:
         printer = _Printer(options.json, line.holds_loop)
         done = carry_out(line, command, printer)
+    if check_results is not None and done.exit_status == 0:
+        check_results()
     if options.check and printer.finished is not None:
         _check(printer.finished)
     return done.exit_status
+
+
+def _set_params(options: argparse.Namespace) -> dict[str, Any]:
+    # Few runs set parameters, and none else should wait for this import.
+    from mlbench.engine.settings import read_settings
+
+    return read_settings(find_layout(Path(options.folder)), options.set)
+
+
+def _planned(options: argparse.Namespace, params: dict[str, Any]) -> Plan:
+    """How the wanted stages stand, or would with these parameters."""
+    stages = tuple(options.stages)
+    if not params:
+        return _narrowed(Queries.of(Path(options.folder)).status(), stages)
+    from mlbench.engine.settings import plan_with
+
+    return plan_with(find_layout(Path(options.folder)), stages, params)
+
+
+def _held_to_lock(options: argparse.Namespace) -> Callable[[], None]:
+    """Hold what the run is to start from to the lock; gives the check of what it has given."""
+    # Few runs are locked, and none else should wait for this import.
+    from mlbench.engine.locking import Locking
+
+    locking = Locking(find_layout(Path(options.folder)))
+    stages = locking.wanted(options.stages)
+    locking.check_inputs(stages)
+    return lambda: locking.check_results(stages)
 
 
 class _Printer:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mlbench.cli.commands.runs import as_plain
 from mlbench.cli.output import coloured, number, print_json, seconds
+from mlbench.domain.outcomes import StageOutcome
 from mlbench.domain.plain import to_plain
-from mlbench.domain.runs import Run
+from mlbench.domain.runs import Run, TestResult
 from mlbench.engine.queries import Queries
+
+_MOST_LINES = 6
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -23,15 +27,21 @@ def run(options: argparse.Namespace) -> int:
     queries = Queries.of(Path(options.folder))
     found = queries.run(options.name)
     folder = queries.run_folder(found)
+    tests = {
+        name: queries.tests(queries.stage_folder(found, name))
+        for name, stage in found.stages.items()
+        if stage.tests is not None or stage.outcome is StageOutcome.FAILED
+    }
+    tests = {name: results for name, results in tests.items() if results}
     if options.json:
-        stages = {"stages": to_plain(found.stages), "folder": str(folder)}
-        print_json(as_plain(found) | stages)
+        details = {"stages": to_plain(found.stages), "tests": to_plain(tests)}
+        print_json(as_plain(found) | details | {"folder": str(folder)})
     else:
-        _print(found, folder)
+        _print(found, folder, tests)
     return 0
 
 
-def _print(found: Run, folder: Path) -> None:
+def _print(found: Run, folder: Path, tests: Mapping[str, Sequence[TestResult]]) -> None:
     outcome = found.outcome
     sign = coloured(outcome.glyph, outcome.colour) if outcome else "…"
     word = outcome.word if outcome else "running"
@@ -45,9 +55,19 @@ def _print(found: Run, folder: Path) -> None:
         took = seconds(stage.seconds) if stage.seconds >= 0.01 else ""
         glyph = coloured(stage.outcome.glyph, stage.outcome.colour)
         print(f"  {glyph} {name:<16} {stage.outcome.word:<10} {took}{elsewhere}")
+        for result in tests.get(name, ()):
+            if result.outcome.is_bad:
+                _print_test(result)
     _print_flat("metrics", {name: number(value) for name, value in found.metrics.items()})
     _print_flat("params", {name: str(value) for name, value in found.params.items()})
     print(f"folder  {folder}")
+
+
+def _print_test(result: TestResult) -> None:
+    sign = coloured(result.outcome.glyph, result.outcome.colour)
+    print(f"      {sign} {result.id}  {seconds(result.seconds)}")
+    for line in result.message.splitlines()[:_MOST_LINES]:
+        print(f"          {line}")
 
 
 def _print_flat(title: str, values: dict[str, str]) -> None:

@@ -17,9 +17,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Ask the holder of the loop to stop stages; without a holder nothing runs."""
+    """Ask the holder of the loop to stop stages, or stop what a holder that is gone has left."""
     folder = Path(options.folder)
-    if not Queries.of(folder).loop_is_held():
+    if not Queries.of(folder).something_runs():
         narrate("nothing is running")
         return 0
     with session(folder) as line:

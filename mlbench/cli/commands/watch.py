@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import time
 from pathlib import Path
 
 from mlbench.cli.follow import session
@@ -22,14 +21,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Watch until Ctrl-C; attached where another process holds the loop."""
-    with session(Path(options.folder)) as line:
-        if line.holds_loop:
-            line.send(SetWatch(True))
-        else:
+    """Watch until Ctrl-C, which stops what was started; attached where another holds the loop."""
+    with session(Path(options.folder), stops_at_end=True) as line:
+        if not line.holds_loop:
             narrate("another mlbench holds this folder's loop; following it")
+        watches = False
         while True:
-            for event in line.poll():
+            if line.holds_loop and not watches:
+                watches = bool(line.send(SetWatch(True)))
+            for event in line.poll(_POLL_SECONDS):
                 if isinstance(event, (CommandDone, PlanMade)):
                     continue
                 if options.json:
@@ -37,4 +37,3 @@ def run(options: argparse.Namespace) -> int:
                 else:
                     for text in phrase(event):
                         print(text, flush=True)
-            time.sleep(_POLL_SECONDS)

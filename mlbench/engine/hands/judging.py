@@ -18,6 +18,7 @@ from mlbench.pipeline.workspace import Workspace
 from mlbench.project.layout import Layout
 from mlbench.release.export import ExportJob, export
 from mlbench.release.gates import hold, judge_gates
+from mlbench.system.content import ContentStore
 from mlbench.tracking.store import ExperimentStore
 
 
@@ -31,6 +32,7 @@ class JudgingHand:
         self._layout = layout
         self._releases = releases
         self._workspace = workspace
+        self._cache = ContentStore(layout.cache)
         self._store = store
 
     def judge(self, project: Project, run: Run, tell: Tell) -> tuple[GateResult, ...]:
@@ -67,7 +69,7 @@ class JudgingHand:
 
     def _export(self, project: Project, model: ModelSpec, run: Run, tell: Tell) -> Candidate:
         digest = run.stages[model.stage].outs.get(model.path)
-        if digest is None or not self._workspace.store.has(digest):
+        if digest is None or not self._cache.has(digest):
             raise ExportError(
                 f"models.{model.name}: the cache has {model.path} of run {run.name} no more; "
                 f"`mlbench run {model.stage} --force` makes it again"
@@ -77,9 +79,9 @@ class JudgingHand:
         job = ExportJob(
             model=model,
             run=run.id,
-            source=self._workspace.store.path_of(digest),
+            source=self._cache.path_of(digest),
             source_digest=digest,
-            sample=self._workspace.store.path_of(sample_digest),
+            sample=self._cache.path_of(sample_digest),
             sample_digest=sample_digest,
             python=project.python,
             project=self._layout.root,
@@ -102,5 +104,5 @@ class JudgingHand:
                 f"mlbench.toml: models.{model.name}.sample: {sample} does not exist; "
                 "name the file that holds the held-out rows"
             )
-        self._workspace.store.put(path, digest)
+        self._cache.put(path, digest)
         return digest

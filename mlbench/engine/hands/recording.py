@@ -6,14 +6,16 @@ import getpass
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from mlbench.domain.clock import utc
 from mlbench.domain.errors import ProjectFileError
 from mlbench.domain.outcomes import RunOutcome, StageOutcome, outcome_of_run
-from mlbench.domain.runs import CodeState, Run, Scalar, StageRecord
+from mlbench.domain.records import dataclass
+from mlbench.domain.runs import Run, Scalar, StageRecord
 from mlbench.domain.stages import Project
+from mlbench.engine.flight_files import FlightFiles, Opening
 from mlbench.engine.state import Flight
 from mlbench.pipeline.builder import BuildResult
 from mlbench.project.git import code_state, dirty_diff
@@ -24,15 +26,6 @@ from mlbench.tracking.folder import write_run
 from mlbench.tracking.store import ExperimentStore
 
 _WORTH_RECORDING = frozenset(StageOutcome) - {StageOutcome.UNCHANGED}
-
-
-@dataclass(frozen=True, slots=True)
-class Opening:
-    """Where code and parameters stood when a run began."""
-
-    code: CodeState
-    diff: str
-    params: Mapping[str, Scalar]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,26 +44,41 @@ class RecordingHand:
         """Open the store, which repairs itself where it is damaged."""
         self._layout = layout
         self.store = ExperimentStore(layout)
-        self._openings: dict[str, tuple[threading.Thread, list[Opening]]] = {}
+        self.flights = FlightFiles(layout.flights)
+        self._openings: dict[str, threading.Thread] = {}
 
-    def open(self, run: str, project: Project) -> None:
-        """Begin to note commit, diff and parameters of a run."""
-        found: list[Opening] = []
-        thread = threading.Thread(target=lambda: found.append(self._look(project)), daemon=True)
-        self._openings[run] = (thread, found)
+    def open(self, run: str, project: Project, root: Path) -> None:
+        """Begin to note commit, diff, and the parameters below `root`, of a run."""
+
+        def look() -> None:
+            self.flights.write_opening(run, self._look(project, root))
+
+        thread = self._openings[run] = threading.Thread(target=look, daemon=True)
         thread.start()
+
+    def join(self) -> None:
+        """Wait until what a run began with is written down, for the holder that goes on with it."""
+        for thread in self._openings.values():
+            thread.join()
 
     def close(
         self, flight: Flight, results: Mapping[str, BuildResult], project: Project
     ) -> Recorded:
         """Record a run unless nothing ran, or an equal one has passed before."""
-        thread, found = self._openings.pop(flight.run)
-        thread.join()
-        opening = found[0] if found else Opening(CodeState(), "", {})
+        looking = self._openings.pop(flight.run, None)
+        if looking is not None:
+            looking.join()
+        opening = (self.flights.opening(flight.run) if flight.is_open else None) or Opening()
         run = assemble(flight, results, opening, time.time() - flight.started)
         standing = self.store.standing(run.state) if run.outcome is RunOutcome.PASSED else None
-        ran = any(outcome in _WORTH_RECORDING for outcome in flight.outcomes.values())
+        # What a variant had from before says nothing of what is on record.
+        ran = bool(flight.variant) or any(
+            outcome in _WORTH_RECORDING for outcome in flight.outcomes.values()
+        )
         is_new = ran and (standing is None or bool(flight.forced))
+        if not ran and standing is None and self._is_lost(run):
+            is_new, opening = True, self._look(project, self._layout.root)
+            run = assemble(flight, results, opening, time.time() - flight.started)
         folder = self._layout.run_folder(run.id)
         if is_new:
             write_run(folder, run, opening.diff, project.python)
@@ -78,11 +86,20 @@ class RecordingHand:
             standing = run if run.outcome is RunOutcome.PASSED else None
         elif not any(outcome is StageOutcome.RAN for outcome in flight.outcomes.values()):
             remove(folder)
+        if flight.is_open:
+            self.flights.forget(flight.run)
         return Recorded(run, standing, is_new)
 
-    def _look(self, project: Project) -> Opening:
-        root = self._layout.root
-        return Opening(code_state(root), dirty_diff(root), _all_params(project, self._layout))
+    def _is_lost(self, run: Run) -> bool:
+        """Whether what stands was made by a run that a crash kept from the record."""
+        if run.outcome is not RunOutcome.PASSED:
+            return False
+        known = {one.id for one in self.store.runs()}
+        return any(stage.ran_in not in (None, *known) for stage in run.stages.values())
+
+    def _look(self, project: Project, root: Path) -> Opening:
+        own = self._layout.root
+        return Opening(code_state(own), dirty_diff(own), _all_params(project, root))
 
 
 def assemble(
@@ -130,15 +147,14 @@ def _stage_record(run: str, outcome: StageOutcome, result: BuildResult | None) -
     )
 
 
-def _all_params(project: Project, layout: Layout) -> dict[str, Scalar]:
+def _all_params(project: Project, root: Path) -> dict[str, Scalar]:
     """Every parameter of every params file that a stage names, flat with dotted names."""
     files = dict.fromkeys(wanted.file for stage in project.stages for wanted in stage.params)
     params: dict[str, Scalar] = {}
     for file in files:
         try:
             params |= {
-                name: _scalar(value)
-                for name, value in flatten(read_params(layout.root, file)).items()
+                name: _scalar(value) for name, value in flatten(read_params(root, file)).items()
             }
         except ProjectFileError:
             continue

@@ -16,6 +16,8 @@ from mlbench.tui.draw.reasons import in_full
 from mlbench.tui.words import clock, duration, number
 
 _MOST_REASONS = 6
+_MOST_ADVICE = 3
+_LABEL_WIDTH = 5
 _LEAST_CURVE_WIDTH = 30
 _CURVE_GAP = 3
 _FALLING = ("loss", "error", "err", "mse", "rmse", "mae", "perplexity", "deviance")
@@ -30,6 +32,7 @@ def stage_head(
     lines += [line((text, "$fail")) for text in _wrapped(safe(stage.message), width, 3)]
     reasons = stage.reasons if stage.reasons and _is_stale(stage) else stage.because
     lines += _why_lines(in_full(reasons))
+    lines += _advice_lines(stage.advice, width)
     metrics = _metric_lines(stage, curves, width)
     lines += metrics
     room = height - len(lines)
@@ -142,6 +145,22 @@ def _why_lines(reasons: Sequence[Content]) -> list[Content]:
         line(("why  " if index == 0 else "     ", "$quiet"), reason)
         for index, reason in enumerate(shown)
     ]
+
+
+def _advice_lines(advice: Sequence[str], width: int) -> list[Content]:
+    """What the stage should declare, the line to add to mlbench.toml in full where it fits."""
+    lines: list[Content] = []
+    for sentence in advice[:_MOST_ADVICE]:
+        wrapped = _wrapped(safe(sentence), max(1, width - _LABEL_WIDTH), 3)
+        for index, text in enumerate(wrapped):
+            label = "!    " if index == 0 else " " * _LABEL_WIDTH
+            lines.append(line((label, "$warn"), (text, "$warn")))
+    if len(advice) > _MOST_ADVICE:
+        more = len(advice) - _MOST_ADVICE
+        lines.append(
+            line((f"{' ' * _LABEL_WIDTH}and {more} more; the run's events have all", "$quiet"))
+        )
+    return lines
 
 
 def _metric_lines(stage: StageView, curves: Sequence[Curve], width: int) -> list[Content]:

@@ -25,6 +25,7 @@ from mlbench.tui.situation import PIPELINE, Situation
 from mlbench.tui.widgets.drawn import Drawn, entitle
 from mlbench.tui.widgets.line_list import LineList
 from mlbench.tui.widgets.log_box import LogBox
+from mlbench.tui.widgets.single_tests import SingleTests
 from mlbench.tui.words import clock, plural
 
 _LEAST_RECENT = 4
@@ -54,6 +55,7 @@ class PipelinePane(Pane):
             yield LineList(id="recent", is_selection=False)
         with Vertical(id="stage"):
             yield Drawn(id="stage-head")
+            yield SingleTests(id="stage-tests")
             yield LogBox(id="stage-log")
 
     def situated(self, known: Situation) -> Situation:
@@ -69,9 +71,12 @@ class PipelinePane(Pane):
         self.query_one("#stages", LineList).focus()
 
     def act(self, action: str) -> bool:
-        """Go to the log; back to the stages and to following the run."""
+        """Go to the log or the tests; back to the stages and to following the run."""
         if action == "log":
             self.query_one(LogBox).view.focus()
+            return True
+        if action == "tests":
+            self.query_one(SingleTests).listed.focus()
             return True
         if action == "back":
             self._is_following = True
@@ -80,20 +85,29 @@ class PipelinePane(Pane):
         return False
 
     def filter(self, text: str) -> None:
-        """Filter the stages, or the log where the log has been filtered or has the focus."""
-        if self._filters_log:
-            self.query_one(LogBox).view.set_filter(text)
-        else:
-            self._words = text.strip().lower()
+        """Filter the stages, or the log or tests where these had the focus."""
+        match self._filters:
+            case "log":
+                self.query_one(LogBox).view.set_filter(text)
+            case "tests":
+                self.query_one(SingleTests).set_filter(text)
+            case _:
+                self._words = text.strip().lower()
 
     @property
     def filter_text(self) -> str:
-        """The filter of stages or log."""
-        self._filters_log = self.query_one(LogBox).view.has_focus
-        self.filter_hint = "log lines with …" if self._filters_log else PipelinePane.filter_hint
-        return self.query_one(LogBox).view.filter_words if self._filters_log else self._words
+        """The filter of the stages, the log or the tests: of what has the focus."""
+        log, tests = self.query_one(LogBox).view, self.query_one(SingleTests)
+        if log.has_focus:
+            self._filters, self.filter_hint = "log", "log lines with …"
+            return log.filter_words
+        if tests.listed.has_focus:
+            self._filters, self.filter_hint = "tests", "tests whose id or outcome contains …"
+            return tests.filter_words
+        self._filters, self.filter_hint = "stages", PipelinePane.filter_hint
+        return self._words
 
-    _filters_log = False
+    _filters = "stages"
 
     def on_line_list_moved(self, message: LineList.Moved) -> None:
         """The user chose a stage: the cursor stays there until esc."""
@@ -130,6 +144,7 @@ class PipelinePane(Pane):
             self._curves = detail.curves
             self._question = detail.question
             self.query_one(LogBox).show(detail)
+            self.query_one(SingleTests).show(detail)
 
     def _place(self, board: Board, project: Project | None) -> None:
         """Work the lanes out anew where the graph changed, and move a cursor that follows."""
@@ -199,8 +214,11 @@ class PipelinePane(Pane):
             head.show(no_stages_yet(known, head.width))
         else:
             entitle(box, line((stage.name, "bold")), self._cursor_words())
-            head.show(stage_head(stage, self._own_curves(stage), head.width, room * 3 // 5, now))
+            share = 2 if self.query_one(SingleTests).display else 3
+            most = room * share // 5
+            head.show(stage_head(stage, self._own_curves(stage), head.width, most, now))
         self.query_one(LogBox).display = stage is not None
+        self.query_one(SingleTests).draw(max(3, room * 2 // 5))
 
     def _clear_what_is_anothers(self, known: Situation) -> None:
         """Until the first detail of a stage or of its new run comes, show nothing as its own."""
@@ -211,6 +229,7 @@ class PipelinePane(Pane):
         if asked.stage != shown.stage or is_another_run:
             self._curves, self._question = (), asked
             self.query_one(LogBox).show(StageDetail(asked))
+            self.query_one(SingleTests).show(StageDetail(asked))
 
     def _own_curves(self, stage: StageView) -> tuple[Curve, ...]:
         asked = self._question

@@ -35,6 +35,7 @@ from mlbench.tui.widgets.drawn import Drawn, entitle
 from mlbench.tui.widgets.line_list import LineList
 from mlbench.tui.widgets.log_box import LogBox
 from mlbench.tui.widgets.piece_bar import PieceBar
+from mlbench.tui.widgets.single_tests import SingleTests
 from mlbench.tui.words import plural
 
 _SORT = "sort:"
@@ -77,6 +78,7 @@ class RunsPane(Pane):
                     yield LineList(id="run-stages")
                 with Vertical(id="run-right"):
                     yield Drawn(id="run-curves")
+                    yield SingleTests(id="run-tests")
                     yield LogBox(id="run-log")
             with Vertical(id=COMPARISON):
                 yield LineList(id="comparison-list")
@@ -107,6 +109,7 @@ class RunsPane(Pane):
             "reverse": lambda: self._ask(descending=not self.question.descending),
             "everything": lambda: self._ask(everything=not self.question.everything),
             "log": self._to_log,
+            "tests": self._to_tests,
             "back": self._back,
         }
         if action not in doings:
@@ -160,6 +163,7 @@ class RunsPane(Pane):
     def show_detail(self, detail: StageDetail) -> None:
         """Show the log that was asked for."""
         self.query_one("#run-log", LogBox).show(detail)
+        self.query_one(SingleTests).show(detail)
         box = self.query_one("#run-curves", Drawn)
         room = self.query_one("#run-right").content_size.height // 2
         box.show(curve_lines(detail.curves, box.width, room) if detail.curves else [])
@@ -208,6 +212,9 @@ class RunsPane(Pane):
 
     def _to_log(self) -> None:
         self.query_one("#run-log", LogBox).view.focus()
+
+    def _to_tests(self) -> None:
+        self.query_one(SingleTests).listed.focus()
 
     def _sort_by_next(self) -> None:
         keys = [column.key for column in self._columns if column.key != "changed"]
@@ -298,6 +305,8 @@ class RunsPane(Pane):
         entitle(self.query_one("#run-left"), line((run.name, "bold")))
         entitle(stages, line(("Stages", "bold")))
         entitle(self.query_one("#run-right"), line((self._opened_stage or "", "bold")))
+        tests = self.query_one(SingleTests)
+        tests.draw(max(3, self.query_one("#run-right").content_size.height // 2))
         self.query_one("#run-log", LogBox).draw()
 
     def _draw_comparison(self) -> None:

@@ -1,0 +1,137 @@
+"""What crashes and time leave in `.mlbench`, and how it is cleared away."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from mlbench.engine import inbox
+from mlbench.engine.event_log import event_files
+from mlbench.pipeline.snapshot import Snapshot
+from mlbench.project.layout import Layout
+from mlbench.system.files import remove
+from mlbench.system.locks import FileLock
+
+KEPT_DAYS = 14
+_DAY_SECONDS = 86400.0
+_TORN = re.compile(r"\..+\.[a-z0-9_]{8}")
+
+
+def clear_leftovers(layout: Layout, lasting: Callable[[str], bool], *, dry_run: bool) -> int:
+    """Remove what nothing will ask for again; gives its bytes.
+
+    `lasting` tells of a run's id whether it keeps what its stages left: the watch's lose that after
+    a while unless they are marked. What only the holder of the loop may touch is left alone where
+    somebody holds it.
+    """
+    now = time.time()
+    found = [*_old_events(layout, now), *_unfinished_files(layout, now)]
+    found += [*_old_run_outs(layout, lasting, now), *_unfinished_exports(layout, now)]
+    freed = _clear(found, dry_run) + _clear_snapshots(layout, now, dry_run)
+    loop = FileLock(layout.loop_lock)
+    if layout.own.is_dir() and loop.try_acquire():
+        try:
+            freed += _clear(list(_forgotten_outs(layout)), dry_run)
+            if not dry_run:
+                inbox.clear_stale(layout.inbox)
+        finally:
+            loop.release()
+    return freed
+
+
+def size_below(path: Path) -> int:
+    """The bytes of a file, or of all files below a folder; links count as themselves."""
+    if path.is_dir() and not path.is_symlink():
+        return sum(size_below(inner) for inner in path.iterdir())
+    try:
+        return path.lstat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _clear(paths: list[Path], dry_run: bool) -> int:
+    freed = 0
+    for path in paths:
+        freed += size_below(path)
+        if not dry_run:
+            remove(path)
+    return freed
+
+
+def _clear_snapshots(layout: Layout, now: float, dry_run: bool) -> int:
+    """Snapshots that nobody used for long; each is held while it goes, so nobody gets half of it.
+
+    One in which a stage still runs is in use, whoever started it. The lock file itself stays:
+    whoever waits for it waits for this very file.
+    """
+    freed = 0
+    for slot in _below(layout.snapshots):
+        snapshot = Snapshot(layout, slot.name)
+        if not slot.is_dir() or not _is_old(_newest(slot), now) or not snapshot.try_acquire():
+            continue
+        try:
+            freed += _clear([path for path in _below(slot) if path.name != "lock"], dry_run)
+        finally:
+            snapshot.release()
+    return freed
+
+
+def _newest(slot: Path) -> float:
+    """When something directly in a snapshot's slot changed last; its lock is touched by looking."""
+    return max((_modified(path) for path in _below(slot) if path.name != "lock"), default=0.0)
+
+
+def _old_events(layout: Layout, now: float) -> Iterator[Path]:
+    """Events of holders that are gone; the newest file may be the present holder's."""
+    return (path for path in event_files(layout.events)[:-1] if _is_old(_modified(path), now, 1))
+
+
+def _unfinished_files(layout: Layout, now: float) -> Iterator[Path]:
+    """Files that were to replace others, of writers that were killed before they did."""
+    for folder in (layout.own, layout.state, layout.inbox, layout.serving, layout.events):
+        for path in _below(folder):
+            if _TORN.fullmatch(path.name) and path.is_file() and _is_old(_modified(path), now, 1):
+                yield path
+
+
+def _unfinished_exports(layout: Layout, now: float) -> Iterator[Path]:
+    for model in _below(layout.models):
+        for path in _below(model):
+            if path.name.startswith(".export-") and _is_old(_modified(path), now, 1):
+                yield path
+
+
+def _old_run_outs(layout: Layout, lasting: Callable[[str], bool], now: float) -> Iterator[Path]:
+    """What failed or overtaken stages had written, kept beside their run for a while."""
+    for run in _below(layout.runs):
+        if _is_old(_modified(run), now) and not lasting(run.name):
+            for stage in _below(run / "stages"):
+                outs = stage / "outs"
+                if outs.is_dir() and _is_old(_modified(outs), now):
+                    yield outs
+
+
+def _forgotten_outs(layout: Layout) -> Iterator[Path]:
+    """Outs set aside for which no intent stands: they were replaced, or put back, by now."""
+    intended = {path.stem for path in _below(layout.state / "intents")}
+    return (path for path in _below(layout.state / "aside") if path.name not in intended)
+
+
+def _below(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _is_old(modified: float, now: float, days: float = KEPT_DAYS) -> bool:
+    return now - modified > days * _DAY_SECONDS
+
+
+def _modified(path: Path) -> float:
+    try:
+        return path.lstat().st_mtime
+    except FileNotFoundError:
+        return time.time()

@@ -1,0 +1,239 @@
+"""Runs on their way: taking off, starting stages, taking in what became of them, landing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from mlbench.domain.events import RunStarted, StageFinished, StageStarted
+from mlbench.domain.outcomes import StageOutcome, StageState
+from mlbench.domain.plan import Plan
+from mlbench.engine import effects as do
+from mlbench.engine import inputs as got
+from mlbench.engine.scheduling import refusal, startable
+from mlbench.engine.state import Flight, LoopState, Seat
+from mlbench.engine.steps.answers import UNSTAMPED, Effects, Step, plan_next, tell, with_flight
+from mlbench.engine.steps.blaming import note_ending
+
+
+def take_off(state: LoopState, flight: Flight, plan: Plan, told: Effects) -> Step:
+    """Begin a run: what the plan finds fresh is unchanged at once, the rest starts as it may."""
+    moving = frozenset() if flight.variant else state.unsettled | state.running
+    fresh = _standing(plan, flight, moving)
+    flight = replace(
+        flight,
+        waiting=tuple(name for name in flight.order if name not in fresh),
+        outcomes={**flight.outcomes, **dict.fromkeys(fresh, StageOutcome.UNCHANGED)},
+    )
+    began = RunStarted(
+        UNSTAMPED,
+        flight.run,
+        flight.name,
+        flight.origin,
+        flight.order,
+        flight.requests,
+        params=flight.params,
+    )
+    told = [*told, tell(began)]
+    if fresh:
+        statuses = tuple(status for status in plan.stages if status.name in fresh)
+        told.append(do.TellUnchanged(flight.run, statuses, flight.variant))
+    return go_on(replace(state, flights=(*state.flights, flight)), told)
+
+
+def go_on(state: LoopState, told: Effects) -> Step:
+    """Give up what is hopeless, close what is over, start what may start, plan what waits."""
+    for before in state.flights:
+        flight, lost = _settled(before, state)
+        told = told + lost
+        if flight.is_over:
+            flights = tuple(one for one in state.flights if one.run != flight.run)
+            closing = state.closing | {flight.run}
+            state = replace(state, flights=flights, closing=closing)
+            told = [*told, do.CloseRun(flight)]
+        else:
+            state = with_flight(state, flight)
+    if not state.quitting:
+        state, starts = _start(state)
+        told = told + starts
+    return plan_next(state, told)
+
+
+def stage_began(happened: got.StageBegan, state: LoopState) -> Step:
+    """A stage's command runs now."""
+    since = happened.at if happened.is_adopted else ""
+    began = StageStarted(happened.stage, UNSTAMPED, happened.run, happened.reasons, since)
+    flight = state.flight(happened.run)
+    if flight is not None and happened.stage in flight.running:
+        seat = flight.running[happened.stage]
+        seat = replace(seat, began=happened.at, reasons=happened.reasons)
+        flight = replace(flight, running={**flight.running, happened.stage: seat})
+        state = with_flight(state, flight)
+    return state, [tell(began)]
+
+
+def stage_done(happened: got.StageDone, state: LoopState, now: float) -> Step:
+    """A stage has ended: what waited for it may start."""
+    flight = state.flight(happened.run)
+    if flight is None or happened.stage not in flight.running:
+        return state, []
+    outcome = happened.outcome
+    flight = _with_ending(flight, happened.stage, outcome)
+    if flight.variant:
+        # It says nothing of the project's own stages.
+        keep: Effects = [] if outcome.stands else [do.KeepFlight(flight)]
+        return go_on(with_flight(state, flight), [tell(_finished(happened)), *keep])
+    given_up = {k: v for k, v in state.given_up.items() if k != happened.stage}
+    if outcome in (StageOutcome.FAILED, StageOutcome.CANCELLED):
+        given_up[happened.stage] = happened.key
+    state = with_flight(replace(state, given_up=given_up), flight)
+    state, noticed = note_ending(happened, state, now)
+    told: Effects = [tell(_finished(happened)), *noticed]
+    if outcome.stands:
+        state, shared = _shared(state, flight, happened.stage)
+        told += shared
+    else:
+        told.append(do.KeepFlight(flight))
+    if outcome is StageOutcome.OVERTAKEN and not _waits(state, happened.stage):
+        # Nothing in flight makes it anew: whether the watch should, a look at the tree says.
+        state = replace(state, tree_moved=state.tree_moved or state.watching)
+    return go_on(state, told)
+
+
+def stage_left(happened: got.StageLeft, state: LoopState) -> Step:
+    """A stage was let go: for the next holder of the loop it still has to come about."""
+    flight = state.flight(happened.run)
+    if flight is None or happened.stage not in flight.running:
+        return state, []
+    running = {name: seat for name, seat in flight.running.items() if name != happened.stage}
+    waiting = (happened.stage, *flight.waiting)
+    return go_on(with_flight(state, replace(flight, running=running, waiting=waiting)), [])
+
+
+def ended_at_once(
+    flight: Flight, outcomes: Mapping[str, StageOutcome], message: str = ""
+) -> tuple[Flight, Effects]:
+    """The flight with stages ended that never ran."""
+    told: Effects = [
+        tell(StageFinished(name, UNSTAMPED, flight.run, outcome, 0.0, (), message))
+        for name, outcome in outcomes.items()
+    ]
+    waiting = tuple(name for name in flight.waiting if name not in outcomes)
+    outcomes = {**flight.outcomes, **outcomes}
+    return replace(flight, waiting=waiting, outcomes=outcomes), told
+
+
+def stopped(flight: Flight, stages: Iterable[str]) -> tuple[Flight, Effects]:
+    """The flight with these stages cancelled: those that run are stopped, the others never run."""
+    wanted = set(stages)
+    stops: Effects = [
+        do.StopStage(flight.run, name, StageOutcome.CANCELLED)
+        for name in sorted(wanted & set(flight.running))
+    ]
+    running = {
+        name: replace(seat, is_stopping=seat.is_stopping or name in wanted)
+        for name, seat in flight.running.items()
+    }
+    flight = replace(flight, running=running)
+    pending = [name for name in flight.waiting if name in wanted]
+    flight, told = ended_at_once(flight, dict.fromkeys(pending, StageOutcome.CANCELLED))
+    return flight, stops + told
+
+
+def _shared(state: LoopState, source: Flight, stage: str) -> Step:
+    """What one run has just made stands in the others that wait for it, and needs no second look.
+
+    Else those would have to wait until nobody reads its outs any more. What ran in a snapshot
+    stands for the tree as it was then, so that the others have to look.
+    """
+    told: Effects = []
+    if source.stages[stage].isolate:
+        return state, told
+    for flight in state.in_tree:
+        if stage in flight.ready() and stage not in flight.forced:
+            waiting = tuple(name for name in flight.waiting if name != stage)
+            outcomes = {**flight.outcomes, stage: StageOutcome.UNCHANGED}
+            state = with_flight(state, replace(flight, waiting=waiting, outcomes=outcomes))
+            told.append(do.ShareStage(flight.run, stage, source.run))
+    return state, told
+
+
+def _settled(flight: Flight, state: LoopState) -> tuple[Flight, Effects]:
+    """The flight without the stages that can't run: hopeless, or too much for this machine."""
+    flight, told = ended_at_once(flight, flight.hopeless())
+    if state.quitting:
+        return flight, told
+    while True:
+        asked = {name: refusal(flight.stages[name], state.machine) for name in flight.ready()}
+        refused = {name: why for name, why in asked.items() if why}
+        if not refused:
+            return flight, told
+        for name, why in refused.items():
+            flight, failed = ended_at_once(flight, {name: StageOutcome.FAILED}, why)
+            told = told + failed
+        flight, lost = ended_at_once(flight, flight.hopeless())
+        told = told + lost
+
+
+def _start(state: LoopState) -> Step:
+    """Start what may start."""
+    told: Effects = []
+    for start in startable(state.flights, state.machine, state.jobs):
+        flight = state.flight(start.run)
+        assert flight is not None
+        name = start.stage
+        flight = replace(
+            flight,
+            waiting=tuple(other for other in flight.waiting if other != name),
+            running={**flight.running, name: Seat(start.gpus)},
+        )
+        if not flight.is_open:
+            flight = replace(flight, is_open=True)
+            told.append(do.OpenRun(flight.run, flight.variant))
+            told.append(do.KeepFlight(flight))
+        elif start.gpus:
+            told.append(do.KeepFlight(flight))
+        state = with_flight(state, flight)
+        force = name in flight.forced
+        told.append(
+            do.StartStage(flight.run, name, force, start.gpus, flight.is_resumed, flight.variant)
+        )
+        if state.planning and not flight.variant:
+            state = replace(state, unsettled=state.unsettled | {name})
+    return state, told
+
+
+def _standing(plan: Plan, flight: Flight, moving: frozenset[str]) -> frozenset[str]:
+    """The stages that need no look of their own: fresh in the plan, and all before them too."""
+    standing: set[str] = set()
+    members = set(flight.order)
+    for status in plan.stages:
+        name = status.name
+        if name in members and name not in moving and name not in flight.forced:
+            before = flight.reads[name]
+            if status.state is StageState.FRESH and all(up in standing for up in before):
+                standing.add(name)
+    return frozenset(standing)
+
+
+def _with_ending(flight: Flight, stage: str, outcome: StageOutcome) -> Flight:
+    running = {name: seat for name, seat in flight.running.items() if name != stage}
+    return replace(flight, running=running, outcomes={**flight.outcomes, stage: outcome})
+
+
+def _waits(state: LoopState, stage: str) -> bool:
+    return any(stage in flight.waiting for flight in state.in_tree)
+
+
+def _finished(done: got.StageDone) -> StageFinished:
+    return StageFinished(
+        done.stage,
+        UNSTAMPED,
+        done.run,
+        done.outcome,
+        round(done.seconds, 3),
+        done.reasons,
+        done.message,
+        done.metrics,
+        done.tests,
+    )
