@@ -6,13 +6,15 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from benchmarks import imports, infer, reaction, status
+from benchmarks import imports, infer, pipeline, reaction, status, trace
 from benchmarks.common import Figure, write_figure
 
 FIGURES: dict[str, Callable[[], Figure]] = {
     "status": status.measure,
     "import": imports.measure,
+    "pipeline": pipeline.measure,
     "reaction": reaction.measure,
+    "trace": trace.measure,
     "infer": infer.measure,
 }
 

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
-import venv
 from pathlib import Path
 from statistics import median
 
+from benchmarks import peers
 from benchmarks.common import (
     ENVIRONMENT,
-    FOLDER,
     MLBENCH,
-    WORK,
     Command,
     Figure,
     fresh_sample,
@@ -23,7 +20,6 @@ from benchmarks.common import (
 )
 
 ROUNDS = 15
-_DVC_ENVIRONMENT = FOLDER / ".venvs" / "dvc"
 
 # The sample's four stages; code that mlbench finds by itself is listed, for DVC does not look.
 _DVC_YAML = """\
@@ -57,11 +53,11 @@ def measure() -> Figure:
         stage["state"] for stage in json.loads(run([MLBENCH, "status", "--json"], ours))["stages"]
     }
     assert states == {"fresh"}, states
-    dvc, theirs, environment = _dvc_project()
+    dvc, theirs = peers.dvc(), _dvc_project()
     commands = {
         "bare interpreter": Command([sys.executable, "-c", "pass"], ours, ENVIRONMENT),
         "mlbench status": Command([MLBENCH, "status"], ours, ENVIRONMENT),
-        "dvc status": Command([dvc, "status"], theirs, environment),
+        "dvc status": Command([dvc, "status"], theirs, peers.DVC_ENVIRONMENT),
     }
     times = in_turn(commands, ROUNDS)
     one = median(times["mlbench status"])
@@ -73,32 +69,20 @@ def measure() -> Figure:
         ]
         for name, seconds in times.items()
     ]
-    version = run([dvc, "--version"], theirs, environment).strip()
     return Figure(
         ["whole process, nothing to do", "median (range)", "by mlbench's"],
         rows,
-        f"The sample's four stages after one run, {ROUNDS} rounds in turn, DVC {version}. "
-        "The aim is 200 ms.",
+        f"The sample's four stages after one run, {ROUNDS} rounds in turn, "
+        f"DVC {peers.version(dvc, theirs)}. The aim is 200 ms.",
     )
 
 
-def _dvc_project() -> tuple[str, Path, dict[str, str]]:
-    """DVC's executable, an equal project that DVC has run, and the environment for both."""
-    dvc = _DVC_ENVIRONMENT / "bin" / "dvc"
-    if not dvc.exists():
-        venv.create(_DVC_ENVIRONMENT, with_pip=True)
-        run([str(dvc.with_name("pip")), "install", "--quiet", "dvc"], FOLDER)
+def _dvc_project() -> Path:
+    """A project equal to the sample, which DVC has run."""
     folder = fresh_sample("status-dvc")
     (folder / "dvc.yaml").write_text(_DVC_YAML, encoding="utf-8")
-    path = os.pathsep.join([str(Path(sys.executable).parent), ENVIRONMENT.get("PATH", "")])
-    environment = {
-        **ENVIRONMENT,
-        "PATH": path,
-        "DVC_NO_ANALYTICS": "1",
-        "DVC_SITE_CACHE_DIR": str(WORK / "dvc-site-cache"),
-    }
-    for words in (["init", "--quiet"], ["config", "core.check_update", "false"], ["repro", "-q"]):
-        run([str(dvc), *words], folder, environment)
-    said = run([str(dvc), "status"], folder, environment)
+    peers.start_dvc(folder)
+    run([peers.dvc(), "repro", "-q"], folder, peers.DVC_ENVIRONMENT)
+    said = run([peers.dvc(), "status"], folder, peers.DVC_ENVIRONMENT)
     assert "up to date" in said, said
-    return str(dvc), folder, environment
+    return folder

@@ -1,0 +1,55 @@
+"""The programs that mlbench is measured beside, each in a virtual environment of its own."""
+
+from __future__ import annotations
+
+import os
+import sys
+import venv
+from pathlib import Path
+
+from benchmarks.common import ENVIRONMENT, FOLDER, WORK, run
+
+_ENVIRONMENTS = FOLDER / ".venvs"
+
+# Stages find the interpreter that has the sample's packages; nothing is sent or asked for.
+DVC_ENVIRONMENT = {
+    **ENVIRONMENT,
+    "PATH": os.pathsep.join([str(Path(sys.executable).parent), ENVIRONMENT.get("PATH", "")]),
+    "DVC_NO_ANALYTICS": "1",
+    "DVC_SITE_CACHE_DIR": str(WORK / "dvc-site-cache"),
+}
+
+
+def dvc() -> str:
+    """DVC's executable."""
+    return _program("dvc")
+
+
+def snakemake() -> str:
+    """Snakemake's executable."""
+    return _program("snakemake")
+
+
+def ninja() -> str:
+    """Ninja's executable."""
+    return _program("ninja")
+
+
+def start_dvc(folder: Path) -> None:
+    """Make a git repository a project of DVC's."""
+    for words in (["init", "--quiet"], ["config", "core.check_update", "false"]):
+        run([dvc(), *words], folder, DVC_ENVIRONMENT)
+
+
+def version(program: str, folder: Path) -> str:
+    """What a program says its version is."""
+    return run([program, "--version"], folder, DVC_ENVIRONMENT).strip()
+
+
+def _program(name: str) -> str:
+    """The executable of a package of the same name, installed where it is not there yet."""
+    executable = _ENVIRONMENTS / name / "bin" / name
+    if not executable.exists():
+        venv.create(executable.parent.parent, with_pip=True)
+        run([str(executable.with_name("pip")), "install", "--quiet", name], FOLDER)
+    return str(executable)
