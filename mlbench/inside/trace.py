@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _HELD_BACK = 1000
+_PATIENCE = 1.0
 _TO_WRITE = os.O_WRONLY | os.O_RDWR
 _STARTS_EMPTY = os.O_TRUNC | os.O_EXCL
 _NO_FOLDER = -1
@@ -99,7 +100,7 @@ class Trace:
             return
         sys.addaudithook(self._listener())
         atexit.register(self._leaving)
-        os.register_at_fork(before=self._flush, after_in_child=self._start_over_in_child)
+        os.register_at_fork(before=self._forking, after_in_child=self._start_over_in_child)
         really_exit = os._exit
 
         def _exit(status: int) -> None:
@@ -154,21 +155,23 @@ class Trace:
         if not self._is_finalizing():
             self._log.lose()
 
-    def _flush(self) -> None:
-        """Write down what is held back, unless another thread is at it."""
-        if not self._flushing.acquire(False):
-            return
+    def _flush(self, patience: float = 0.0) -> bool:
+        """Write down what is held back, unless another thread is at it; tells whether it did."""
+        if not self._flushing.acquire(timeout=patience):
+            return False
         try:
             opens = self._held[:]
-            del self._held[: len(opens)]
             plain = [path for path, mode, flags in opens if mode and not flags & _TO_WRITE]
             if len(plain) < len(opens):
                 for path, mode, flags in opens:
                     if not mode or flags & _TO_WRITE:
                         self._opened(path, mode, flags)
             self._note_plain(plain)
+            # Not before: a signal's handler may raise on the way.
+            del self._held[: len(opens)]
         finally:
             self._flushing.release()
+        return True
 
     def _note_plain(self, paths: list[Any]) -> None:
         if self._log.is_long:
@@ -239,7 +242,7 @@ class Trace:
             self._note(LISTING, name)
 
     def _moving(self, _path: Any) -> None:
-        self._flush()
+        self._flush(_PATIENCE)
         self._noted.clear()
         self._known.clear()
         self._log.move()
@@ -281,10 +284,17 @@ class Trace:
         """Write all that is left: at the end, before os._exit, and before another program."""
         try:
             self._holds = False
-            self._flush()
+            if not self._flush(_PATIENCE):
+                self._log.lose()
             if self._log.has_begun:
                 self._note_modules()
                 self._log.put(b"." + END)
+        except Exception as error:
+            self._failed(error)
+
+    def _forking(self) -> None:
+        try:
+            self._flush()
         except Exception as error:
             self._failed(error)
 

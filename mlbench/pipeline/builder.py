@@ -6,19 +6,19 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from mlbench.domain.errors import MlbenchError, ProjectFileError
 from mlbench.domain.outcomes import ReasonKind, StageOutcome, StageState
 from mlbench.domain.plan import Reason
-from mlbench.domain.runs import TestCounts
 from mlbench.domain.stages import Project, Stage
 from mlbench.pipeline.bytecode import drop_stale_bytecode
 from mlbench.pipeline.environment import stage_environment
-from mlbench.pipeline.fingerprint import Fingerprint, moved_since, params_in
+from mlbench.pipeline.fingerprint import Fingerprint, identity, moved_since, params_in
 from mlbench.pipeline.found import Found, advice_on, path_of
+from mlbench.pipeline.job import BuildResult, Job
+from mlbench.pipeline.large import advice_on_size, too_large
 from mlbench.pipeline.launch import Launch, pause_until_later
 from mlbench.pipeline.results import read_metrics, read_tests
 from mlbench.pipeline.running import Running, Start
@@ -33,53 +33,6 @@ _LOOKS = 5
 _MOST_PAUSES = 3
 
 
-@dataclass(frozen=True, slots=True)
-class BuildResult:
-    """What became of one stage; `trace` is what its outs now stand for, where they stand.
-
-    `params` are the parameters of its fingerprint, with the values that it ran with. `moved` is
-    the input that overtook it, `advice` what it should declare, one sentence each.
-    """
-
-    stage: str
-    outcome: StageOutcome
-    seconds: float
-    reasons: tuple[Reason, ...] = ()
-    message: str = ""
-    key: str | None = None
-    trace: Trace | None = None
-    params: Mapping[str, Any] = field(default_factory=dict)
-    moved: str | None = None
-    moved_by_itself: bool = False
-    advice: tuple[str, ...] = ()
-
-    @property
-    def metrics(self) -> Mapping[str, float]:
-        """The stage's metrics, its own or those that stand."""
-        return self.trace.metrics if self.trace else {}
-
-    @property
-    def tests(self) -> TestCounts | None:
-        """The stage's test results, its own or those that stand."""
-        return self.trace.tests if self.trace else None
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What a build is asked for: which run it belongs to, where its files go, and how.
-
-    `gpus` are the ids given to it; without `is_recorded` it leaves no trace, so that nothing is
-    ever restored from it; `in_tree` says whether its outs stand in the project's own folder.
-    """
-
-    run: str
-    folder: Path
-    force: bool = False
-    gpus: tuple[str, ...] = ()
-    is_recorded: bool = True
-    in_tree: bool = True
-
-
 class Build:
     """One stage on its way; `stop` may come from another thread at any moment."""
 
@@ -92,7 +45,7 @@ class Build:
         *,
         on_start: Callable[[tuple[Reason, ...]], None],
         logged: Callable[[Path], Mapping[str, float]],
-        on_kept: Callable[[Trace], None] = lambda trace: None,
+        on_kept: Callable[[Trace], None] = lambda _: None,
     ) -> None:
         """`on_start` is called when a command starts; `logged` reads the last logged values.
 
@@ -120,7 +73,7 @@ class Build:
         launch: Launch,
         *,
         logged: Callable[[Path], Mapping[str, float]],
-        on_kept: Callable[[Trace], None] = lambda trace: None,
+        on_kept: Callable[[Trace], None] = lambda _: None,
     ) -> Build:
         """A build that another process began, as it was written down; `run` goes on with it."""
         build = cls(
@@ -128,7 +81,7 @@ class Build:
             project,
             launch.stage,
             job := Job(launch.run, Path(launch.folder), in_tree=launch.in_tree),
-            on_start=lambda reasons: None,
+            on_start=lambda _: None,
             logged=logged,
             on_kept=on_kept,
         )
@@ -196,7 +149,7 @@ class Build:
         if self._job.force:
             reasons = (Reason(ReasonKind.FORCED, self._stage.name, "was asked for"), *reasons)
         elif status.state is StageState.FRESH:
-            if hit is not None:
+            if hit is not None and self._job.in_tree:
                 space.traces.touch(hit)
             trace = hit or space.traces.newest(self._stage.name)
             return self._result(StageOutcome.UNCHANGED, fingerprint, trace=trace)
@@ -284,6 +237,8 @@ class Build:
             if ending.succeeded or ending.stopped or self.overtaken_by() is not None:
                 return ending
             if attempt < self._stage.retries:
+                self._workspace.outs.clear(self._stage)
+                self._workspace.runner.make_ready(self._job.folder)
                 self._say(f"retry {attempt + 1} of {self._stage.retries}")
         return ending
 
@@ -307,6 +262,7 @@ class Build:
         found = space.found.of(seen, self._stage, fingerprint)
         # Before the last look: what an edit after it brings must not pass for what was read.
         values = {**space.found.values(found.names, self._stage), **found.packages}
+        space.note_try(self._stage.name, values)
         verdict = judge_ending(
             space, self._project, launch, ending, found, seen.params_read, self._stopping
         )
@@ -319,11 +275,21 @@ class Build:
                 verdict = Verdict(StageOutcome.FAILED, str(error))
             else:
                 result = self._result(verdict.outcome, fingerprint, launch.reasons, trace=trace)
-                advice = advice_on(found, self._stage, space.makers(self._project))
-                return replace(result, advice=advice)
+                return replace(result, advice=self._advice(found))
         space.outs.put_back(launch, self._job.folder / "outs")
         result = self._result(verdict.outcome, fingerprint, launch.reasons, verdict.message)
-        return replace(result, moved=verdict.moved, moved_by_itself=verdict.moved_by_itself)
+        key = identity(launch.key, values)
+        return replace(
+            result, key=key, moved=verdict.moved, moved_by_itself=verdict.moved_by_itself
+        )
+
+    def _advice(self, found: Found) -> tuple[str, ...]:
+        space, stage = self._workspace, self._stage
+        large = too_large(space.tree, space.root, stage)
+        return (
+            *advice_on(found, stage, space.makers(self._project)),
+            *advice_on_size(stage, large),
+        )
 
     def _ran_old_code(self, launch: Launch, found: Found) -> Verdict | None:
         """Overtaken where a module that nobody foresaw may have run from stale bytecode."""
@@ -378,7 +344,7 @@ class Build:
             seconds=time.monotonic() - self._began,
             reasons=reasons,
             message=message,
-            key=fingerprint.key if fingerprint else None,
+            key=_key(fingerprint, trace),
             trace=trace,
             params=params_in(fingerprint.parts) if fingerprint else {},
         )
@@ -387,3 +353,9 @@ class Build:
 def _code_of(launch: Launch) -> list[str]:
     """Every module that the stage may run: what it imports, and what it was seen to load."""
     return [*launch.chains, *(name for name in launch.seen_before if name.endswith(".py"))]
+
+
+def _key(fingerprint: Fingerprint | None, trace: Trace | None) -> str | None:
+    if fingerprint is None:
+        return None
+    return identity(fingerprint.key, trace.found) if trace is not None else fingerprint.key

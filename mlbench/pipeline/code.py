@@ -12,7 +12,7 @@ from pathlib import Path
 from mlbench.domain.stages import Stage
 from mlbench.domain.syntax import parse_module
 from mlbench.pipeline.digests import is_racy
-from mlbench.pipeline.ignored import is_left_behind
+from mlbench.pipeline.left_behind import is_left_behind
 from mlbench.pipeline.tree import Stat, Tree
 from mlbench.pipeline.words import words_of
 

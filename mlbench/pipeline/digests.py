@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mlbench.domain.syntax import parse_module
-from mlbench.pipeline.ignored import is_left_behind
+from mlbench.pipeline.left_behind import is_left_behind
 from mlbench.pipeline.tree import Stat, StrPath, Tree
 from mlbench.system.content import FOLDER_MARK, hash_bytes, is_bytecode, listing_bytes
 

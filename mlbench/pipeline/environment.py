@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mlbench.domain.stages import Project
 from mlbench.pipeline.launch import Launch
-from mlbench.pipeline.results import JUNIT_NAME
+from mlbench.pipeline.running import JUNIT_NAME
 
 # The folder holds nothing but what `import mlbench` needs in the user's interpreter.
 _ON_PATH = Path(__file__).parents[1] / "inside" / "onpath"

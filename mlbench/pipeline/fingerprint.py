@@ -14,11 +14,11 @@ from mlbench.domain.outcomes import ReasonKind
 from mlbench.domain.stages import Project, Stage
 from mlbench.pipeline.code import CodeGraph
 from mlbench.pipeline.digests import Digests, is_racy
-from mlbench.pipeline.ignored import is_left_behind
+from mlbench.pipeline.left_behind import is_left_behind
 from mlbench.pipeline.params import Params
 from mlbench.pipeline.tree import Stat, Tree
 from mlbench.pipeline.words import runs_python, words_read
-from mlbench.project.interpreter import identity
+from mlbench.project import interpreter
 from mlbench.project.stage_table import DEFAULT_PARAMS
 from mlbench.system.content import hash_bytes
 
@@ -61,6 +61,11 @@ def key_of(parts: Mapping[str, str]) -> str:
     """The key of a set of parts, whatever their order."""
     body = json.dumps(parts, sort_keys=True).encode("utf-8", "surrogatepass")
     return hash_bytes(body)[:32]
+
+
+def identity(key: str, found: Mapping[str, str]) -> str:
+    """What tells one state of a stage from any other: its key and all that it was found to read."""
+    return key_of({**found, "": key}) if found else key
 
 
 class Fingerprinter:
@@ -108,7 +113,7 @@ class Fingerprinter:
         if self._python is not None and self._python[0] == (python, stat):
             return self._python[1]
         binary = self._digests.content(self._tree.real(Path(python))) or MISSING
-        known = f"{identity(python)} {binary[:8]}"
+        known = f"{interpreter.identity(python)} {binary[:8]}"
         if stat is None or not is_racy(stat, begun):
             self._python = ((python, stat), known)
         return known

@@ -7,17 +7,19 @@ import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from mlbench.domain.graph import PathIndex
 from mlbench.domain.outcomes import ReasonKind
 from mlbench.domain.stages import Stage
 from mlbench.pipeline.digests import Digests
 from mlbench.pipeline.fingerprint import MISSING, Fingerprint, part_name
-from mlbench.pipeline.ignored import is_left_behind
-from mlbench.pipeline.seen import Seen
+from mlbench.pipeline.left_behind import is_left_behind
 from mlbench.pipeline.tree import Stat, Tree
 from mlbench.system.content import hash_bytes
+
+if TYPE_CHECKING:
+    from mlbench.pipeline.seen import Seen
 
 _FILE, _CODE, _PACKAGE = (
     part_name(kind, "") for kind in (ReasonKind.FILE, ReasonKind.CODE, ReasonKind.PACKAGE)
@@ -212,7 +214,8 @@ def advice_on(found: Found, stage: Stage, makers: PathIndex) -> tuple[str, ...]:
     where = f"add to [stages.{stage.name}] in mlbench.toml"
     rewritten = found.rewritten
     lines = [
-        f'reads and writes {path} undeclared; {where}: outs = [{{ "{path}" = {{ persist = true }} }}]'
+        f"reads and writes {path} undeclared; {where}: "
+        f'outs = [{{ "{path}" = {{ persist = true }} }}]'
         for path in sorted(rewritten)
     ]
     read = {

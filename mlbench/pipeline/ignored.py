@@ -9,31 +9,14 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from mlbench.domain.stages import Stage
+from mlbench.pipeline.left_behind import is_left_behind
 from mlbench.pipeline.watch_git import common_folder, work_tree
 from mlbench.pipeline.watch_patterns import PatternFile, excluded
 from mlbench.project.layout import CONFIG_NAME, LOCAL_CONFIG_NAME
 
-_TOOL_FOLDERS = frozenset(
-    (
-        ".git .hg .svn .mlbench .dvc .venv venv .tox .nox node_modules __pycache__ .mypy_cache "
-        ".ruff_cache .pytest_cache .hypothesis .ipynb_checkpoints .idea .vscode .cache"
-    ).split()
-)
 PATTERN_FILES = (".gitignore", ".dvcignore", ".mlbenchignore")
-_EDITOR_PREFIXES = (".#", ".~", ".goutputstream-")
-_EDITOR_SUFFIXES = tuple("~ .swp .swx .swo .tmp .pyc .kate-swp ___jb_tmp___ ___jb_old___".split())
 _OWN_FOLDER = ".mlbench"
 _MOST_KNOWN = 4096
-
-
-def is_left_behind(name: str) -> bool:
-    """Whether a file or folder of this name is what tools and editors leave in any folder."""
-    return (
-        name in _TOOL_FOLDERS
-        or name.endswith(_EDITOR_SUFFIXES)
-        or name.startswith(_EDITOR_PREFIXES)
-        or (name.startswith("#") and name.endswith("#"))
-    )
 
 
 def read_by(stages: Iterable[Stage]) -> frozenset[str]:

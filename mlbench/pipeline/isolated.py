@@ -9,8 +9,9 @@ from pathlib import Path
 from mlbench.domain.outcomes import StageOutcome
 from mlbench.domain.plan import Reason
 from mlbench.domain.stages import Project, Stage
-from mlbench.pipeline.builder import Build, BuildResult, Job
+from mlbench.pipeline.builder import Build
 from mlbench.pipeline.fingerprint import Fingerprint
+from mlbench.pipeline.job import BuildResult, Job
 from mlbench.pipeline.launch import Launch, file_name
 from mlbench.pipeline.snapshot import Snapshot
 from mlbench.pipeline.traces import Trace
@@ -76,7 +77,7 @@ class IsolatedBuild(Build):
             project,
             launch.stage,
             job,
-            on_start=lambda reasons: None,
+            on_start=lambda _: None,
             logged=logged,
         )
         build._adopted = snapshot
@@ -154,10 +155,14 @@ class IsolatedBuild(Build):
     def _bring_back(self, trace: Trace, snapshot: Snapshot) -> None:
         """Put what the stage gave into the project: from the store, or as it lies where it ran."""
         space = self._workspace
-        stored = {out.path for out in self._stage.outs if out.cache and not out.persist}
-        kept = {path: digest for path, digest in trace.outs.items() if path in stored}
+        persistent = {out.path for out in self._stage.outs if out.persist}
+        kept = {
+            path: digest
+            for path, digest in trace.outs.items()
+            if path not in persistent and space.store.has(digest)
+        }
         space.outs.restore(self._stage, kept)
-        for path in trace.outs.keys() - stored:
+        for path in trace.outs.keys() - kept.keys():
             space.tree.remove(space.root / path)
             space.tree.copy(snapshot.tree / path, space.root / path)
         space.traces.touch(trace)

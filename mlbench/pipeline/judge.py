@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from mlbench.domain.outcomes import ReasonKind, StageState
 from mlbench.domain.plan import Reason, StageStatus
@@ -30,21 +31,33 @@ def choose(traces: Iterable[Trace], outs_now: Mapping[str, str | None]) -> Trace
     return next(standing, traces[0] if traces else None)
 
 
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a stage is judged by.
+
+    `hit` is the trace of the fingerprint's key and of what was found to be read, `outs_now` the
+    digests on disk, `found_now` what the newest trace's found inputs are now. `key` tells this
+    state of the stage from any other.
+    """
+
+    key: str
+    newest: Trace | None
+    hit: Trace | None
+    outs_now: Mapping[str, str | None]
+    found_now: Mapping[str, str]
+
+
 def judge(
     stage: Stage,
     fingerprint: Fingerprint,
-    newest: Trace | None,
-    hit: Trace | None,
-    outs_now: Mapping[str, str | None],
-    found_now: Mapping[str, str],
+    evidence: Evidence,
     moving_upstream: tuple[str, ...] = (),
 ) -> StageStatus:
     """How the stage stands: fresh only if a trace has these inputs and its outs are on disk.
 
-    `hit` is the trace of the fingerprint's key and of what was found to be read, `outs_now` the
-    digests on disk, `found_now` what the newest trace's found inputs are now, and
-    `moving_upstream` the stages before it that have to run first.
+    `moving_upstream` are the stages before it that have to run first.
     """
+    newest, hit = evidence.newest, evidence.hit
     reasons: list[Reason] = []
     if stage.always_changed or not (stage.deps or stage.outs or fingerprint.chains):
         reasons.append(Reason(ReasonKind.ALWAYS, stage.name, "runs every time"))
@@ -52,9 +65,12 @@ def judge(
         Reason(ReasonKind.UPSTREAM, name, f"{name} has to run first") for name in moving_upstream
     ]
     if hit is not None:
-        reasons += _explain_outs(hit, outs_now)
+        reasons += _explain_outs(hit, evidence.outs_now)
     elif newest is not None:
-        moved = [*explain(newest.parts, fingerprint), *explain_found(newest.found, found_now)]
+        moved = [
+            *explain(newest.parts, fingerprint),
+            *explain_found(newest.found, evidence.found_now),
+        ]
         reasons += moved or [Reason(ReasonKind.NEW, stage.name, "no result of it is kept")]
     else:
         reasons.append(Reason(ReasonKind.NEW, stage.name, "was never built here"))
@@ -67,7 +83,7 @@ def judge(
         name=stage.name,
         state=state,
         reasons=tuple(reasons),
-        key=fingerprint.key,
+        key=evidence.key,
         usual_seconds=newest.seconds if newest is not None else None,
         traced=newest.traced if newest is not None else None,
     )

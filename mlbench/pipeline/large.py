@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mlbench.domain.stages import Stage
-from mlbench.pipeline.ignored import is_left_behind
+from mlbench.pipeline.left_behind import is_left_behind
 from mlbench.pipeline.tree import Tree
 
 _GIGABYTE = 1e9

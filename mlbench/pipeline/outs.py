@@ -10,6 +10,7 @@ from typing import Protocol
 
 from mlbench.domain.stages import Out, Stage
 from mlbench.pipeline.digests import Digests
+from mlbench.pipeline.large import bytes_of
 from mlbench.pipeline.launch import Intents, Launch, file_name
 from mlbench.pipeline.tree import StrPath, Tree
 
@@ -81,10 +82,16 @@ class Outs:
                 self._tree.remove(self._aside / name)
 
     def keep(self, stage: Stage, outs: Mapping[str, str]) -> None:
-        """Put what the stage gave into the store."""
+        """Put what the stage gave into the store, but what is too large to be kept unasked."""
         for out in stage.outs:
-            if out.cache:
-                self._store.put(self._root / out.path, outs[out.path])
+            path = self._root / out.path
+            if out.cache and out.is_cached(bytes_of(self._tree, path)):
+                self._store.put(path, outs[out.path])
+
+    def clear(self, stage: Stage) -> None:
+        """Remove what a failed try left; what persists stays."""
+        for out in _rolled_back(stage):
+            self._tree.remove(self._root / out.path)
 
     def forget(self, stage: Stage) -> None:
         """Drop the old outs for good, once what the stage gave is on record."""

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
-from xml.etree import ElementTree
+from typing import TYPE_CHECKING, Any
 
 from mlbench.domain.errors import ProjectFileError
 from mlbench.domain.outcomes import TestOutcome
 from mlbench.domain.runs import TestCounts, TestResult
 from mlbench.domain.stages import Stage
+from mlbench.pipeline.running import JUNIT_NAME
 from mlbench.project.params import flatten, parse_tree
 from mlbench.project.toml_file import read_text
 
-JUNIT_NAME = "tests.xml"
+if TYPE_CHECKING:
+    from xml.etree import ElementTree
+
 _VERDICTS = (
     ("failure", TestOutcome.FAILED),
     ("error", TestOutcome.ERROR),
@@ -43,6 +45,9 @@ def read_metrics(root: Path, stage: Stage) -> dict[str, float]:
 
 def read_tests(folder: Path) -> TestCounts | None:
     """How many tests passed, failed and were skipped by pytest's JUnit file, where there is one."""
+    # Late, as below: few stages are tests.
+    from xml.etree import ElementTree
+
     try:
         suites = [
             element.attrib
@@ -61,6 +66,8 @@ def read_tests(folder: Path) -> TestCounts | None:
 
 def read_results(folder: Path) -> tuple[TestResult, ...]:
     """Each test in pytest's order; none where there is no whole JUnit file."""
+    from xml.etree import ElementTree
+
     results = []
     try:
         for _, element in ElementTree.iterparse(folder / JUNIT_NAME):

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from mlbench.domain.stages import Stage
 from mlbench.pipeline.launch import file_name
-from mlbench.pipeline.results import JUNIT_NAME
-from mlbench.pipeline.seen import Seen, read_seen
 from mlbench.system.files import remove
 from mlbench.system.locks import is_held
 from mlbench.system.processes import (
@@ -21,7 +19,10 @@ from mlbench.system.processes import (
     stop_leftover,
 )
 
-SEEN_NAME = "seen"
+if TYPE_CHECKING:
+    from mlbench.pipeline.seen import Seen
+
+SEEN_NAME, JUNIT_NAME = "seen", "tests.xml"
 
 
 class Running(Protocol):
@@ -106,6 +107,9 @@ class SupervisedRunner:
 
     def seen(self, folder: Path) -> Seen:
         """From the traces in the stage's folder."""
+        # Late: who only looks at the tree asks of no trace.
+        from mlbench.pipeline.seen import read_seen
+
         return read_seen(folder)
 
     def _lock(self, stage: str) -> Path:

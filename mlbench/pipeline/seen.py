@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mlbench.inside import seenlog
-from mlbench.pipeline.ignored import is_left_behind
+from mlbench.pipeline.left_behind import is_left_behind
 from mlbench.pipeline.tree import Stat
 
 _KIND = re.compile(rb"[\xf8-\xff]")
@@ -51,7 +51,7 @@ class Scope:
 
     In the project all may, but what tools leave behind and environments. Elsewhere, where data
     sets and editable installs lie, all may but what the machine, the interpreter and its packages
-    have (these count by version), caches, and temporary files, also where the project is one itself.
+    have (these count by version), caches, and temporary files, even where the project is one.
     """
 
     def __init__(self, root: Path, python: str) -> None:

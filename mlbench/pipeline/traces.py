@@ -5,10 +5,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mlbench.domain.plain import from_plain, to_plain
-from mlbench.domain.runs import TestCounts
+
+if TYPE_CHECKING:
+    from mlbench.domain.runs import TestCounts
+
+
+_KEPT_OF_A_STAGE = 100
+_LONG = 1000
 
 
 class Journal(Protocol):
@@ -19,6 +25,9 @@ class Journal(Protocol):
 
     def append(self, value: Any) -> None:
         """Keep a value durably."""
+
+    def rewrite(self, values: Iterable[Any]) -> None:
+        """Keep these values in place of all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +78,14 @@ class Traces:
         """The stages that have a trace."""
         return tuple(self._newest)
 
+    def compact(self) -> None:
+        """Drop the oldest traces from the journal where it has grown long; for its only writer."""
+        with self._lock:
+            lines = list(self._journal.read())
+            kept = recent(lines, _KEPT_OF_A_STAGE)
+            if len(lines) > _LONG and len(lines) > 2 * len(kept):
+                self._journal.rewrite(kept)
+
     def add(self, trace: Trace) -> None:
         """Append a trace durably."""
         with self._lock:
@@ -108,7 +125,44 @@ class Traces:
         self._newest[trace.stage] = trace
 
 
+def recent(lines: Iterable[Any], most: int) -> list[Any]:
+    """The lines of each stage's most recent traces, `most` of them, in the order of use; pure."""
+    traces: dict[tuple[str, str, str], Any] = {}
+    used: dict[str, dict[tuple[str, str, str], bool]] = {}
+    newest: dict[str, tuple[str, str, str]] = {}
+    for line in lines:
+        trace = line.get("trace")
+        stage, key, run = (trace["stage"], trace["key"], trace["run"]) if trace else line["again"]
+        name = (stage, key, run)
+        if trace:
+            traces[name] = line
+        if name in traces:
+            order = used.setdefault(stage, {})
+            stood_again = order.pop(name, False) or not trace
+            order[name] = stood_again
+            if not trace or trace["in_tree"]:
+                newest[stage] = name
+    kept: list[Any] = []
+    for stage, order in used.items():
+        # What stands in the tree is kept, however much ran elsewhere since.
+        latest = {*list(order)[-most:], newest.get(stage)}
+        for name, stood_again in order.items():
+            if name not in latest:
+                continue
+            kept.append(traces[name])
+            if stood_again:
+                kept.append({"again": list(name)})
+    return kept
+
+
 def _trace(plain: Mapping[str, Any]) -> Trace:
     """A trace from its plain value; by hand, for a long history has thousands."""
     tests = plain["tests"]
-    return Trace(**{**plain, "tests": None if tests is None else from_plain(TestCounts, tests)})
+    return Trace(**plain) if tests is None else Trace(**{**plain, "tests": _counts(tests)})
+
+
+def _counts(plain: Any) -> TestCounts:
+    # Late: `status` needs it for the stages of tests alone.
+    from mlbench.domain.runs import TestCounts
+
+    return from_plain(TestCounts, plain)

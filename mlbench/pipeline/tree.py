@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,7 +26,7 @@ class Tree(Protocol):
         """Let that much time go by."""
 
     def stat(self, path: StrPath) -> Stat | None:
-        """Size, mtime, ctime (ns) and inode of a file behind its links, None where there is none."""
+        """Size, mtime, ctime (ns) and inode behind its links; None where there is none."""
 
     def real(self, path: Path) -> Path:
         """The path without links, `.` and `..`."""
@@ -134,6 +133,9 @@ class DiskTree:
         """By reflink where the file system can, else byte by byte."""
         target.parent.mkdir(parents=True, exist_ok=True)
         if source.is_dir():
+            # Late: whole folders are seldom copied.
+            import shutil
+
             shutil.copytree(source, target, symlinks=True, copy_function=_clone)
         else:
             _clone(str(source), str(target))

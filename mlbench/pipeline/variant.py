@@ -14,9 +14,10 @@ from mlbench.domain.outcomes import StageOutcome, StageState
 from mlbench.domain.plain import from_plain, to_plain
 from mlbench.domain.plan import Plan, Reason
 from mlbench.domain.stages import Project, Stage
-from mlbench.pipeline.builder import Build, BuildResult, Job
+from mlbench.pipeline.builder import Build
 from mlbench.pipeline.fingerprint import Fingerprint
 from mlbench.pipeline.isolated import inside
+from mlbench.pipeline.job import BuildResult, Job
 from mlbench.pipeline.launch import Launch
 from mlbench.pipeline.snapshot import Snapshot
 from mlbench.pipeline.wanted import inputs_among

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +13,9 @@ from mlbench.domain.outcomes import StageState
 from mlbench.domain.plan import Plan, StageStatus
 from mlbench.domain.stages import Project, Stage
 from mlbench.pipeline.digests import Digests
-from mlbench.pipeline.fingerprint import Fingerprint, Fingerprinter, Watched, moved_since
+from mlbench.pipeline.fingerprint import Fingerprint, Fingerprinter, Watched, identity, moved_since
 from mlbench.pipeline.found import FoundInputs, Versions, read_outs
-from mlbench.pipeline.judge import choose, judge, valid
+from mlbench.pipeline.judge import Evidence, choose, judge, valid
 from mlbench.pipeline.launch import Intents, Launch
 from mlbench.pipeline.outs import Outs, Store
 from mlbench.pipeline.packages import Packages
@@ -70,6 +70,7 @@ class Workspace:
         self._fingerprinter = Fingerprinter(tree, root, self.digests)
         self._standing: dict[str, Trace] = {}
         self._watched: dict[str, Watched] = {}
+        self._tried: dict[str, frozenset[str]] = {}
         self._makers: tuple[Project, PathIndex] | None = None
         self._lock = threading.RLock()
 
@@ -113,13 +114,20 @@ class Workspace:
         newest = self.traces.newest(stage.name)
         under = self.traces.under(stage.name, fingerprint.key)
         traces = (*under, newest) if newest is not None else under
-        names = {name for trace in traces for name in trace.found}
+        tried = self._tried.get(stage.name, frozenset())
         with self._lock:
+            names = tried.union(*(trace.found for trace in traces))
             found_now = self.found.values(names, stage)
             outs_now = self.outs.now(stage)
         hit = choose(valid(under, found_now), outs_now)
-        status = judge(stage, fingerprint, newest, hit, outs_now, found_now, moving_upstream)
+        found = hit.found if hit is not None else {name: found_now[name] for name in tried}
+        evidence = Evidence(identity(fingerprint.key, found), newest, hit, outs_now, found_now)
+        status = judge(stage, fingerprint, evidence, moving_upstream)
         return Standing(status, hit)
+
+    def note_try(self, stage: str, found: Iterable[str]) -> None:
+        """What a stage was found to read when it was started last, whatever came of it."""
+        self._tried[stage] = frozenset(found)
 
     def plan(self, project: Project) -> Plan:
         """How every stage stands, in topological order; ProjectFileError for a broken file."""

@@ -8,9 +8,7 @@ import fcntl
 import itertools
 import json
 import os
-import shutil
 import stat
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -54,6 +52,9 @@ def clone_file(source: Path, target: Path) -> None:
         except OSError as error:
             if error.errno not in _COPY_UNSUPPORTED:
                 raise
+            # Late: who only looks copies nothing.
+            import shutil
+
             shutil.copyfileobj(reader, writer, 1 << 20)
     # The right to run is part of what a file is; the store's read-only mark is not.
     if source.stat().st_mode & 0o111:
@@ -267,6 +268,8 @@ class ContentStore:
     def _place(self, digest: str, fill: Callable[[Path], object]) -> None:
         target = self.path_of(digest)
         target.parent.mkdir(parents=True, exist_ok=True)
+        import tempfile
+
         descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=_UNFINISHED)
         os.close(descriptor)
         temporary = Path(name)

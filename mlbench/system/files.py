@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,9 @@ from mlbench.domain.errors import FolderNotWritableError
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Replace `path` as a whole and durably: temporary file, fsync, rename, fsync the folder."""
+    # Late, as shutil below: who only looks writes and moves nothing.
+    import tempfile
+
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -66,6 +67,8 @@ def sync_tree(folder: Path) -> None:
 def remove(path: Path) -> None:
     """Remove a file, link or folder, if it is there."""
     if path.is_dir() and not path.is_symlink():
+        import shutil
+
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
@@ -77,6 +80,8 @@ def move(source: Path, target: Path) -> None:
     try:
         os.rename(source, target)
     except OSError:
+        import shutil
+
         shutil.move(source, target)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from mlbench.system.files import write_atomically
 from mlbench.system.locks import locked
 
 
@@ -56,6 +57,11 @@ class Journal:
     def append(self, value: Any) -> None:
         """Append a value durably."""
         append(self._path, [value])
+
+    def rewrite(self, values: Iterable[Any]) -> None:
+        """Replace all values as a whole and durably."""
+        with locked(self._path.with_name(f"{self._path.name}.lock")):
+            write_atomically(self._path, b"".join(map(line_of, values)))
 
 
 def append(path: Path, values: Iterable[Any], *, durable: bool = True) -> None:

@@ -9,13 +9,13 @@ import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlbench.system.files import read_json
-from mlbench.system.forkclient import FORK_SERVER
 from mlbench.system.locks import locked_descriptor
-from mlbench.system.proctable import HAS_PROC, MARK, Process, lives, of_stage, send
-from mlbench.system.stopping import gentle_steps, stop_in_turn
+
+if TYPE_CHECKING:
+    from mlbench.system.proctable import Process
 
 GRACE_SECONDS = (5.0, 5.0)
 EXIT_NAME, _RECORD, _STOP = "exit.json", "process.json", "stop"
@@ -63,6 +63,10 @@ class SupervisedStage:
         waits. `timeout` and `grace` (after SIGINT, after SIGTERM) are in seconds. OSError where no
         process can be started.
         """
+        # Late, as below: who only looks at the tree starts and stops nothing.
+        from mlbench.system.forkclient import FORK_SERVER
+        from mlbench.system.proctable import MARK
+
         self._bind(folder, lock, grace)
         arguments = (
             str(self.folder),
@@ -111,6 +115,8 @@ class SupervisedStage:
 
     def stop(self) -> None:
         """Ask for SIGINT, SIGTERM and SIGKILL in turn; returns at once, also after the end."""
+        from mlbench.system.proctable import send
+
         # A supervisor that has not written itself down yet looks for the file after it has.
         with contextlib.suppress(OSError):
             (self.folder / _STOP).touch()
@@ -151,6 +157,9 @@ def stop_leftover(folder: Path, *, grace: tuple[float, float] = GRACE_SECONDS) -
     descendants, and on Linux all that bear the stage's folder in their environment. Waits until
     they are gone. The caller holds the stage's lock, or knows otherwise that its supervisor ended.
     """
+    from mlbench.system.proctable import HAS_PROC, lives, of_stage
+    from mlbench.system.stopping import gentle_steps, stop_in_turn
+
     folder = folder.absolute()
     _, leader = _recorded(folder)
 

@@ -13,7 +13,8 @@ from mlbench.domain.graph import in_order, needs_of
 from mlbench.domain.outcomes import StageState
 from mlbench.domain.plan import StageStatus
 from mlbench.domain.stages import Project
-from mlbench.pipeline.builder import Build, BuildResult, Job
+from mlbench.pipeline.builder import Build
+from mlbench.pipeline.job import BuildResult, Job
 from mlbench.pipeline.workspace import Workspace
 from mlbench.project.config import load_project
 from mlbench.project.layout import Layout

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from mlbench.domain.outcomes import StageOutcome
-from mlbench.pipeline.builder import Build, BuildResult
+from mlbench.pipeline.builder import Build
+from mlbench.pipeline.job import BuildResult
 from mlbench.pipeline.launch import Launch
 from mlbench.system.locks import is_held
 from tests.pipeline.lab import (

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from mlbench.domain.outcomes import StageOutcome
-from mlbench.pipeline.builder import BuildResult
+from mlbench.pipeline.job import BuildResult
 from tests.pipeline.lab import Lab
 
 EDITS = 200
@@ -129,7 +129,9 @@ def test_an_edit_at_any_moment_is_never_called_fresh(tmp_path: Path, seed: int) 
         whiles = ["no", "after"] if name == "maybe" and not before else ["at once", "later"]
         reverts = dice.choice(["no", "after", *whiles])
 
-        def edit(name: str = name, before: str = before, value: str = value) -> None:
+        def edit(
+            name: str = name, before: str = before, value: str = value, reverts: str = reverts
+        ) -> None:
             work.set(name, value)
             if reverts == "later":
                 time.sleep(dice.random() * 0.05)

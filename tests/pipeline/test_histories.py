@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from mlbench.domain.outcomes import StageOutcome, StageState
-from mlbench.pipeline.builder import BuildResult
-from tests.pipeline.lab import set_aside, PYTHON, Lab
+from mlbench.pipeline.job import BuildResult
+from tests.pipeline.lab import PYTHON, Lab, set_aside
 
 IS_LONG = os.environ.get("HYPOTHESIS_PROFILE") == "long"
 LONG_AGO = (1_600_000_000, 1_600_000_000)

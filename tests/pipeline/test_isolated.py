@@ -6,11 +6,12 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+
 import pytest
 
 from mlbench.domain.outcomes import StageOutcome
-from mlbench.pipeline.builder import BuildResult, Job
 from mlbench.pipeline.isolated import IsolatedBuild, unfinished
+from mlbench.pipeline.job import BuildResult, Job
 from tests.pipeline.lab import Lab, Meeting, is_clean
 
 _CONFIG = """\
@@ -144,4 +145,3 @@ def test_the_snapshot_is_brought_up_to_date_and_not_made_again(isolated: Lab) ->
     build(isolated, "run-2").run()
     assert (tree / "src/module_7.py").stat() == before
     assert (tree / "src/module_8.py").read_text() == "x = 'other'\n"
-

@@ -70,7 +70,9 @@ SCENARIOS = (
 
 def outs_of(root: Path) -> Outs:
     found = tree_of(root)
-    return {name: data for name, data in found.items() if name == "one.txt" or name.startswith("many/")}
+    return {
+        name: data for name, data in found.items() if name == "one.txt" or name.startswith("many/")
+    }
 
 
 def outs_for(text: str) -> Outs:
@@ -174,8 +176,7 @@ def test_supervisor_and_stage_may_be_killed_at_any_moment(tmp_path: Path, victim
         words = [sys.executable, "-m", "tests.pipeline.killing", str(lab.root), "work", "", "0"]
         with subprocess.Popen(words, cwd=REPOSITORY, stdout=subprocess.PIPE) as engine:
             record = lab.layout.stage_folder("run-1", "work") / "process.json"
-            until(lambda: record.exists() and json.loads(record.read_text())["group"] is not None)
-            written = json.loads(record.read_text())
+            written = _when_written(record)
             time.sleep(dice.random() * 0.06)
             for victim in ("supervisor", "group"):
                 wanted = "stage" if victim == "group" else victim
@@ -185,6 +186,13 @@ def test_supervisor_and_stage_may_be_killed_at_any_moment(tmp_path: Path, victim
                 engine.kill()
             engine.wait(60)
         check(lab, scenario)
+
+
+def _when_written(record: Path) -> dict[str, list[int]]:
+    """What the supervisor writes down, once its stage's command has begun."""
+    until(lambda: record.exists() and json.loads(record.read_text())["group"] is not None)
+    written: dict[str, list[int]] = json.loads(record.read_text())
+    return written
 
 
 def _kill(pid: int) -> None:

@@ -86,9 +86,7 @@ def test_layout_and_comments_run_nothing(chain: Lab, before: str, after: str) ->
 
 def test_a_constant_two_imports_away_runs_exactly_its_users_and_says_how(chain: Lab) -> None:
     chain.write("far.py", "CONSTANT = 2\n")
-    assert chain.reasons("uses") == [
-        ("code", "far.py", "changed (uses.py → near.py → far.py)")
-    ]
+    assert chain.reasons("uses") == [("code", "far.py", "changed (uses.py → near.py → far.py)")]
     assert ran(chain) == {"uses", "also"}
     assert (chain.root / "uses.txt").read_text() == "2"
 
@@ -100,7 +98,7 @@ def wheel(folder: Path, version: str) -> Path:
     files = {
         "demo_pkg/__init__.py": f"VERSION = {version!r}\n",
         f"{info}/METADATA": f"Metadata-Version: 2.1\nName: demo-pkg\nVersion: {version}\n",
-        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
     record = "".join(f"{name},,\n" for name in (*files, f"{info}/RECORD"))
     with zipfile.ZipFile(path, "w") as archive:

@@ -17,13 +17,8 @@ from hypothesis import strategies as st
 from mlbench.domain import runs
 from mlbench.domain.errors import ProjectFileError
 from mlbench.domain.stages import Stage
-from mlbench.pipeline.results import (
-    JUNIT_NAME,
-    failed_tests,
-    read_metrics,
-    read_results,
-    read_tests,
-)
+from mlbench.pipeline.results import failed_tests, read_metrics, read_results, read_tests
+from mlbench.pipeline.running import JUNIT_NAME
 
 
 def _read(root: Path, name: str, text: str) -> dict[str, float]:

@@ -204,7 +204,7 @@ def test_which_paths_count(path: str, counts: bool, tmp_path: Path) -> None:
 def test_a_project_may_lie_where_others_do_not_count(tmp_path: Path) -> None:
     scope = Scope(tmp_path / "project", sys.executable)
     assert scope.counts(f"{tmp_path}/project/a.csv")
-    assert scope.counts(f"{tmp_path}/data/a.csv")
+    assert not scope.counts(f"{tmp_path}/data/a.csv")
     assert Scope(Path("/usr/src/app"), "/usr/bin/python3").counts("/usr/src/app/a.csv")
     assert not Scope(Path("/usr/src/app"), "/usr/bin/python3").counts("/usr/src/other/a.csv")
 

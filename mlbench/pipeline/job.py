@@ -1,0 +1,61 @@
+"""What a build is asked for, and what it gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mlbench.domain.outcomes import StageOutcome
+from mlbench.domain.plan import Reason
+from mlbench.domain.runs import TestCounts
+from mlbench.pipeline.traces import Trace
+
+
+@dataclass(frozen=True, slots=True)
+class BuildResult:
+    """What became of one stage; `trace` is what its outs now stand for, where they stand.
+
+    `key` tells the state that it was made from from any other. `params` are the parameters of its
+    fingerprint, with the values that it ran with. `moved` is
+    the input that overtook it, `advice` what it should declare, one sentence each.
+    """
+
+    stage: str
+    outcome: StageOutcome
+    seconds: float
+    reasons: tuple[Reason, ...] = ()
+    message: str = ""
+    key: str | None = None
+    trace: Trace | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+    moved: str | None = None
+    moved_by_itself: bool = False
+    advice: tuple[str, ...] = ()
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """The stage's metrics, its own or those that stand."""
+        return self.trace.metrics if self.trace else {}
+
+    @property
+    def tests(self) -> TestCounts | None:
+        """The stage's test results, its own or those that stand."""
+        return self.trace.tests if self.trace else None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a build is asked for: which run it belongs to, where its files go, and how.
+
+    `gpus` are the ids given to it; without `is_recorded` it leaves no trace, so that nothing is
+    ever restored from it; `in_tree` says whether its outs stand in the project's own folder.
+    """
+
+    run: str
+    folder: Path
+    force: bool = False
+    gpus: tuple[str, ...] = ()
+    is_recorded: bool = True
+    in_tree: bool = True

@@ -1,0 +1,22 @@
+"""The names of what tools and editors leave in any folder: never an input, never news."""
+
+from __future__ import annotations
+
+_TOOL_FOLDERS = frozenset(
+    (
+        ".git .hg .svn .mlbench .dvc .venv venv .tox .nox node_modules __pycache__ .mypy_cache "
+        ".ruff_cache .pytest_cache .hypothesis .ipynb_checkpoints .idea .vscode .cache"
+    ).split()
+)
+_EDITOR_PREFIXES = (".#", ".~", ".goutputstream-")
+_EDITOR_SUFFIXES = tuple("~ .swp .swx .swo .tmp .pyc .kate-swp ___jb_tmp___ ___jb_old___".split())
+
+
+def is_left_behind(name: str) -> bool:
+    """Whether a file or folder of this name is what tools and editors leave in any folder."""
+    return (
+        name in _TOOL_FOLDERS
+        or name.endswith(_EDITOR_SUFFIXES)
+        or name.startswith(_EDITOR_PREFIXES)
+        or (name.startswith("#") and name.endswith("#"))
+    )
