@@ -6,13 +6,14 @@ BIN := $(VENV)/bin
 DEMO_READY := $(VENV)/.installed-demo
 DEV_READY := $(VENV)/.installed-dev
 
-.PHONY: help demo test check lint format clean bench
+.PHONY: help demo test check lint format clean bench model
 
 help:
 	@echo "make demo    the sample project in the workbench (headless without a terminal)"
 	@echo "make test    the whole test suite"
 	@echo "make check   ruff, mypy --strict, import contracts and the tests"
 	@echo "make bench   the figures of benchmarks/README.md, measured again"
+	@echo "make model   a million steps of random histories through the decision core, on all cores"
 	@echo "make format  let ruff lay out the code"
 	@echo "make clean   remove the environment and all caches"
 
@@ -46,6 +47,9 @@ check: lint test
 
 bench: $(DEV_READY)
 	$(BIN)/python -m benchmarks
+
+model: $(DEV_READY)
+	$(BIN)/python -m tests.model
 
 format: $(DEV_READY)
 	$(BIN)/ruff format .

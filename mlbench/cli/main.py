@@ -94,7 +94,10 @@ def build_parser(chosen: str | None = None) -> argparse.ArgumentParser:
     parser.add_argument("-C", dest="folder", metavar="DIR", default=".", help="work in this folder")
     parser.add_argument("--debug", action="store_true", help="show Python's traceback of an error")
     parser.add_argument("--version", action="store_true", help="print the version and exit")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
+    # With its prog said, argparse need not look at the terminal's width for it.
+    commands = parser.add_subparsers(
+        dest="command", metavar="COMMAND", parser_class=_Parser, prog=parser.prog
+    )
     for name, sentence in COMMANDS.items():
         command = commands.add_parser(name, help=sentence, description=sentence.capitalize() + ".")
         if chosen in (name, None):
@@ -123,6 +126,8 @@ def _run(arguments: Sequence[str]) -> Ending:
             raise
         print(f"mlbench: {error}", file=sys.stderr)
         return error.exit_status
+    except BrokenPipeError:
+        raise
     except Exception as error:
         if options.debug:
             raise

@@ -89,8 +89,7 @@ def _stage_lines(event: StageFinished) -> list[str]:
     tests = f"  {event.tests.passed} of {event.tests.total} tests" if event.tests else ""
     line = f"{coloured(outcome.glyph, outcome.colour)} {event.stage}  {outcome.word}{took}{tests}"
     lines = [line, *([f"    {coloured(event.message, 'fail')}"] if event.message else [])]
-    advice: tuple[str, ...] = getattr(event, "advice", ())
-    return [*lines, *(f"    {coloured(f'! {sentence}', 'warn')}" for sentence in advice)]
+    return [*lines, *(f"    {coloured(f'! {sentence}', 'warn')}" for sentence in event.advice)]
 
 
 def _run_lines(event: RunFinished) -> list[str]:

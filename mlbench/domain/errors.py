@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 
@@ -68,5 +67,8 @@ class HungUpError(KeyboardInterrupt):
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """` (did you mean "cmd"?)` for the nearest spelling, or nothing where none is near."""
+    # Late: only who misspells something needs it.
+    import difflib
+
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f' (did you mean "{close[0]}"?)' if close else ""

@@ -94,7 +94,10 @@ class StageStarted:
 
 @dataclass(frozen=True, slots=True)
 class StageFinished:
-    """Sent once for every planned stage; `message` says why it failed, in one sentence."""
+    """Sent once for every planned stage; `message` says why it failed, in one sentence.
+
+    `advice` says what it read or wrote undeclared, a sentence each with the line to add.
+    """
 
     event: ClassVar[str] = "stage_finished"
     stage: str
@@ -106,6 +109,7 @@ class StageFinished:
     message: str = ""
     metrics: Mapping[str, float] = field(default_factory=dict)
     tests: TestCounts | None = None
+    advice: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

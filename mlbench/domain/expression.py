@@ -10,9 +10,9 @@ import ast
 import math
 import operator
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from mlbench.domain.records import dataclass
 from mlbench.domain.syntax import parse_expression
 
 Value = float | int | str | bool | None

@@ -1,4 +1,4 @@
-"""Friendly names and sortable ids for runs."""
+"""Friendly names for runs, and sortable ids for runs and commands."""
 
 from __future__ import annotations
 
@@ -23,6 +23,11 @@ _ANIMALS = (
 def new_run_id() -> str:
     """`20261123-091502-4f3a1c`: sorts by time, unique across machines."""
     return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{os.urandom(3).hex()}"
+
+
+def new_command_id() -> str:
+    """Sorts by time, unique among processes."""
+    return f"{time.time_ns():020d}-{os.urandom(4).hex()}"
 
 
 def moment_of(run_id: str) -> float:

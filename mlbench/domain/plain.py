@@ -10,9 +10,6 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from enum import Enum
 from typing import Any, TypeVar
 
-from mlbench.domain.commands import COMMANDS, Command
-from mlbench.domain.events import EVENTS, Event
-
 T = TypeVar("T")
 
 
@@ -50,26 +47,6 @@ def from_plain(kind: type[T], plain: Any) -> T:
     """The value of this dataclass; unknown keys are ignored, ValueError where one is missing."""
     read = _reader(typing.cast(Hashable, kind))
     return typing.cast(T, plain if read is None else read(plain))
-
-
-def event_to_plain(event: Event) -> dict[str, Any]:
-    """An event as the one JSON object that `--json` and the event file hold."""
-    return {"event": event.event, **to_plain(event)}
-
-
-def event_from_plain(plain: Mapping[str, Any]) -> Event:
-    """The event of this object; KeyError for an unknown kind, ValueError for a broken one."""
-    return from_plain(EVENTS[plain["event"]], plain)
-
-
-def command_to_plain(command: Command) -> dict[str, Any]:
-    """A command as the JSON object that the inbox holds."""
-    return {"command": command.command, **to_plain(command)}
-
-
-def command_from_plain(plain: Mapping[str, Any]) -> Command:
-    """The command of this object; KeyError for an unknown kind, ValueError for a broken one."""
-    return from_plain(COMMANDS[plain["command"]], plain)
 
 
 Reader = Callable[[Any], Any]

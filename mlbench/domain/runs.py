@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from mlbench.domain.outcomes import RunOutcome, StageOutcome, TestOutcome
+from mlbench.domain.records import dataclass
 
 Scalar = str | int | float | bool | None
 

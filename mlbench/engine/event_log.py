@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from mlbench.domain.events import Event
-from mlbench.domain.plain import event_from_plain, event_to_plain
+from mlbench.domain.wire import event_from_plain, event_to_plain
 
 _KEPT_FILES = 5
 _LARGEST_FILE = 4_000_000

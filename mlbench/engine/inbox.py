@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 
 from mlbench.domain.commands import Command
-from mlbench.domain.plain import command_from_plain, command_to_plain
+from mlbench.domain.names import new_command_id
+from mlbench.domain.wire import command_from_plain, command_to_plain
 from mlbench.engine.inputs import Asked
 from mlbench.system.files import read_json, write_json
 
 _STALE_SECONDS = 60.0
-
-
-def new_command_id() -> str:
-    """Sorts by time, unique among processes."""
-    return f"{time.time_ns():020d}-{os.urandom(4).hex()}"
 
 
 def put(folder: Path, command: Command) -> str:

@@ -27,7 +27,7 @@ from mlbench.domain.events import (
     RunFinished,
     WatchChanged,
 )
-from mlbench.domain.names import friendly_name, new_run_id
+from mlbench.domain.names import friendly_name, new_command_id, new_run_id
 from mlbench.domain.outcomes import RunOutcome, StageOutcome
 from mlbench.engine import effects as do
 from mlbench.engine import inbox
@@ -91,7 +91,7 @@ class Loop:
 
     def send(self, command: Command) -> str:
         """Put a command into the queue; gives the id that its CommandDone will carry."""
-        command_id = inbox.new_command_id()
+        command_id = new_command_id()
         self._queue.put(got.Asked(command_id, command))
         return command_id
 

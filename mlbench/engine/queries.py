@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 
 from mlbench.domain.errors import UsageError, nearest
 from mlbench.domain.plan import Plan
-from mlbench.domain.release import Candidate, EnvironmentStatus, LedgerEntry
-from mlbench.domain.runs import Run, TestResult
 from mlbench.domain.stages import Project
 from mlbench.pipeline.workspace import Workspace
 from mlbench.project.config import find_project, load_project
@@ -18,6 +16,8 @@ from mlbench.project.layout import Layout
 from mlbench.system.locks import is_held
 
 if TYPE_CHECKING:
+    from mlbench.domain.release import Candidate, EnvironmentStatus, LedgerEntry
+    from mlbench.domain.runs import Run, TestResult
     from mlbench.tracking.steps import Series, StepReader
     from mlbench.tracking.store import ExperimentStore
 
@@ -139,7 +139,7 @@ class Queries:
 
     def tests_stamp(self, folder: Path) -> int | None:
         """What changes whenever the single tests do; None where there are none."""
-        from mlbench.pipeline.results import JUNIT_NAME
+        from mlbench.pipeline.running import JUNIT_NAME
 
         try:
             return (folder / JUNIT_NAME).stat().st_mtime_ns

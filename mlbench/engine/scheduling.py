@@ -48,8 +48,10 @@ class _Floor:
             self.memory += stage.resources.memory or 0
 
 
-def startable(flights: Iterable[Flight], machine: Machine, jobs: int) -> tuple[Start, ...]:
-    """The stages that may start, those that somebody asked for first.
+def startable(
+    flights: Iterable[Flight], machine: Machine, jobs: int
+) -> tuple[tuple[Start, ...], tuple[Start, ...]]:
+    """The stages that may start, those that somebody asked for first; and those that never can.
 
     Its needs stand; nobody runs it, reads its outs or writes what it reads; jobs and resources
     allow. A flight that somebody asked for always has one job and the cores for it, so that
@@ -63,15 +65,19 @@ def startable(flights: Iterable[Flight], machine: Machine, jobs: int) -> tuple[S
             apart = flight.stages[name].isolate and seat.began != ""
             floor.seat(flight, name, seat.gpus, reads=not apart)
     starts: list[Start] = []
+    refused: list[Start] = []
     for flight in sorted(flights, key=lambda flight: not flight.is_by_hand):
-        for name in flight.ready():
-            if not _is_apart(floor, flight, name) or not _has_a_job(floor, flight, jobs):
+        for name in flight.free:
+            if not _has_a_job(floor, flight, jobs):
+                break
+            if refusal(flight.stages[name], machine):
+                refused.append(Start(flight.run, name))
                 continue
-            gpus = _place(floor, flight, flight.stages[name], machine)
+            gpus = _place(floor, flight, name, machine)
             if gpus is not None:
                 floor.seat(flight, name, gpus, reads=True)
                 starts.append(Start(flight.run, name, gpus))
-    return tuple(starts)
+    return tuple(starts), tuple(refused)
 
 
 def refusal(stage: Stage, machine: Machine) -> str:
@@ -115,8 +121,11 @@ def _has_a_job(floor: _Floor, flight: Flight, jobs: int) -> bool:
     return own < flight.jobs and floor.count < max(jobs, flight.jobs)
 
 
-def _place(floor: _Floor, flight: Flight, stage: Stage, machine: Machine) -> tuple[str, ...] | None:
-    """The GPUs that a stage gets; None where the machine has no place for it now."""
+def _place(floor: _Floor, flight: Flight, name: str, machine: Machine) -> tuple[str, ...] | None:
+    """The GPUs that a stage gets; None where it can't start beside what runs."""
+    stage = flight.stages[name]
+    if not _is_apart(floor, flight, name):
+        return None
     if stage.launch:
         return ()
     wants = stage.resources

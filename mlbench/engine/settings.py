@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from mlbench.domain.errors import UsageError
-from mlbench.domain.plan import Plan
+from mlbench.domain.outcomes import ReasonKind
+from mlbench.domain.plan import Plan, Reason, StageStatus
+from mlbench.domain.stages import Project
 from mlbench.pipeline.variant import Variant
 from mlbench.pipeline.workspace import Workspace
 from mlbench.project.assignments import parse_assignment, plain, value_like
@@ -49,9 +52,24 @@ def plan_with(layout: Layout, stages: tuple[str, ...], params: Mapping[str, Any]
         variant = Variant.make(layout, workspace, load_project(layout), stages, params)
         try:
             variant.bring_in()
-            return variant.plan()
+            return _without_outs_to_come(variant.plan(), variant.wanted)
         finally:
             variant.release()
+
+
+def _without_outs_to_come(plan: Plan, project: Project) -> Plan:
+    """The plan without what it says of files that another stage has to make first."""
+    moving = {status.name for status in plan.stale}
+    coming = {out for stage in project.stages if stage.name in moving for out in stage.out_paths}
+
+    def is_to_come(reason: Reason) -> bool:
+        return reason.kind is ReasonKind.FILE and reason.what in coming
+
+    def told(status: StageStatus) -> StageStatus:
+        reasons = tuple(reason for reason in status.reasons if not is_to_come(reason))
+        return replace(status, reasons=reasons)
+
+    return replace(plan, stages=tuple(map(told, plan.stages)))
 
 
 def _name(layout: Layout, file: str) -> str:

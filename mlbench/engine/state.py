@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import field, replace
 from typing import Any
 
 from mlbench.domain.graph import Needs
@@ -43,12 +43,14 @@ class Seat:
 
 @dataclass(frozen=True, slots=True)
 class Flight:
-    """One run on its way.
+    """One run on its way; once it is `laid_out`, the methods keep its parts in step.
 
     `order` are its stages: those `waiting`, those `running`, and those that have ended, in
-    `outcomes`. `reads` are the stages whose outs a stage reads, `needs` those of them that are of
-    this flight. `is_foreign`: another terminal asked for it. `variant` is the slot of the snapshot
-    where it runs with the `params` that were set for it; without one it runs in the project.
+    `outcomes`; `free` are those that wait for no other of the flight, `fallen` the outcomes that
+    do not stand. `reads` are the stages whose outs a stage reads, `needs` those of them that are of
+    this flight, `users` the other way round. `is_foreign`: another terminal asked for it.
+    `variant` is the slot of the snapshot where it runs with the `params` that were set for it;
+    without one it runs in the project.
     """
 
     run: str
@@ -70,6 +72,9 @@ class Flight:
     is_open: bool = False
     variant: str = ""
     params: Mapping[str, Any] = field(default_factory=dict)
+    users: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    free: tuple[str, ...] = ()
+    fallen: Mapping[str, StageOutcome] = field(default_factory=dict)
 
     @property
     def is_over(self) -> bool:
@@ -81,9 +86,58 @@ class Flight:
         """Whether somebody asked for it and waits."""
         return self.origin != WATCH_ORIGIN
 
-    def ready(self) -> tuple[str, ...]:
-        """The stages that wait, and whose needs in this flight all stand."""
-        return tuple(name for name in self.waiting if all(map(self.stands, self.needs[name])))
+    def laid_out(self) -> Flight:
+        """The flight with all that follows from its order, what runs and what has ended."""
+        users: dict[str, list[str]] = {name: [] for name in self.order}
+        for name in self.order:
+            for before in self.needs[name]:
+                users[before].append(name)
+        begun = {*self.outcomes, *self.running}
+        waiting = tuple(name for name in self.order if name not in begun)
+        return replace(
+            self,
+            users={name: tuple(by) for name, by in users.items()},
+            waiting=waiting,
+            free=tuple(name for name in waiting if self._is_free(name)),
+            fallen=_fallen(self.outcomes),
+        )
+
+    def seated(self, stage: str, seat: Seat) -> Flight:
+        """The flight with a stage running."""
+        return replace(
+            self,
+            waiting=tuple(name for name in self.waiting if name != stage),
+            free=tuple(name for name in self.free if name != stage),
+            running={**self.running, stage: seat},
+        )
+
+    def unseated(self, stage: str) -> Flight:
+        """The flight with a stage waiting again."""
+        running = {name: seat for name, seat in self.running.items() if name != stage}
+        return replace(self, running=running).laid_out()
+
+    def ended(self, outcomes: Mapping[str, StageOutcome]) -> Flight:
+        """The flight with these stages ended, whether they were running or waiting."""
+        if not outcomes:
+            return self
+        after = replace(
+            self,
+            running={name: seat for name, seat in self.running.items() if name not in outcomes},
+            waiting=tuple(name for name in self.waiting if name not in outcomes),
+            outcomes={**self.outcomes, **outcomes},
+            fallen={**self.fallen, **_fallen(outcomes)},
+        )
+        freed = {
+            user
+            for name in outcomes
+            for user in self.users[name]
+            if user not in after.outcomes and user not in after.running and after._is_free(user)
+        }
+        free = [name for name in self.free if name not in outcomes and name not in freed]
+        return replace(after, free=(*free, *sorted(freed)))
+
+    def _is_free(self, stage: str) -> bool:
+        return all(map(self.stands, self.needs[stage]))
 
     def stands(self, stage: str) -> bool:
         """Whether a stage has ended with outs that can be built on."""
@@ -92,9 +146,9 @@ class Flight:
 
     def hopeless(self) -> dict[str, StageOutcome]:
         """The stages that can't run any more, for something before them did not come about."""
-        lost = {name: outcome for name, outcome in self.outcomes.items() if not outcome.stands}
-        if not lost:
+        if not self.fallen:
             return {}
+        lost = dict(self.fallen)
         for name in self.waiting:
             fallen = [lost[up] for up in self.needs[name] if up in lost]
             if fallen:
@@ -173,6 +227,10 @@ class LoopState:
     def flight(self, run: str) -> Flight | None:
         """The flight of this run; None where there is none any more."""
         return next((flight for flight in self.flights if flight.run == run), None)
+
+
+def _fallen(outcomes: Mapping[str, StageOutcome]) -> dict[str, StageOutcome]:
+    return {name: outcome for name, outcome in outcomes.items() if not outcome.stands}
 
 
 def _consequence(before: list[StageOutcome]) -> StageOutcome:

@@ -12,9 +12,10 @@ from mlbench.domain.outcomes import ReasonKind, StageOutcome, StageState
 from mlbench.domain.plan import Plan, StageStatus
 from mlbench.domain.stages import Project, Stage
 from mlbench.engine.verdicts import Limits, MetricPair, StageCheck, Verdict
-from mlbench.pipeline.builder import Build, BuildResult, Job
+from mlbench.pipeline.builder import Build
 from mlbench.pipeline.compare import Difference, differences, same_bytes
 from mlbench.pipeline.isolated import inside
+from mlbench.pipeline.job import BuildResult, Job
 from mlbench.pipeline.launch import file_name
 from mlbench.pipeline.places import close
 from mlbench.pipeline.snapshot import Snapshot

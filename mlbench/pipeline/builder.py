@@ -22,7 +22,7 @@ from mlbench.pipeline.large import advice_on_size, too_large
 from mlbench.pipeline.launch import Launch, pause_until_later
 from mlbench.pipeline.results import read_metrics, read_tests
 from mlbench.pipeline.running import Running, Start
-from mlbench.pipeline.seen import Scope
+from mlbench.pipeline.seen import scope_of
 from mlbench.pipeline.snapshot import snapshot_environment
 from mlbench.pipeline.traces import Trace
 from mlbench.pipeline.verdict import Verdict, judge_ending, moved_known
@@ -257,7 +257,7 @@ class Build:
     def _finish(self, launch: Launch, ending: StageExit) -> BuildResult:
         """Judge what the commands left, then keep it or put the old outs back."""
         space, fingerprint = self._workspace, launch.fingerprint
-        scope = Scope(space.root, self._project.python)
+        scope = scope_of(space.root, self._project.python)
         seen = scope.of(space.runner.seen(self._job.folder))
         found = space.found.of(seen, self._stage, fingerprint)
         # Before the last look: what an edit after it brings must not pass for what was read.
@@ -286,6 +286,9 @@ class Build:
     def _advice(self, found: Found) -> tuple[str, ...]:
         space, stage = self._workspace, self._stage
         large = too_large(space.tree, space.root, stage)
+        # What was there for a while only, such as a file that is renamed when it is whole, is no out.
+        gone = {path for path in found.written if not space.tree.is_file(space.root / path)}
+        found = replace(found, written=found.written - gone)
         return (
             *advice_on(found, stage, space.makers(self._project)),
             *advice_on_size(stage, large),

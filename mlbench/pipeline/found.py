@@ -77,7 +77,7 @@ class FoundInputs:
 
         modules = {name for name in map(self._name, seen.modules) if is_new(name)}
         reads = {name for name in map(self._name, seen.reads) if is_new(name)} - modules
-        reads -= {name for name in reads if self._is_special(name)}
+        reads -= {name for name in sorted(reads) if self._is_special(name)}
         listings = {name for name in map(self._name, seen.listings) if is_new(name)}
         touched = frozenset(map(self._name, seen.writes))
         return Found(
@@ -102,8 +102,8 @@ class FoundInputs:
         return not is_plain and self._tree.stat(path) is not None
 
     def values(self, names: Iterable[str], stage: Stage) -> dict[str, str]:
-        """What each input is now."""
-        return {name: self._value(name, stage) for name in names}
+        """What each input is now; looked at in one order in every process."""
+        return {name: self._value(name, stage) for name in sorted(names)}
 
     def stats(self, names: Iterable[str]) -> dict[str, Stat | None]:
         """The stat of each file among these inputs, by the name that the tree gives it."""
@@ -164,11 +164,13 @@ class FoundInputs:
     def _listing(self, folder: str, stage: Stage) -> str:
         if not self._tree.is_folder(self._at(folder)):
             return MISSING
-        own = {os.path.normpath(out) for out in stage.out_paths}
+        here = os.path.normpath(folder)
+        paths = (os.path.split(os.path.normpath(out)) for out in stage.out_paths)
+        own = {name for above, name in paths if (above or ".") == here}
         names = [
             name
             for name in self._tree.names(self._at(folder))
-            if not is_left_behind(name) and os.path.normpath(f"{folder}/{name}") not in own
+            if name not in own and not is_left_behind(name)
         ]
         return hash_bytes(json.dumps(names).encode("utf-8", "surrogatepass"))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 _TOOL_FOLDERS = frozenset(
     (
         ".git .hg .svn .mlbench .dvc .venv venv .tox .nox node_modules __pycache__ .mypy_cache "
@@ -12,6 +14,7 @@ _EDITOR_PREFIXES = (".#", ".~", ".goutputstream-")
 _EDITOR_SUFFIXES = tuple("~ .swp .swx .swo .tmp .pyc .kate-swp ___jb_tmp___ ___jb_old___".split())
 
 
+@functools.lru_cache(maxsize=1 << 14)
 def is_left_behind(name: str) -> bool:
     """Whether a file or folder of this name is what tools and editors leave in any folder."""
     return (

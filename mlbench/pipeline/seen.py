@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import tempfile
@@ -88,6 +89,12 @@ class Scope:
             listings=frozenset(filter(self.counts, seen.listings)),
             modules=frozenset(filter(self.counts, seen.modules)),
         )
+
+
+@functools.lru_cache(maxsize=16)
+def scope_of(root: Path, python: str) -> Scope:
+    """The scope of a project and its interpreter, worked out once: it follows many links."""
+    return Scope(root, python)
 
 
 def _prefixes(python: str) -> list[str]:

@@ -118,8 +118,11 @@ class DiskTree:
 
     def write(self, path: Path, data: bytes) -> None:
         """Temporary file, fsync, rename, fsync of the folder."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, data)
+        try:
+            write_atomically(path, data)
+        except FileNotFoundError:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, data)
 
     def make_folder(self, path: Path) -> None:
         """With its parents."""

@@ -104,10 +104,10 @@ def changed_part(space: Workspace, project: Project, launch: Launch) -> str | No
 
 def _moved_values(inputs: FoundInputs, launch: Launch, found: Found) -> str | None:
     names = found.names | found.packages.keys()
-    now = inputs.values(launch.settled, launch.stage)
-    for name, value in launch.settled.items():
-        if name not in names:
-            continue
+    # Of no others: a folder of thousands of files takes its time to look at.
+    settled = {name: value for name, value in launch.settled.items() if name in names}
+    now = inputs.values(settled, launch.stage)
+    for name, value in settled.items():
         what = name.partition(":")[2]
         is_own = any(os.path.dirname(path) == what.rstrip("/") for path in found.written)
         if now[name] != value and not is_own:

@@ -58,9 +58,7 @@ def value_like(present: Any, assignment: Assignment) -> Any:
     for kind, meaning in _KINDS:
         if isinstance(present, kind):
             if not isinstance(literal, kind) or isinstance(literal, bool) != (kind is bool):
-                raise UsageError(
-                    f'{assignment.key} is {meaning}, and "{assignment.text}" is none'
-                )
+                raise UsageError(f'{assignment.key} is {meaning}, and "{assignment.text}" is none')
             return _of_type(present, literal)
     return literal
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -113,6 +112,9 @@ class Table:
         if not isinstance(value, str):
             return self.texts(key)
         try:
+            # Late: few stages have a launcher.
+            import shlex
+
             return tuple(shlex.split(value))
         except ValueError as error:
             self.fail(key, f"is no command line: {str(error).lower()}")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,6 +52,9 @@ def dirty_diff(root: Path) -> str:
         repository = _repository(root)
     except _NoRepositoryError:
         return ""
+    # Late, as shutil and GitPython are: to ask whether there is a repository needs none of them.
+    import tempfile
+
     with repository, tempfile.TemporaryDirectory() as scratch:
         if not repository.head.is_valid():
             return ""
@@ -171,6 +172,8 @@ def _own_index(repository: git.Repo, scratch: str) -> str:
     """
     index = Path(scratch, "index")
     if Path(repository.index.path).exists():
+        import shutil
+
         shutil.copy2(repository.index.path, index)
     return str(index)
 

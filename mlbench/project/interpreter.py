@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from pathlib import Path
 
@@ -18,6 +17,9 @@ def find_python(root: Path, configured: str | None, table: Table) -> str:
     configured one is not there.
     """
     if configured is not None:
+        # Late: few projects name their interpreter.
+        import shutil
+
         named = shutil.which(configured) if os.sep not in configured else str(root / configured)
         if named is None or not os.access(named, os.X_OK) or Path(named).is_dir():
             table.fail("python", f'"{configured}" is no Python interpreter on this machine')

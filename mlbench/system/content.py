@@ -268,11 +268,7 @@ class ContentStore:
     def _place(self, digest: str, fill: Callable[[Path], object]) -> None:
         target = self.path_of(digest)
         target.parent.mkdir(parents=True, exist_ok=True)
-        import tempfile
-
-        descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=_UNFINISHED)
-        os.close(descriptor)
-        temporary = Path(name)
+        temporary = target.with_name(f"{_UNFINISHED}{os.urandom(8).hex()}")
         try:
             fill(temporary)
             with temporary.open("rb+") as file:

@@ -14,10 +14,9 @@ from mlbench.domain.errors import FolderNotWritableError
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Replace `path` as a whole and durably: temporary file, fsync, rename, fsync the folder."""
-    # Late, as shutil below: who only looks writes and moves nothing.
-    import tempfile
-
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    # tempfile does no more, and costs every command its import.
+    temporary = f"{path.parent}/.{path.name}.{os.urandom(4).hex()}"
+    descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
@@ -67,6 +66,7 @@ def sync_tree(folder: Path) -> None:
 def remove(path: Path) -> None:
     """Remove a file, link or folder, if it is there."""
     if path.is_dir() and not path.is_symlink():
+        # Late, as below: who only looks removes and moves nothing.
         import shutil
 
         shutil.rmtree(path)

@@ -67,7 +67,7 @@ class Journal:
 def append(path: Path, values: Iterable[Any], *, durable: bool = True) -> None:
     """Append values under the journal's lock, after cutting a torn tail; fsync if durable."""
     data = b"".join(line_of(value) for value in values)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    # The lock makes the folder where there is none yet.
     with locked(path.with_name(f"{path.name}.lock")):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:

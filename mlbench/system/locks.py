@@ -51,8 +51,12 @@ def locked_descriptor(path: Path, how: int = fcntl.LOCK_EX) -> int:
 
     BlockingIOError where `how` says not to wait and somebody has the lock.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+    try:
+        descriptor = os.open(path, flags, 0o644)
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, flags, 0o644)
     try:
         fcntl.flock(descriptor, how)
     except BaseException:

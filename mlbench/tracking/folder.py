@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import sys
 from pathlib import Path
 from typing import Any
@@ -38,6 +37,9 @@ def read_run(folder: Path) -> Run | None:
 
 def describe_machine(python: str) -> dict[str, Any]:
     """Host, system, cores and the interpreters: the project's and mlbench's own."""
+    # Late: who only reads runs describes no machine.
+    import platform
+
     return {
         "host": platform.node(),
         "system": platform.platform(),

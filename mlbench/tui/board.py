@@ -90,8 +90,9 @@ class FlightView:
 class Board:
     """Everything that the events told so far.
 
-    `problem` is what keeps the project from being planned; `run_problem` what went wrong after
-    the last run's stages had ended, as an export that failed.
+    `apart` are runs with parameters of their own: their stages are not the project's. `problem` is
+    what keeps the project from being planned; `run_problem` what went wrong after the last run's
+    stages had ended, as an export that failed.
     """
 
     stages: tuple[StageView, ...] = ()
@@ -99,6 +100,7 @@ class Board:
     watching: bool | None = None
     watch_detail: str = ""
     flights: tuple[FlightView, ...] = ()
+    apart: frozenset[str] = frozenset()
     exporting: str | None = None
     last: RunFinished | None = None
     problem: str = ""
@@ -134,6 +136,10 @@ class Board:
 
 def update(board: Board, event: Event) -> Board:
     """The board after one more event."""
+    return board if _is_apart(board, event) else _updated(board, event)
+
+
+def _updated(board: Board, event: Event) -> Board:
     match event:
         case LoopStarted() | LoopStopped():
             # Whatever the holder before had in flight ended with it.
@@ -174,6 +180,12 @@ def update(board: Board, event: Event) -> Board:
             return replace(board, problem=message)
         case _:
             return board
+
+
+def _is_apart(board: Board, event: Event) -> bool:
+    """Whether it tells of a run in a snapshot: its stages are not those of the project."""
+    run = event.flight if isinstance(event, RunFinished) else getattr(event, "run", None)
+    return run in board.apart
 
 
 def update_all(board: Board, events: Iterable[Event]) -> Board:
@@ -244,6 +256,8 @@ def _stands(stage: StageView, status: StageStatus, plan: Plan) -> StageView:
 
 
 def _take_off(board: Board, event: RunStarted) -> Board:
+    if event.params:
+        return replace(board, apart=board.apart | {event.run})
     stages = board.stages
     going = {stage.name for stage in board.running}
     for name in event.stages:
@@ -285,5 +299,5 @@ def _ended(board: Board, event: StageFinished) -> dict[str, object]:
         "metrics": event.metrics,
         "tests": event.tests,
         "run": event.run if event.outcome in _WROTE_A_LOG else None,
-        "advice": getattr(event, "advice", ()),
+        "advice": event.advice,
     }

@@ -219,3 +219,15 @@ def test_a_damaged_index_is_moved_aside_and_rebuilt(small: SmallProject, damage:
     (aside,) = (small.root / ".mlbench").glob("experiments.damaged-*.json")
     assert aside.read_bytes() == damage
     assert_nothing_lost(before, small)
+
+
+def test_a_reader_that_goes_early_is_no_error(small: SmallProject) -> None:
+    small.write("mlbench.toml", "".join(f'[stages.s{n}]\ncmd = "true"\n' for n in range(3000)))
+    words = [sys.executable, "-m", "mlbench", "-C", str(small.root), "status"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as status:
+        assert status.stdout is not None
+        status.stdout.readline()
+        status.stdout.close()
+        assert status.stderr is not None
+        assert status.stderr.read() == b""
+    assert status.returncode == 0

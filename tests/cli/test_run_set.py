@@ -163,7 +163,9 @@ def test_parameters_of_another_file(small: SmallProject) -> None:
         '["train.rate"]', '["train.rate", {"conf/rule.yaml" = ["train.rate"]}]'
     )
     small.write("mlbench.toml", config)
-    small.write("rule.py", "def score(rate):\n    return open('conf/rule.yaml').read().split()[2]\n")
+    small.write(
+        "rule.py", "def score(rate):\n    return open('conf/rule.yaml').read().split()[2]\n"
+    )
     text = small.read("train.py").replace("score(rate)", "float(score(rate))")
     small.write("train.py", text)
     done = small.cli("run", "--set", "conf/rule.yaml:train.rate=0.25", "--json")
@@ -171,6 +173,21 @@ def test_parameters_of_another_file(small: SmallProject) -> None:
     finished = json.loads(done.stdout.splitlines()[-1])
     assert finished["metrics"]["score"] == 0.25
     assert small.read("conf/rule.yaml") == "train:\n  rate: 1  # of what\n"
+
+
+def test_a_dry_run_says_of_what_follows_only_what_comes_first(small: SmallProject) -> None:
+    small.cli("run")
+    config = small.read("mlbench.toml").replace(
+        '["build/clean.txt"]\nouts = ["build/rep',
+        ('["build/clean.txt", "build/model.txt"]\nouts = ["build/rep'),
+    )
+    small.write("mlbench.toml", config)
+    small.cli("run")
+    done = small.cli("run", "--dry-run", "--json", "--set", "train.rate=0.25", "report")
+    (status,) = [one for one in json.loads(done.stdout)["stages"] if one["name"] == "report"]
+    assert [(reason["kind"], reason["what"]) for reason in status["reasons"]] == [
+        ("upstream", "train")
+    ]
 
 
 def test_a_dry_run_says_what_would_run_and_runs_nothing(small: SmallProject) -> None:

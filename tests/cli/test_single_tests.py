@@ -6,9 +6,6 @@ import json
 
 import pytest
 
-from mlbench.cli.phrases import phrase
-from mlbench.domain.events import StageFinished
-from mlbench.domain.outcomes import StageOutcome
 from tests.support import SmallProject
 
 STAGE = """
@@ -60,8 +57,3 @@ def test_a_run_that_took_results_over_shows_the_tests_of_the_run_that_ran_them(
     assert last["stages"]["checks"] == "unchanged"
     tests = json.loads(tested.cli("show", last["run"], "--json").stdout)["tests"]
     assert len(tests["checks"]) == 2
-
-
-def test_advice_stands_below_its_stage() -> None:
-    event = StageFinished("train", "", "r", StageOutcome.RAN, 1.0, advice=("reads x; add it",))
-    assert phrase(event) == ["✓ train  ran  1.0 s", "    ! reads x; add it"]

@@ -18,13 +18,12 @@ from hypothesis import strategies as st
 from mlbench.domain import outcomes, plan, release, runs, stages
 from mlbench.domain.commands import COMMANDS, Promote, RunStages
 from mlbench.domain.events import EVENTS, LoopStarted
-from mlbench.domain.plain import (
+from mlbench.domain.plain import from_plain, to_plain
+from mlbench.domain.wire import (
     command_from_plain,
     command_to_plain,
     event_from_plain,
     event_to_plain,
-    from_plain,
-    to_plain,
 )
 
 _SIMPLE: dict[Any, st.SearchStrategy[Any]] = {

@@ -19,6 +19,30 @@ HEAVY = (
     "git",
     "watchdog",
 )
+# What starts, stops, watches, releases and copies, of mlbench and of the standard library.
+DOERS = (
+    "mlbench.engine.loop",
+    "mlbench.engine.session",
+    "mlbench.engine.release_desk",
+    "mlbench.pipeline.builder",
+    "mlbench.pipeline.ignored",
+    "mlbench.pipeline.seen",
+    "mlbench.pipeline.variant",
+    "mlbench.serving.supervise",
+    "mlbench.system.forkclient",
+    "mlbench.system.proctable",
+    "ctypes",
+    "difflib",
+    "logging",
+    "platform",
+    "random",
+    "shlex",
+    "shutil",
+    "socket",
+    "subprocess",
+    "tempfile",
+    "xml",
+)
 ENGINE = (
     "import mlbench.engine.loop, mlbench.engine.session, mlbench.engine.queries, "
     "mlbench.engine.sandbox, mlbench.engine.health"
@@ -41,9 +65,16 @@ def test_a_quick_command_loads_no_heavy_library(command: str) -> None:
     assert loaded & set(HEAVY) == set()
 
 
-def test_status_loads_neither_the_store_nor_the_loop() -> None:
+@pytest.mark.parametrize("command", ["status", "run"])
+def test_who_finds_nothing_to_do_loads_nothing_that_does_it(command: str) -> None:
+    loaded = loaded_by(f"import mlbench.__main__, mlbench.cli.main, mlbench.cli.commands.{command}")
+    assert {"mlbench.pipeline.workspace", "mlbench.domain.stages"} <= loaded
+    assert loaded & set(DOERS) == set()
+
+
+def test_status_loads_neither_the_store_nor_what_is_told() -> None:
     loaded = loaded_by("import mlbench.__main__, mlbench.cli.commands.status")
-    assert loaded & {"tinydb", "mlbench.engine.loop", "mlbench.serving.supervise"} == set()
+    assert loaded & {"tinydb", "mlbench.domain.events", "mlbench.domain.runs"} == set()
 
 
 def test_the_guard_itself_can_fail() -> None:

@@ -44,8 +44,13 @@ class FakeTree:
     """The tree as one process sees it."""
 
     def __init__(
-        self, disk: Disk, process: Process, on_write: Callable[[str], None] = lambda path: None
+        self,
+        disk: Disk,
+        process: Process,
+        on_write: Callable[[str], None] = lambda path: None,
+        on_remove: Callable[[str], None] = lambda path: None,
     ) -> None:
+        self._on_remove = on_remove
         self.disk = disk
         self.process = process
         self._on_write = on_write
@@ -118,6 +123,7 @@ class FakeTree:
 
     def remove(self, path: Path) -> None:
         """File by file, so that a crash leaves half a folder."""
+        self._on_remove(str(path))
         self.process.step()
         for name in self.disk.names(str(path)):
             self.remove(path / name)
@@ -220,6 +226,10 @@ class FakeJournal:
             except ValueError:
                 continue
 
+    def rewrite(self, values: Iterable[Any]) -> None:
+        self._process.step()
+        self._lines[:] = [json.dumps(value) for value in values]
+
     def append(self, value: Any) -> None:
         self._process.step()
         line = json.dumps(value)
@@ -227,7 +237,7 @@ class FakeJournal:
         try:
             self._process.step()
         except Crash:
-            if len(line) % 2:
+            if len(self._lines) % 2 == 0:
                 self._lines[-1] = line[: len(line) // 2]
             raise
 

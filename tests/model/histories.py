@@ -12,12 +12,12 @@ from mlbench.domain.errors import ProjectFileError
 from mlbench.domain.graph import in_order, with_ancestors
 from mlbench.domain.outcomes import StageOutcome, StageState
 from mlbench.domain.stages import Stage
-from mlbench.pipeline.builder import Build, BuildResult, Job
+from mlbench.pipeline.builder import Build
+from mlbench.pipeline.job import BuildResult, Job
 from mlbench.pipeline.launch import Launch
 from mlbench.pipeline.running import Runner
 from mlbench.pipeline.traces import Traces
 from mlbench.pipeline.workspace import KeyLocks, Workspace
-from tests.model.disk import TICK_NS, WHOLE_SECOND_NS
 from tests.model.fakes import Crash, FakeJournal, FakeStore, FakeTree, FakeVersions, Process
 from tests.model.laws import Begun, Laws
 from tests.model.oracle import ROOT
@@ -34,7 +34,7 @@ class History:
 
     def __init__(self, seed: int, profile: Profile | None = None) -> None:
         self.rng = random.Random(seed)
-        self.profile = profile or Profile(granularity=WHOLE_SECOND_NS if seed % 4 == 3 else TICK_NS)
+        self.profile = profile or Profile()
         self.world = World(self.rng, self.profile)
         self.laws = Laws(self.world)
         self.outcomes: Counter[str] = Counter()
@@ -42,6 +42,7 @@ class History:
         self._runs = 0
         self._active: dict[str, Build] = {}
         self._is_meddling = False
+        self._is_spared = False
         self.open()
 
     def open(self) -> None:
@@ -51,7 +52,7 @@ class History:
         self.workspace = Workspace(
             Path(ROOT),
             STATE,
-            tree=FakeTree(world.disk, self.process, self._on_write),
+            tree=FakeTree(world.disk, self.process, self._on_write, self._on_remove),
             store=FakeStore(world.disk, world.objects, self.process, self._on_put),
             traces=Traces(FakeJournal(world.lines, self.process)),
             versions=FakeVersions(world.disk),
@@ -101,19 +102,28 @@ class History:
         elif chance < 0.1 + self.profile.before_start:
             self.laws.edit_before_look(Path(path).stem, self.world.edit)
 
+    def _on_remove(self, path: str) -> None:
+        """A crash when all is done but for the intent is the last that can be met."""
+        is_intent = self._is_meddling and "/intents/" in path
+        if is_intent and not self._is_spared and self.rng.random() < self.profile.crashes_at_end:
+            self.process.fuse = 1
+
     def _on_put(self, path: str) -> None:
         """What is to be kept has been hashed; what comes now must not be kept in its place."""
-        if self._is_meddling and self._active and self.rng.random() < self.profile.tampers:
+        is_one = self._is_meddling and self._active and self.process.fuse < 0
+        if is_one and self.rng.random() < self.profile.tampers:
             stage = self.world.project.stage(list(self._active)[-1])
             if any(path.startswith(f"{ROOT}/{out}") for out in stage.out_paths):
                 self.world.edits += 1
                 self.world.events["tamper with what is kept"] += 1
+                # After a crash the next process would take it for what the stage has written.
+                self._is_spared = True
                 self.world.tamper(stage)
 
     def _on_end(self) -> None:
         """And so it does between the end and the record."""
         if self._is_meddling and self.rng.random() < self.profile.crashes_at_end:
-            self.process.fuse = 1 + self.rng.randrange(200)
+            self.process.fuse = 1 + self.rng.randrange(self.profile.crash_within // 2)
         if self._is_meddling and self.rng.random() < 0.3:
             self._edits_at_once = 0.1
 
@@ -177,8 +187,7 @@ class History:
             self._edits_at_once = rng.choice((0.0, 0.0, 0.003, 0.03))
             if rng.random() < self.profile.crashes:
                 self.process.fuse = 1 + rng.randrange(self.profile.crash_within)
-        elif rng.random() < 0.5:
-            world.disk.now += 2 * world.disk.granularity
+        self.laws.is_unhurried = not self._is_meddling and rng.random() < 0.5
         world.appeared = set()
         with self._recovering():
             self._sweep(world.project.stages)
@@ -200,6 +209,8 @@ class History:
                 if self._is_meddling and self.rng.random() < self.profile.fates:
                     self.world.machine.next_fate = self.rng.choice(self.profile.kinds_of_fate)
                     self.laws.meddled()
+                if self.laws.is_unhurried:
+                    self.world.disk.now += 2 * self.world.disk.granularity
                 result = self._build(project.stage(name), begun, settled)
                 if result.outcome in _STAND:
                     settled.add(name)
@@ -248,6 +259,7 @@ class History:
             result = build.run()
         finally:
             self._active.pop(stage.name, None)
+        self._is_spared = False
         self.world.machine.next_fate = Fate.NONE
         self.world.busy.discard(stage.name)
         self.outcomes[result.outcome.word] += 1

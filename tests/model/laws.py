@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from mlbench.domain.outcomes import StageOutcome
 from mlbench.domain.stages import Stage
-from mlbench.pipeline.builder import BuildResult
+from mlbench.pipeline.job import BuildResult
 from mlbench.system.content import hash_bytes
 from tests.model.oracle import PARAMS, ROOT, Clean, params_under, source_tree
 from tests.model.scripts import FOLDER_OUTS, ScriptError
@@ -45,6 +45,7 @@ class Laws:
         self._made: dict[str, dict[tuple[str, ...], Files]] = {}
         self._on_the_way: dict[str, Begun] = {}
         self._ran: set[str] = set()
+        self.is_unhurried = False
         self._is_meddled = False
         self._must_not_start: tuple[str, int] | None = None
 
@@ -90,7 +91,7 @@ class Laws:
         self._must_not_start = None
 
     def edit_before_look(self, name: str, edit: Callable[..., str]) -> None:
-        """Do an edit before a stage's last look: one of its declared inputs keeps it from starting."""
+        """Do an edit before the last look: that of a declared input keeps it from starting."""
         before = self._declared(name)
         edit(meanwhile=True)
         is_changed = before != self._declared(name)
@@ -128,6 +129,8 @@ class Laws:
             self._check_replaced_is_kept(begun)
         elif outcome is StageOutcome.FAILED and begun.clean.outs is not None:
             raise Violation(f"{stage.name} failed, and need not: {result.message}")
+        elif outcome is StageOutcome.OVERTAKEN and self._is_by_nothing(result):
+            raise Violation(f"{stage.name} was overtaken by nothing: {result.message}")
         self._check_needed(begun)
         if outcome is StageOutcome.RAN and begun.clean.outs is not None:
             made = self._made.setdefault(stage.name, {})
@@ -144,6 +147,10 @@ class Laws:
             left = list(disk.files(str(STATE / place)))
             if left:
                 raise Violation(f"after recovery there still is {left}")
+
+    def _is_by_nothing(self, result: BuildResult) -> bool:
+        """In a quiet and unhurried build only bytecode that was stale before can overtake."""
+        return self.is_unhurried and not (result.moved or "").endswith(".py")
 
     # The laws.
 
@@ -171,9 +178,9 @@ class Laws:
             return
         now = self._world.outs_of(_rolled_back(begun.stage))
         for path, text in begun.before.items():
-            if text is not None and text != "folder" and now.get(path) != text:
-                if hash_bytes(text.encode()) not in self._world.objects:
-                    raise Violation(f"{begun.stage.name}: {path} ({text}) was replaced and is lost")
+            is_replaced = text not in (None, "folder", now.get(path))
+            if is_replaced and hash_bytes((text or "").encode()) not in self._world.objects:
+                raise Violation(f"{begun.stage.name}: {path} ({text}) was replaced and is lost")
 
     def _check_needed(self, begun: Begun) -> None:
         """Nothing needless: what ran before with these inputs, and is kept, does not run."""

@@ -1,4 +1,4 @@
-"""What a clean build of the sources as they stand would give; knows nothing of the decision core."""
+"""What a clean build of the sources as they stand gives; knows nothing of the decision core."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Oracle:
             outs = None
         else:
             outs = contents(stage, value)
-        inputs = (stage.commands[0], *sorted(stage.out_paths), *view.inputs)
+        inputs = (stage.commands[0], stage.wdir, *sorted(stage.out_paths), *view.inputs)
         return Clean(outs, inputs, frozenset(view.needs), view.rewrites)
 
 

@@ -21,6 +21,7 @@ CHANCES = {
     "env": 2,
     "command": 2,
     "outs": 1,
+    "wdir": 1,
     "package": 4,
     "python": 1,
     "tamper": 4,
@@ -36,8 +37,8 @@ class Profile:
 
     Of the builds `meddling` have something done to them: edits `while_it_runs` at that share of
     the script's steps, and before the start; kills and stops as often as `disasters` multiplies
-    them; failures at the share `fates`, crashes of the loop at the share `crashes`, at one of the next
-    `crash_within` things that it does, and just after
+    them; failures at the share `fates`, crashes of the loop at the share `crashes`, at one of the
+    next `crash_within` things that it does, and just after
     a stage's end at the share `crashes_at_end`; outs are altered while they are kept at the share
     `tampers`. Without `paths` all sources are edited, with
     `versions` between other ones.

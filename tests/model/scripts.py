@@ -96,7 +96,7 @@ def digest_of(said: list[str]) -> str:
 def behave(stage: Stage, view: View) -> Steps:
     """Run a stage's command up to its outs; what they will hold."""
     command = stage.commands[0]
-    said = [stage.name, command, *sorted(stage.out_paths), view.python]
+    said = [stage.name, command, *sorted(stage.out_paths), stage.wdir, view.python]
     said += [f"env {name} {view.env(name)}" for name in stage.env]
     words = command.split()
     yield

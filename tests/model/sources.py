@@ -120,9 +120,11 @@ _STAGES = (
         deps=("data/side.txt",),
         outs=(Out("build/fit.txt"), Out("build/ckpt.txt", persist=True)),
     ),
+    Stage("where", ("pwd",), outs=(Out("build/where.txt"),)),
 )
 _COMMANDS = ("python prepare.py --mode 1", "python prepare.py --mode 2")
 _MORE_OUTS = ((), (Out("build/note.txt"),))
+_WDIRS = (".", "data")
 
 
 @dataclass(frozen=True)
@@ -132,12 +134,15 @@ class Configuration:
     names: tuple[str, ...]
     command: int = 0
     more_outs: int = 0
+    wdir: int = 0
 
     def project(self) -> Project:
         stages = tuple(self._stage(stage) for stage in _STAGES if stage.name in self.names)
         return Project("model", "/python/bin/python", 2, stages)
 
     def _stage(self, stage: Stage) -> Stage:
+        if stage.name == "where":
+            return replace(stage, wdir=_WDIRS[self.wdir])
         if stage.name != "prepare":
             return stage
         outs = (*stage.outs, *_MORE_OUTS[self.more_outs])

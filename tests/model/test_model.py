@@ -1,4 +1,4 @@
-"""The decision core goes through random histories and breaks no law; `make model` runs a million steps."""
+"""The decision core breaks no law in random histories; `make model` runs a million steps."""
 
 from __future__ import annotations
 

@@ -202,6 +202,9 @@ class World:
     def _do_outs(self) -> None:
         self.configuration = replace(self.configuration, more_outs=self.rng.randrange(2))
 
+    def _do_wdir(self) -> None:
+        self.configuration = replace(self.configuration, wdir=self.rng.randrange(2))
+
     def _do_package(self) -> None:
         name = self.rng.choice(tuple(PACKAGES))
         version = self.rng.choice(PACKAGES[name])
@@ -277,6 +280,17 @@ class World:
         else:
             self.disk.replace(full, text.encode())
 
+    def _came(self, path: str) -> bool:
+        """Whether a file was not there when the stages that run now began.
+
+        One that comes and goes within a run is not seen, and documented as such.
+        """
+        return self.appeared is not None and path in self.appeared
+
+    def _note_new(self, path: str) -> None:
+        if self.appeared is not None and not self.disk.is_file(path):
+            self.appeared.add(path)
+
     def _write_params(self) -> None:
         text = params_text(self.params, self.rng.randrange(2)).encode()
         if self.rng.randrange(2):
@@ -301,4 +315,4 @@ def _some_stages(rng: random.Random) -> tuple[str, ...]:
 
 
 # The environment of a process and its project stand while it works.
-_NOT_MEANWHILE = frozenset(("env", "command", "outs", "lose", "python"))
+_NOT_MEANWHILE = frozenset(("env", "command", "outs", "wdir", "lose", "python"))

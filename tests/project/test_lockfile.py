@@ -47,7 +47,9 @@ def test_what_is_written_is_read_back(lock: dict[str, LockedStage]) -> None:
 def test_the_text_does_not_depend_on_any_order(lock: dict[str, LockedStage]) -> None:
     turned = {
         name: LockedStage(
-            *(dict(reversed(list(table.items()))) for table in (s.inputs, s.found, s.outs)),
+            dict(reversed(list(s.inputs.items()))),
+            dict(reversed(list(s.found.items()))),
+            dict(reversed(list(s.outs.items()))),
             dict(reversed(list(s.metrics.items()))),
         )
         for name, s in reversed(lock.items())

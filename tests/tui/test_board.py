@@ -66,6 +66,18 @@ def test_a_run_is_followed_stage_by_stage() -> None:
     assert update_all(board, [over()]).flight is None
 
 
+def test_a_run_in_a_snapshot_says_nothing_of_the_project_s_stages() -> None:
+    board = update_all(Board(), [FRESH, STARTED, StageStarted("train", AT, "r1", (EDIT,))])
+    apart = RunStarted(AT, "r2", "calm-fox", "manual", tuple(NEEDS), params={"train.alpha": 2})
+    events: list[Event] = [
+        apart,
+        StageStarted("train", AT, "r2", (EDIT,)),
+        StageFinished("train", AT, "r2", StageOutcome.FAILED, 1.0),
+        replace(over(RunOutcome.FAILED), run="r2", flight="r2"),
+    ]
+    assert replace(update_all(board, events), apart=frozenset()) == board
+
+
 def test_a_result_that_an_edit_makes_stale_is_forgotten() -> None:
     done = update_all(Board(), [STALE, STARTED, ended("train", StageOutcome.RAN), over(), FRESH])
     kept = done.stage("train")

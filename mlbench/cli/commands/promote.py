@@ -9,7 +9,7 @@ from mlbench.cli.follow import carry_out, session
 from mlbench.cli.output import narrate, print_json
 from mlbench.domain.commands import Command, Promote
 from mlbench.domain.events import Event, Promoted
-from mlbench.domain.plain import event_to_plain
+from mlbench.domain.wire import event_to_plain
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from mlbench.cli.commands.status import print_plan
-from mlbench.cli.follow import carry_out, session
 from mlbench.cli.output import narrate, print_json
 from mlbench.cli.phrases import phrase
 from mlbench.domain.commands import RunStages
@@ -23,10 +22,10 @@ from mlbench.domain.events import (
     RunStarted,
 )
 from mlbench.domain.graph import with_ancestors
-from mlbench.domain.plain import event_to_plain
 from mlbench.domain.plan import Plan
+from mlbench.domain.wire import event_to_plain
+from mlbench.engine.idle import told_without_loop
 from mlbench.engine.queries import Queries
-from mlbench.engine.session import find_layout
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -62,21 +61,32 @@ def run(options: argparse.Namespace) -> int:
         return 0
     stages = tuple(options.stages)
     command = RunStages(stages, force=options.force, jobs=options.jobs, params=params)
-    with session(Path(options.folder)) as line:
-        printer = _Printer(options.json, line.holds_loop)
-        done = carry_out(line, command, printer)
-    if check_results is not None and done.exit_status == 0:
+    printer = _Printer(options.json)
+    status = 0
+    if not told_without_loop(Path(options.folder), command, printer):
+        status = _follow(Path(options.folder), command, printer)
+    if check_results is not None and status == 0:
         check_results()
     if options.check and printer.finished is not None:
         _check(printer.finished)
-    return done.exit_status
+    return status
+
+
+def _follow(folder: Path, command: RunStages, printer: _Printer) -> int:
+    """Have it carried out by the holder of the loop, be it this process; gives the exit status."""
+    # Late: where nothing is to be done nobody waits for the import of all that does it.
+    from mlbench.cli.follow import carry_out, session
+
+    with session(folder) as line:
+        printer.is_alone = line.holds_loop
+        return carry_out(line, command, printer).exit_status
 
 
 def _set_params(options: argparse.Namespace) -> dict[str, Any]:
     # Few runs set parameters, and none else should wait for this import.
     from mlbench.engine.settings import read_settings
 
-    return read_settings(find_layout(Path(options.folder)), options.set)
+    return read_settings(Queries.of(Path(options.folder)).layout, options.set)
 
 
 def _planned(options: argparse.Namespace, params: dict[str, Any]) -> Plan:
@@ -86,7 +96,7 @@ def _planned(options: argparse.Namespace, params: dict[str, Any]) -> Plan:
         return _narrowed(Queries.of(Path(options.folder)).status(), stages)
     from mlbench.engine.settings import plan_with
 
-    return plan_with(find_layout(Path(options.folder)), stages, params)
+    return plan_with(Queries.of(Path(options.folder)).layout, stages, params)
 
 
 def _held_to_lock(options: argparse.Namespace) -> Callable[[], None]:
@@ -94,7 +104,7 @@ def _held_to_lock(options: argparse.Namespace) -> Callable[[], None]:
     # Few runs are locked, and none else should wait for this import.
     from mlbench.engine.locking import Locking
 
-    locking = Locking(find_layout(Path(options.folder)))
+    locking = Locking(Queries.of(Path(options.folder)).layout)
     stages = locking.wanted(options.stages)
     locking.check_inputs(stages)
     return lambda: locking.check_results(stages)
@@ -103,10 +113,10 @@ def _held_to_lock(options: argparse.Namespace) -> Callable[[], None]:
 class _Printer:
     """Prints the events of the run that was asked for, and of no other."""
 
-    def __init__(self, as_json: bool, is_alone: bool) -> None:
+    def __init__(self, as_json: bool) -> None:
         self._as_json = as_json
         # With the loop in this process there is nobody else whose notices these could be.
-        self._is_alone = is_alone
+        self.is_alone = True
         self._runs: set[str | None] = set()
         self.finished: RunFinished | None = None
 
@@ -115,7 +125,7 @@ class _Printer:
             self._runs.add(event.run)
         if isinstance(event, RunFinished) and event.run in self._runs:
             self.finished = event
-        is_notice = self._is_alone and isinstance(event, (Notice, ExportStarted, CandidateKept))
+        is_notice = self.is_alone and isinstance(event, (Notice, ExportStarted, CandidateKept))
         if not is_notice and getattr(event, "run", "") not in self._runs:
             return
         if self._as_json:

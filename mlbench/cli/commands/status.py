@@ -31,6 +31,7 @@ def print_plan(plan: Plan, as_json: bool) -> None:
                 "state": status.state.word,
                 "reasons": to_plain(status.reasons),
                 "usual_seconds": status.usual_seconds,
+                "traced": status.traced,
             }
             for status in plan.stages
         ]
@@ -39,7 +40,9 @@ def print_plan(plan: Plan, as_json: bool) -> None:
     width = max((len(status.name) for status in plan.stages), default=0)
     for status in plan.stages:
         sign = coloured(status.state.glyph, status.state.colour)
-        print(f"{sign} {status.name:<{width}}  {status.state.word}")
+        # None where it never ran; then nobody knows yet.
+        untraced = f"  {coloured('not traced', 'quiet')}" if status.traced is False else ""
+        print(f"{sign} {status.name:<{width}}  {status.state.word}{untraced}")
         for reason in status.reasons:
             print(f"    {reason.kind.word:<9}{reason.what}  {coloured(reason.detail, 'quiet')}")
     if not plan.stages:

@@ -10,7 +10,7 @@ from mlbench.cli.output import narrate, print_json
 from mlbench.cli.phrases import phrase
 from mlbench.domain.commands import SetWatch
 from mlbench.domain.events import CommandDone, PlanMade
-from mlbench.domain.plain import event_to_plain
+from mlbench.domain.wire import event_to_plain
 
 _POLL_SECONDS = 0.05
 

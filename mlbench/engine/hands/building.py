@@ -32,9 +32,10 @@ from mlbench.engine.inputs import (
 )
 from mlbench.engine.machine import Machine, this_machine
 from mlbench.pipeline import isolated
-from mlbench.pipeline.builder import Build, BuildResult, Job
+from mlbench.pipeline.builder import Build
 from mlbench.pipeline.fingerprint import params_in
 from mlbench.pipeline.ignored import Ignored, read_by
+from mlbench.pipeline.job import BuildResult, Job
 from mlbench.pipeline.traces import Trace
 from mlbench.pipeline.watch import Watch
 from mlbench.pipeline.workspace import Workspace
@@ -69,6 +70,7 @@ class BuildingHand:
             for found in isolated.unfinished(layout, self.workspace)
         }
         self.recovered = self.workspace.recover()
+        self.workspace.traces.compact()
         self.variants = Variants(layout, self.workspace, put, self._machine_for)
         self._project: Project | None = None
         self._stages: Mapping[str, Stage] = {}
@@ -116,8 +118,10 @@ class BuildingHand:
             message = f"mlbench.toml has no stage {name} any more"
             self._put(StageDone(run, name, StageOutcome.FAILED, 0.0, None, message=message))
             return
-        space = self.workspace if variant is None else variant.space
-        force = effect.force and not (effect.is_resumed and _gave(space, run, name))
+        traces = self.workspace.traces
+        trace = traces.newest(name) if variant is None else variant.space.standing(name)
+        has_given = trace is not None and trace.run == run
+        force = effect.force and not (effect.is_resumed and has_given)
 
         def on_start(reasons: tuple[Reason, ...]) -> None:
             self._put(StageBegan(run, name, reasons, utc()))
@@ -150,7 +154,7 @@ class BuildingHand:
         adopted = self.variants.adopted(run, name)
         if adopted is not None:
             variant, launch = adopted
-            build = Build.adopt(variant.space, variant.project, launch, logged=last_values)
+            build = variant.adopt(launch, last_values)
         else:
             found = self._launches.pop((run, name))
             launch, space = found.launch, self.workspace
@@ -353,12 +357,6 @@ class BuildingHand:
         self._threads.add(thread)
         thread.start()
         return thread
-
-
-def _gave(space: Workspace, run: str, name: str) -> bool:
-    """Whether a stage has a result of this very run."""
-    trace = space.standing(name) or space.traces.newest(name)
-    return trace is not None and trace.run == run
 
 
 def _unchanged(

@@ -17,7 +17,7 @@ from mlbench.domain.runs import Run, Scalar, StageRecord
 from mlbench.domain.stages import Project
 from mlbench.engine.flight_files import FlightFiles, Opening
 from mlbench.engine.state import Flight
-from mlbench.pipeline.builder import BuildResult
+from mlbench.pipeline.job import BuildResult
 from mlbench.project.git import code_state, dirty_diff
 from mlbench.project.layout import Layout
 from mlbench.project.params import flatten, read_params

@@ -10,7 +10,7 @@ from mlbench.domain.outcomes import StageOutcome, StageState
 from mlbench.domain.plan import Plan
 from mlbench.engine import effects as do
 from mlbench.engine import inputs as got
-from mlbench.engine.scheduling import refusal, startable
+from mlbench.engine.scheduling import Start, refusal, startable
 from mlbench.engine.state import Flight, LoopState, Seat
 from mlbench.engine.steps.answers import UNSTAMPED, Effects, Step, plan_next, tell, with_flight
 from mlbench.engine.steps.blaming import note_ending
@@ -20,11 +20,7 @@ def take_off(state: LoopState, flight: Flight, plan: Plan, told: Effects) -> Ste
     """Begin a run: what the plan finds fresh is unchanged at once, the rest starts as it may."""
     moving = frozenset() if flight.variant else state.unsettled | state.running
     fresh = _standing(plan, flight, moving)
-    flight = replace(
-        flight,
-        waiting=tuple(name for name in flight.order if name not in fresh),
-        outcomes={**flight.outcomes, **dict.fromkeys(fresh, StageOutcome.UNCHANGED)},
-    )
+    flight = flight.laid_out().ended(dict.fromkeys(fresh, StageOutcome.UNCHANGED))
     began = RunStarted(
         UNSTAMPED,
         flight.run,
@@ -44,7 +40,7 @@ def take_off(state: LoopState, flight: Flight, plan: Plan, told: Effects) -> Ste
 def go_on(state: LoopState, told: Effects) -> Step:
     """Give up what is hopeless, close what is over, start what may start, plan what waits."""
     for before in state.flights:
-        flight, lost = _settled(before, state)
+        flight, lost = ended_at_once(before, before.hopeless())
         told = told + lost
         if flight.is_over:
             flights = tuple(one for one in state.flights if one.run != flight.run)
@@ -53,10 +49,20 @@ def go_on(state: LoopState, told: Effects) -> Step:
             told = [*told, do.CloseRun(flight)]
         else:
             state = with_flight(state, flight)
-    if not state.quitting:
-        state, starts = _start(state)
-        told = told + starts
-    return plan_next(state, told)
+    if state.quitting:
+        return plan_next(state, told)
+    starts, refused = startable(state.flights, state.machine, state.jobs)
+    state, started = _start(state, starts)
+    told = told + started
+    if not refused:
+        return plan_next(state, told)
+    for start in refused:
+        flight = _of(state, start.run)
+        why = refusal(flight.stages[start.stage], state.machine)
+        flight, effects = ended_at_once(flight, {start.stage: StageOutcome.FAILED}, why)
+        state = with_flight(state, flight)
+        told = told + effects
+    return go_on(state, told)
 
 
 def stage_began(happened: got.StageBegan, state: LoopState) -> Step:
@@ -78,22 +84,22 @@ def stage_done(happened: got.StageDone, state: LoopState, now: float) -> Step:
     if flight is None or happened.stage not in flight.running:
         return state, []
     outcome = happened.outcome
-    flight = _with_ending(flight, happened.stage, outcome)
+    flight = flight.ended({happened.stage: outcome})
+    # What stands is found again by a look; what was told of the rest must be on disk before.
+    told: Effects = [] if outcome.stands else [do.KeepFlight(flight)]
+    told.append(tell(_finished(happened)))
     if flight.variant:
         # It says nothing of the project's own stages.
-        keep: Effects = [] if outcome.stands else [do.KeepFlight(flight)]
-        return go_on(with_flight(state, flight), [tell(_finished(happened)), *keep])
+        return go_on(with_flight(state, flight), told)
     given_up = {k: v for k, v in state.given_up.items() if k != happened.stage}
     if outcome in (StageOutcome.FAILED, StageOutcome.CANCELLED):
         given_up[happened.stage] = happened.key
     state = with_flight(replace(state, given_up=given_up), flight)
     state, noticed = note_ending(happened, state, now)
-    told: Effects = [tell(_finished(happened)), *noticed]
+    told += noticed
     if outcome.stands:
         state, shared = _shared(state, flight, happened.stage)
         told += shared
-    else:
-        told.append(do.KeepFlight(flight))
     if outcome is StageOutcome.OVERTAKEN and not _waits(state, happened.stage):
         # Nothing in flight makes it anew: whether the watch should, a look at the tree says.
         state = replace(state, tree_moved=state.tree_moved or state.watching)
@@ -105,9 +111,7 @@ def stage_left(happened: got.StageLeft, state: LoopState) -> Step:
     flight = state.flight(happened.run)
     if flight is None or happened.stage not in flight.running:
         return state, []
-    running = {name: seat for name, seat in flight.running.items() if name != happened.stage}
-    waiting = (happened.stage, *flight.waiting)
-    return go_on(with_flight(state, replace(flight, running=running, waiting=waiting)), [])
+    return go_on(with_flight(state, flight.unseated(happened.stage)), [])
 
 
 def ended_at_once(
@@ -118,9 +122,7 @@ def ended_at_once(
         tell(StageFinished(name, UNSTAMPED, flight.run, outcome, 0.0, (), message))
         for name, outcome in outcomes.items()
     ]
-    waiting = tuple(name for name in flight.waiting if name not in outcomes)
-    outcomes = {**flight.outcomes, **outcomes}
-    return replace(flight, waiting=waiting, outcomes=outcomes), told
+    return flight.ended(outcomes), told
 
 
 def stopped(flight: Flight, stages: Iterable[str]) -> tuple[Flight, Effects]:
@@ -150,43 +152,18 @@ def _shared(state: LoopState, source: Flight, stage: str) -> Step:
     if source.stages[stage].isolate:
         return state, told
     for flight in state.in_tree:
-        if stage in flight.ready() and stage not in flight.forced:
-            waiting = tuple(name for name in flight.waiting if name != stage)
-            outcomes = {**flight.outcomes, stage: StageOutcome.UNCHANGED}
-            state = with_flight(state, replace(flight, waiting=waiting, outcomes=outcomes))
+        if stage in flight.free and stage not in flight.forced:
+            state = with_flight(state, flight.ended({stage: StageOutcome.UNCHANGED}))
             told.append(do.ShareStage(flight.run, stage, source.run))
     return state, told
 
 
-def _settled(flight: Flight, state: LoopState) -> tuple[Flight, Effects]:
-    """The flight without the stages that can't run: hopeless, or too much for this machine."""
-    flight, told = ended_at_once(flight, flight.hopeless())
-    if state.quitting:
-        return flight, told
-    while True:
-        asked = {name: refusal(flight.stages[name], state.machine) for name in flight.ready()}
-        refused = {name: why for name, why in asked.items() if why}
-        if not refused:
-            return flight, told
-        for name, why in refused.items():
-            flight, failed = ended_at_once(flight, {name: StageOutcome.FAILED}, why)
-            told = told + failed
-        flight, lost = ended_at_once(flight, flight.hopeless())
-        told = told + lost
-
-
-def _start(state: LoopState) -> Step:
+def _start(state: LoopState, starts: Iterable[Start]) -> Step:
     """Start what may start."""
     told: Effects = []
-    for start in startable(state.flights, state.machine, state.jobs):
-        flight = state.flight(start.run)
-        assert flight is not None
+    for start in starts:
         name = start.stage
-        flight = replace(
-            flight,
-            waiting=tuple(other for other in flight.waiting if other != name),
-            running={**flight.running, name: Seat(start.gpus)},
-        )
+        flight = _of(state, start.run).seated(name, Seat(start.gpus))
         if not flight.is_open:
             flight = replace(flight, is_open=True)
             told.append(do.OpenRun(flight.run, flight.variant))
@@ -216,9 +193,10 @@ def _standing(plan: Plan, flight: Flight, moving: frozenset[str]) -> frozenset[s
     return frozenset(standing)
 
 
-def _with_ending(flight: Flight, stage: str, outcome: StageOutcome) -> Flight:
-    running = {name: seat for name, seat in flight.running.items() if name != stage}
-    return replace(flight, running=running, outcomes={**flight.outcomes, stage: outcome})
+def _of(state: LoopState, run: str) -> Flight:
+    flight = state.flight(run)
+    assert flight is not None
+    return flight
 
 
 def _waits(state: LoopState, stage: str) -> bool:
@@ -236,4 +214,5 @@ def _finished(done: got.StageDone) -> StageFinished:
         done.message,
         done.metrics,
         done.tests,
+        done.advice,
     )

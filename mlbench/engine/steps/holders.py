@@ -133,7 +133,7 @@ def _taken_up(kept: got.Kept, adopted: set[str], planned: got.Planned | got.Vari
     outcomes = {name: kept.outcomes[name] for name in order if name in kept.outcomes}
     outcomes = {name: outcome for name, outcome in outcomes.items() if name not in adopted}
     reads = {name: frozenset(planned.plan.needs[name]) for name in order}
-    ended = adopted | set(outcomes)
+    members = frozenset(order)
     return Flight(
         run=kept.run,
         name=kept.name,
@@ -141,20 +141,19 @@ def _taken_up(kept: got.Kept, adopted: set[str], planned: got.Planned | got.Vari
         started=kept.started,
         order=order,
         reads=reads,
-        needs={name: before & set(order) for name, before in reads.items()},
+        needs={name: before & members for name, before in reads.items()},
         stages={stage.name: stage for stage in planned.project.stages if stage.name in wanted},
         jobs=kept.jobs,
-        waiting=tuple(name for name in order if name not in ended),
         running={name: Seat(tuple(kept.seats.get(name, ()))) for name in order if name in adopted},
         outcomes=outcomes,
-        forced=frozenset(kept.forced) & set(order),
+        forced=frozenset(kept.forced) & members,
         requests=kept.requests,
         is_foreign=bool(kept.requests),
         is_resumed=True,
         is_open=True,
         variant=kept.variant,
         params=kept.params,
-    )
+    ).laid_out()
 
 
 def told_again(flight: Flight) -> list[Event]:
