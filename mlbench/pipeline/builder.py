@@ -13,24 +13,28 @@ from mlbench.domain.errors import MlbenchError, ProjectFileError
 from mlbench.domain.outcomes import ReasonKind, StageOutcome, StageState
 from mlbench.domain.plan import Reason
 from mlbench.domain.stages import Project, Stage
+from mlbench.pipeline.advice import advice
 from mlbench.pipeline.bytecode import drop_stale_bytecode
 from mlbench.pipeline.environment import stage_environment
 from mlbench.pipeline.fingerprint import Fingerprint, identity, moved_since, params_in
-from mlbench.pipeline.found import Found, advice_on, path_of
+from mlbench.pipeline.found import Found
 from mlbench.pipeline.job import BuildResult, Job
-from mlbench.pipeline.large import advice_on_size, too_large
 from mlbench.pipeline.launch import Launch, pause_until_later
 from mlbench.pipeline.results import read_metrics, read_tests
 from mlbench.pipeline.running import Running, Start
 from mlbench.pipeline.seen import scope_of
 from mlbench.pipeline.snapshot import snapshot_environment
 from mlbench.pipeline.traces import Trace
-from mlbench.pipeline.verdict import Verdict, judge_ending, moved_known
+from mlbench.pipeline.verdict import Verdict, code_of, judge_ending, moved_known, ran_old_code
 from mlbench.pipeline.workspace import Workspace
 from mlbench.system.processes import StageExit
 
 _LOOKS = 5
 _MOST_PAUSES = 3
+
+
+class _LeftError(Exception):
+    """The stage goes on, and another process will see to its end."""
 
 
 class Build:
@@ -62,6 +66,7 @@ class Build:
         self._lock = threading.Lock()
         self._stopping: StageOutcome | None = None
         self._running: Running | None = None
+        self._is_left = self._is_ending = False
         self._launch: Launch | None = None
         self._began = time.monotonic()
 
@@ -96,6 +101,18 @@ class Build:
             if self._running is not None:
                 self._running.stop()
 
+    def leave(self) -> bool:
+        """Let the command go on without this process; False where there is none to leave.
+
+        Then it is about to be judged, or does not begin any more.
+        """
+        with self._lock:
+            if self._running is None:
+                self._stopping = self._stopping or StageOutcome.CANCELLED
+            elif not self._is_ending:
+                self._is_left = True
+            return self._is_left
+
     def overtaken_by(self) -> str | None:
         """The input that was edited since the command started, if one was."""
         with self._lock:
@@ -117,8 +134,10 @@ class Build:
         """Make the stage up to date and say what became of it; raises nothing a user can cause."""
         try:
             if self._running is not None and self._launch is not None:
-                return self._finish(self._launch, self._running.wait())
+                return self._finish(self._launch, self._await(self._running))
             return self._build()
+        except _LeftError:
+            return self._result(StageOutcome.CANCELLED, message="goes on without this process")
         except MlbenchError as error:
             return self._result(StageOutcome.FAILED, message=str(error))
         except OSError as error:
@@ -170,7 +189,7 @@ class Build:
         space = self._workspace
         try:
             space.outs.set_aside(launch)
-            drop_stale_bytecode(space.tree, space.root, _code_of(launch))
+            drop_stale_bytecode(space.tree, space.root, code_of(launch))
             # What changed since it was hashed: the stage would run on other inputs than its key's.
             if moved_known(space, self._project, launch) is not None:
                 space.outs.put_back(launch)
@@ -180,6 +199,8 @@ class Build:
                 space.outs.put_back(launch)
                 return self._result(self._stopping or StageOutcome.CANCELLED, fingerprint)
             return self._finish(launch, ending)
+        except _LeftError:
+            raise
         except BaseException:
             space.outs.put_back(launch)
             raise
@@ -233,13 +254,23 @@ class Build:
                     self._launch = launch
                     self._on_start(launch.reasons)
                 self._running = running = self._workspace.runner.start(self._start(launch))
-            ending = running.wait()
+                self._is_ending = False
+            ending = self._await(running)
             if ending.succeeded or ending.stopped or self.overtaken_by() is not None:
                 return ending
             if attempt < self._stage.retries:
                 self._workspace.outs.clear(self._stage)
                 self._workspace.runner.make_ready(self._job.folder)
                 self._say(f"retry {attempt + 1} of {self._stage.retries}")
+        return ending
+
+    def _await(self, running: Running) -> StageExit:
+        """The end of the commands; _LeftError where this process is not to see to it any more."""
+        ending = running.wait()
+        with self._lock:
+            if self._is_left:
+                raise _LeftError
+            self._is_ending = True
         return ending
 
     def _start(self, launch: Launch) -> Start:
@@ -267,7 +298,7 @@ class Build:
             space, self._project, launch, ending, found, seen.params_read, self._stopping
         )
         if verdict.outcome is StageOutcome.RAN:
-            verdict = self._ran_old_code(launch, found) or verdict
+            verdict = ran_old_code(space, launch, found) or verdict
         if verdict.outcome is StageOutcome.RAN:
             try:
                 trace = self._keep(launch, found, values)
@@ -275,37 +306,13 @@ class Build:
                 verdict = Verdict(StageOutcome.FAILED, str(error))
             else:
                 result = self._result(verdict.outcome, fingerprint, launch.reasons, trace=trace)
-                return replace(result, advice=self._advice(found))
+                return replace(result, advice=advice(space, self._project, self._stage, found))
         space.outs.put_back(launch, self._job.folder / "outs")
         result = self._result(verdict.outcome, fingerprint, launch.reasons, verdict.message)
         key = identity(launch.key, values)
         return replace(
             result, key=key, moved=verdict.moved, moved_by_itself=verdict.moved_by_itself
         )
-
-    def _advice(self, found: Found) -> tuple[str, ...]:
-        space, stage = self._workspace, self._stage
-        large = too_large(space.tree, space.root, stage)
-        # What was there for a while only, such as a file that is renamed when it is whole, is no out.
-        gone = {path for path in found.written if not space.tree.is_file(space.root / path)}
-        found = replace(found, written=found.written - gone)
-        return (
-            *advice_on(found, stage, space.makers(self._project)),
-            *advice_on_size(stage, large),
-        )
-
-    def _ran_old_code(self, launch: Launch, found: Found) -> Verdict | None:
-        """Overtaken where a module that nobody foresaw may have run from stale bytecode."""
-        space = self._workspace
-        known = {*_code_of(launch)}
-        loaded = sorted({path_of(name) or "" for name in found.names} - known)
-        code = [path for path in loaded if path.endswith(".py")]
-        mark = space.intents.mark(launch.stage.name)
-        stale = drop_stale_bytecode(space.tree, space.root, code, until=mark)
-        if not stale:
-            return None
-        message = f"{stale[0]} may have run from what an older version of it was compiled to"
-        return Verdict(StageOutcome.OVERTAKEN, message, stale[0])
 
     def _keep(self, launch: Launch, found: Found, values: Mapping[str, str]) -> Trace:
         """Put the outs into the store and the trace on record; ProjectFileError for bad metrics."""
@@ -351,11 +358,6 @@ class Build:
             trace=trace,
             params=params_in(fingerprint.parts) if fingerprint else {},
         )
-
-
-def _code_of(launch: Launch) -> list[str]:
-    """Every module that the stage may run: what it imports, and what it was seen to load."""
-    return [*launch.chains, *(name for name in launch.seen_before if name.endswith(".py"))]
 
 
 def _key(fingerprint: Fingerprint | None, trace: Trace | None) -> str | None:

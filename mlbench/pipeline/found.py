@@ -52,9 +52,15 @@ class Found:
     traced: bool = False
 
     @property
+    def files(self) -> frozenset[str]:
+        """The paths of the files among the names, code and listings apart."""
+        files = (name.removeprefix(_FILE) for name in self.names if name.startswith(_FILE))
+        return frozenset(path for path in files if not path.endswith("/"))
+
+    @property
     def rewritten(self) -> frozenset[str]:
         """The files that it both read and wrote: what it began with is gone."""
-        return frozenset(path for path in self.written if _FILE + path in self.names)
+        return self.written & self.files
 
 
 class FoundInputs:
@@ -209,41 +215,3 @@ def read_outs(names: Iterable[str], makers: PathIndex) -> Iterator[str]:
         # A listing moves with what comes and goes in a folder, whatever a file there holds.
         if path is not None and not path.endswith("/"):
             yield from makers.owners_of(path)
-
-
-def advice_on(found: Found, stage: Stage, makers: PathIndex) -> tuple[str, ...]:
-    """What the stage read or wrote without saying so, with the line to add to mlbench.toml."""
-    where = f"add to [stages.{stage.name}] in mlbench.toml"
-    rewritten = found.rewritten
-    lines = [
-        f"reads and writes {path} undeclared; {where}: "
-        f'outs = [{{ "{path}" = {{ persist = true }} }}]'
-        for path in sorted(rewritten)
-    ]
-    read = {
-        name.removeprefix(_FILE)
-        for name in found.names
-        if name.startswith(_FILE) and not name.endswith("/")
-    }
-    for path in _grouped(read - rewritten):
-        of = "".join(f", an out of {maker}," for maker in makers.owners_of(path)[:1])
-        lines.append(f'reads {path}{of} undeclared; {where}: deps = ["{path}"]')
-    for path in _grouped(found.written - rewritten):
-        if not os.path.isabs(path):
-            lines.append(f'writes {path} undeclared; {where}: outs = ["{path}"]')
-    return tuple(lines)
-
-
-_GROUPED_FROM = 3
-
-
-def _grouped(paths: Iterable[str]) -> list[str]:
-    """The paths, those of a folder with more than a few of them as that folder."""
-    by_folder: dict[str, list[str]] = {}
-    for path in sorted(paths):
-        by_folder.setdefault(os.path.dirname(path), []).append(path)
-    return [
-        name
-        for folder, inside in by_folder.items()
-        for name in ([folder] if folder and len(inside) > _GROUPED_FROM else inside)
-    ]

@@ -97,6 +97,12 @@ class IsolatedBuild(Build):
             if self._inner is not None:
                 self._inner.stop(outcome)
 
+    def leave(self) -> bool:
+        """Let the command go on, wherever it runs."""
+        with self._lock:
+            inner = self._inner
+        return inner.leave() if inner is not None else super().leave()
+
     def overtaken_by(self) -> str | None:
         """The project's input that was edited since; the stage itself does not see it."""
         launch = self._inner.launch if self._inner is not None else None

@@ -92,6 +92,12 @@ class Intents:
         """The stage is done with."""
         self._tree.remove(self._path(stage))
 
+    def sweep(self) -> None:
+        """Drop what a crash left half written."""
+        for name in self._tree.names(self._folder):
+            if name.startswith("."):
+                self._tree.remove(self._folder / name)
+
     def _path(self, stage: str) -> Path:
         return self._folder / f"{file_name(stage)}.json"
 

@@ -10,8 +10,8 @@ _TOOL_FOLDERS = frozenset(
         ".ruff_cache .pytest_cache .hypothesis .ipynb_checkpoints .idea .vscode .cache"
     ).split()
 )
-_EDITOR_PREFIXES = (".#", ".~", ".goutputstream-")
-_EDITOR_SUFFIXES = tuple("~ .swp .swx .swo .tmp .pyc .kate-swp ___jb_tmp___ ___jb_old___".split())
+_PREFIXES = (".#", ".~", ".goutputstream-", "pytest-cache-files-")
+_SUFFIXES = tuple("~ .swp .swx .swo .tmp .pyc .kate-swp ___jb_tmp___ ___jb_old___".split())
 
 
 @functools.lru_cache(maxsize=1 << 14)
@@ -19,7 +19,7 @@ def is_left_behind(name: str) -> bool:
     """Whether a file or folder of this name is what tools and editors leave in any folder."""
     return (
         name in _TOOL_FOLDERS
-        or name.endswith(_EDITOR_SUFFIXES)
-        or name.startswith(_EDITOR_PREFIXES)
+        or name.endswith(_SUFFIXES)
+        or name.startswith(_PREFIXES)
         or (name.startswith("#") and name.endswith("#"))
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 from mlbench.domain.errors import ProjectFileError
 from mlbench.domain.outcomes import StageOutcome
 from mlbench.domain.stages import Project
+from mlbench.pipeline.bytecode import drop_stale_bytecode
 from mlbench.pipeline.fingerprint import moved_since
 from mlbench.pipeline.found import Found, FoundInputs, path_of
 from mlbench.pipeline.launch import Launch, stats_in
@@ -164,3 +165,20 @@ def _last_error(log: Path) -> str:
     lines = [line for line in tail.splitlines() if line.strip()]
     found = errors[-1] if errors else lines[-1] if lines else b""
     return str(found.decode(errors="replace").strip())
+
+
+def code_of(launch: Launch) -> list[str]:
+    """Every module that the stage may run: what it imports, and what it was seen to load."""
+    return [*launch.chains, *(name for name in launch.seen_before if name.endswith(".py"))]
+
+
+def ran_old_code(space: Workspace, launch: Launch, found: Found) -> Verdict | None:
+    """Overtaken where a module that nobody foresaw may have run from stale bytecode."""
+    loaded = sorted({path_of(name) or "" for name in found.names} - {*code_of(launch)})
+    code = [path for path in loaded if path.endswith(".py")]
+    mark = space.intents.mark(launch.stage.name)
+    stale = drop_stale_bytecode(space.tree, space.root, code, until=mark)
+    if not stale:
+        return None
+    message = f"{stale[0]} may have run from what an older version of it was compiled to"
+    return Verdict(StageOutcome.OVERTAKEN, message, stale[0])

@@ -196,6 +196,7 @@ class Workspace:
                 self.runner.stop_leftover(Path(launch.folder))
                 self.outs.put_back(launch)
                 recovered.append(launch.stage.name)
+        self.intents.sweep()
         self.outs.sweep([launch.stage.name for launch in self.intents.all()])
         return recovered
 

@@ -11,6 +11,7 @@ from tests.model.bench import Bench
 from tests.model.disk import WHOLE_SECOND_NS
 from tests.model.fakes import Crash, package_file
 from tests.model.oracle import PYTHON, ROOT
+from tests.model.world import STATE
 
 LOADS = {"side.py": ("load('plug')\n",), "plug.py": ("K = 1\n",)}
 LAST = 8
@@ -72,6 +73,13 @@ def test_an_input_that_is_altered_and_altered_back_within_a_whole_second_overtak
     assert bench.while_it_runs == {}
     assert result.outcome is StageOutcome.OVERTAKEN
     assert not bench.is_fresh()
+
+
+def test_an_intent_that_a_crash_left_half_written_is_swept_away() -> None:
+    bench = Bench("prepare")
+    bench.disk.write(f"{STATE}/intents/.prepare.json.x4f2", b'{"sta')
+    bench.recover()
+    assert bench.left_aside() == []
 
 
 def every_crash(bench: Bench) -> Iterator[None]:

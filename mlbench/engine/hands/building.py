@@ -188,7 +188,7 @@ class BuildingHand:
         if flying is None:
             return
         flying.is_left = True
-        flying.is_gone = _let_go(flying.build)
+        flying.is_gone = flying.build.leave()
         if flying.is_gone:
             self._put(StageLeft(run, name))
 
@@ -364,14 +364,3 @@ def _unchanged(
 ) -> BuildResult:
     outcome = StageOutcome.UNCHANGED
     return BuildResult(name, outcome, 0.0, key=key, trace=trace, params=params)
-
-
-def _let_go(build: Build) -> bool:
-    """Whether a stage's command goes on without us; else it ends as it would, or never begins."""
-    leave: Callable[[], bool] | None = getattr(build, "leave", None)
-    if leave is not None:
-        return leave()
-    if build.running_seconds:
-        return True
-    build.stop(StageOutcome.CANCELLED)
-    return False
