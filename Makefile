@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 DEMO_READY := $(VENV)/.installed-demo
 DEV_READY := $(VENV)/.installed-dev
 
-.PHONY: help demo test check lint format clean bench model
+.PHONY: help demo test check lint format clean bench model kills
 
 help:
 	@echo "make demo    the sample project in the workbench (headless without a terminal)"
@@ -14,6 +14,7 @@ help:
 	@echo "make check   ruff, mypy --strict, import contracts and the tests"
 	@echo "make bench   the figures of benchmarks/README.md, measured again"
 	@echo "make model   a million steps of random histories through the decision core, on all cores"
+	@echo "make kills   kill -9 of loop, supervisor and stage, 20 times in each phase of a build"
 	@echo "make format  let ruff lay out the code"
 	@echo "make clean   remove the environment and all caches"
 
@@ -50,6 +51,9 @@ bench: $(DEV_READY)
 
 model: $(DEV_READY)
 	$(BIN)/python -m tests.model
+
+kills: $(DEV_READY)
+	MLBENCH_KILLS=20 $(BIN)/python -m pytest -n auto -rP tests/pipeline/test_kills.py tests/engine/test_loop_kills.py
 
 format: $(DEV_READY)
 	$(BIN)/ruff format .

@@ -112,6 +112,7 @@ def test_an_enum_is_its_word_and_a_tuple_a_list() -> None:
         "reasons": [{"kind": "file", "what": "x.csv", "detail": ""}],
         "key": None,
         "usual_seconds": None,
+        "traced": None,
     }
 
 
