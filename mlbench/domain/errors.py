@@ -55,6 +55,12 @@ class FolderNotWritableError(MlbenchError):
     exit_status = 2
 
 
+class LocksNotWorkingError(MlbenchError):
+    """The file system has no locks, so nobody could tell whether another process is at work."""
+
+    exit_status = 2
+
+
 class InterruptedRunError(MlbenchError):
     """The user pressed Ctrl-C; what was started has been stopped."""
 

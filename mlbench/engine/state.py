@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import field, replace
 from typing import Any
 
@@ -106,8 +106,8 @@ class Flight:
         """The flight with a stage running."""
         return replace(
             self,
-            waiting=tuple(name for name in self.waiting if name != stage),
-            free=tuple(name for name in self.free if name != stage),
+            waiting=_without(self.waiting, (stage,)),
+            free=_without(self.free, (stage,)),
             running={**self.running, stage: seat},
         )
 
@@ -120,10 +120,12 @@ class Flight:
         """The flight with these stages ended, whether they were running or waiting."""
         if not outcomes:
             return self
+        # Mostly one that ran; and thousands may wait.
+        did_wait = not outcomes.keys() <= self.running.keys()
         after = replace(
             self,
             running={name: seat for name, seat in self.running.items() if name not in outcomes},
-            waiting=tuple(name for name in self.waiting if name not in outcomes),
+            waiting=_without(self.waiting, outcomes) if did_wait else self.waiting,
             outcomes={**self.outcomes, **outcomes},
             fallen={**self.fallen, **_fallen(outcomes)},
         )
@@ -231,6 +233,10 @@ class LoopState:
 
 def _fallen(outcomes: Mapping[str, StageOutcome]) -> dict[str, StageOutcome]:
     return {name: outcome for name, outcome in outcomes.items() if not outcome.stands}
+
+
+def _without(names: tuple[str, ...], gone: Container[str]) -> tuple[str, ...]:
+    return tuple([name for name in names if name not in gone])
 
 
 def _consequence(before: list[StageOutcome]) -> StageOutcome:

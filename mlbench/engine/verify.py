@@ -107,15 +107,7 @@ class _Checker:
 
     def clear(self) -> None:
         """Stop and take back what a killed user of the snapshot left, and drop what it kept."""
-        runner = self._space.runner
-        for launch in self._space.intents.all():
-            name, folder = launch.stage.name, Path(launch.folder)
-            if runner.can_adopt(name, folder):
-                running = runner.adopt(name, folder)
-                running.stop()
-                running.wait()
-            runner.stop_leftover(folder)
-            self._space.outs.put_back(launch)
+        self._space.stop_all()
         remove(self._folders)
 
     def close(self) -> None:

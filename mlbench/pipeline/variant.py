@@ -133,15 +133,7 @@ class Variant:
 
     def clear(self) -> None:
         """Stop and take back whatever a holder before has left running or half done."""
-        runner = self.space.runner
-        for launch in self.space.intents.all():
-            name, folder = launch.stage.name, Path(launch.folder)
-            if runner.can_adopt(name, folder):
-                running = runner.adopt(name, folder)
-                running.stop()
-                running.wait()
-            runner.stop_leftover(folder)
-            self.space.outs.put_back(launch)
+        self.space.stop_all()
 
     def release(self) -> None:
         """All is done: the slot is free for the next."""

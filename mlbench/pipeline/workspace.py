@@ -200,6 +200,21 @@ class Workspace:
         self.outs.sweep([launch.stage.name for launch in self.intents.all()])
         return recovered
 
+    def stop(self, launch: Launch) -> None:
+        """End what another process has started, and take back what it left."""
+        name, folder = launch.stage.name, Path(launch.folder)
+        if self.runner.can_adopt(name, folder):
+            running = self.runner.adopt(name, folder)
+            running.stop()
+            running.wait()
+        self.runner.stop_leftover(folder)
+        self.outs.put_back(launch)
+
+    def stop_all(self) -> None:
+        """End whatever another process has left running or half done here."""
+        for launch in self.intents.all():
+            self.stop(launch)
+
     def _can_adopt(self, launch: Launch) -> bool:
         if launch.is_lost:
             return False

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
+
+from mlbench.domain.errors import LocksNotWorkingError
+
+_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 
 
 class FileLock:
@@ -49,7 +54,8 @@ class FileLock:
 def locked_descriptor(path: Path, how: int = fcntl.LOCK_EX) -> int:
     """A new descriptor of a file that holds its flock, for this process or one that inherits it.
 
-    BlockingIOError where `how` says not to wait and somebody has the lock.
+    BlockingIOError where `how` says not to wait and somebody has the lock; LocksNotWorkingError on
+    file systems that have no locks, as some network mounts.
     """
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
     try:
@@ -59,6 +65,14 @@ def locked_descriptor(path: Path, how: int = fcntl.LOCK_EX) -> int:
         descriptor = os.open(path, flags, 0o644)
     try:
         fcntl.flock(descriptor, how)
+    except OSError as error:
+        os.close(descriptor)
+        if error.errno in _NO_LOCKS:
+            raise LocksNotWorkingError(
+                f"{path}: file locks don't work here ({error.strerror}), so two processes could "
+                "spoil each other's work; move the project to a local disk"
+            ) from None
+        raise
     except BaseException:
         os.close(descriptor)
         raise

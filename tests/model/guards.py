@@ -136,7 +136,7 @@ GUARDS = (
     ),
     Guard(
         "bytecode of a module that nobody foresaw",
-        out.gives(Build, "_ran_old_code", None),
+        out.gives(builder, "ran_old_code", None),
         replace(
             _FOUND,
             **_reads("load('plug')"),

@@ -165,3 +165,38 @@ def test_a_memory_that_can_t_be_written_is_no_failure(tmp_path: Path) -> None:
     digests = Digests(TREE, tmp_path / "state" / "stat.json")
     digests.content(path)
     digests.save()
+
+
+def test_a_folder_in_the_place_of_a_known_file_is_no_file(file: Path, tmp_path: Path) -> None:
+    path = tmp_path / "data"
+    path.write_bytes(b"aaaa")
+    _settle(path)
+    digests = Digests(TREE, file)
+    of_file = digests.content(path)
+    assert of_file == digests.meaning(path) == digests.known_meaning(path, TREE.stat(path))
+    path.unlink()
+    path.mkdir()
+    (path / "inner").write_bytes(b"aaaa")
+    of_folder = digests.content(path)
+    assert of_folder is not None
+    assert of_folder.startswith(FOLDER_MARK)
+    assert digests.known_meaning(path, TREE.stat(path)) is None
+    assert digests.meaning(path) != of_file
+
+
+def test_what_a_stat_alone_tells_is_kept_for_the_next_process(file: Path, tmp_path: Path) -> None:
+    path = tmp_path / "data"
+    path.write_bytes(b"aaaa")
+    _settle(path)
+    first = Digests(TREE, file)
+    digest = first.content(path)
+    first.save()
+    # One that only ever asks by the stat must not make the next forget what it asked for.
+    second = Digests(TREE, file)
+    assert second.known_meaning(path, TREE.stat(path)) == digest
+    other = tmp_path / "other"
+    other.write_bytes(b"bbbb")
+    _settle(other)
+    second.content(other)
+    second.save()
+    assert Digests(TREE, file).known_meaning(path, TREE.stat(path)) == digest

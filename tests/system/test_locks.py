@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 import threading
@@ -9,6 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
+from mlbench.domain.errors import LocksNotWorkingError
 from mlbench.system.locks import FileLock, is_held, locked
 
 _HOLDER = """
@@ -109,3 +113,15 @@ def test_a_child_does_not_inherit_the_lock(tmp_path: Path) -> None:
         lock.release()
         assert not is_held(path)
         child.kill()
+
+
+def test_a_file_system_without_locks_is_named_and_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_locks(descriptor: int, how: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    # No file system of a test machine is without them.
+    monkeypatch.setattr("mlbench.system.locks.fcntl.flock", no_locks)
+    with pytest.raises(LocksNotWorkingError, match="file locks don't work here"):
+        FileLock(tmp_path / "loop.lock").try_acquire()

@@ -167,14 +167,7 @@ class BuildingHand:
         """Stop a stage that the project does not have any more, and put its old outs back."""
         found = self._launches.pop((run, name))
         space = found.space(self.workspace)
-
-        def work() -> None:
-            running = space.runner.adopt(name, Path(found.launch.folder))
-            running.stop()
-            running.wait()
-            space.outs.put_back(found.launch)
-
-        self._start(work)
+        self._start(lambda: space.stop(found.launch))
 
     def stop(self, run: str, name: str, outcome: StageOutcome) -> None:
         """Stop a running stage."""
