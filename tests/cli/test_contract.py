@@ -216,7 +216,7 @@ def test_init_writes_a_configuration_that_works_and_never_over_one(tmp_path: Pat
     assert (tmp_path / "mlbench.toml").read_text() == before
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupting_a_run_stops_it_and_says_so(small: SmallProject, number: int) -> None:
     small.write("train.py", "import time\nprint('begun', flush=True)\ntime.sleep(300)\n")
     command = [sys.executable, "-m", "mlbench", "run"]
