@@ -16,6 +16,7 @@ from mlbench.pipeline.digests import Digests
 from mlbench.pipeline.fingerprint import MISSING, Fingerprint, part_name
 from mlbench.pipeline.left_behind import is_left_behind
 from mlbench.pipeline.tree import Stat, Tree
+from mlbench.project.layout import CONFIG_NAME, LOCAL_CONFIG_NAME, LOCK_NAME
 from mlbench.system.content import hash_bytes
 
 if TYPE_CHECKING:
@@ -24,6 +25,12 @@ if TYPE_CHECKING:
 _FILE, _CODE, _PACKAGE = (
     part_name(kind, "") for kind in (ReasonKind.FILE, ReasonKind.CODE, ReasonKind.PACKAGE)
 )
+
+
+# mlbench's own files, of which each stage's share is in its fingerprint.
+_OURS = frozenset((CONFIG_NAME, LOCAL_CONFIG_NAME, LOCK_NAME))
+# pytest lists the folders on its way to what it is told to collect, and looks at no more of them.
+_COLLECTED = (".py", ".toml", ".ini", ".cfg")
 
 
 class Versions(Protocol):
@@ -173,10 +180,14 @@ class FoundInputs:
         here = os.path.normpath(folder)
         paths = (os.path.split(os.path.normpath(out)) for out in stage.out_paths)
         own = {name for above, name in paths if (above or ".") == here}
+        is_on_the_way = stage.is_test and f"{_FILE}{folder}/" in self.likely(stage)
         names = [
             name
             for name in self._tree.names(self._at(folder))
-            if name not in own and not is_left_behind(name)
+            if name not in own
+            and not is_left_behind(name)
+            and name not in _OURS
+            and (not is_on_the_way or name.endswith(_COLLECTED))
         ]
         return hash_bytes(json.dumps(names).encode("utf-8", "surrogatepass"))
 

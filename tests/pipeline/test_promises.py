@@ -91,6 +91,21 @@ def test_a_constant_two_imports_away_runs_exactly_its_users_and_says_how(chain: 
     assert (chain.root / "uses.txt").read_text() == "2"
 
 
+def test_a_new_file_beside_the_tests_runs_them_only_where_pytest_could_collect_it(
+    empty: Lab,
+) -> None:
+    empty.write("tests/test_a.py", "def test_a():\n    assert True\n")
+    empty.configure(
+        '[stages.tests]\nkind = "test"\ncmd = "python -m pytest -q tests"\ndeps = ["tests"]\n'
+    )
+    assert ran(empty) == {"tests"}
+    empty.write("notes.md", "nothing to collect")
+    empty.write("mlbench.lock", "")
+    assert empty.not_fresh() == set()
+    empty.write("conftest.py", "collect_ignore = []\n")
+    assert empty.reasons("tests") == [("file", "./", "changed, was seen to be read")]
+
+
 def wheel(folder: Path, version: str) -> Path:
     """A package of one module, as a wheel."""
     path = folder / f"demo_pkg-{version}-py3-none-any.whl"
