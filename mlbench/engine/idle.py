@@ -108,7 +108,7 @@ def _is_something_left(layout: Layout, workspace: Workspace) -> bool:
     if not layout.snapshots.is_dir():
         return False
     # Late: few projects have snapshots.
-    from mlbench.pipeline.variant import slots_left
+    from mlbench.pipeline.snapshots.variant import slots_left
 
     return bool(slots_left(layout))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mlbench.engine import inbox
 from mlbench.engine.event_log import event_files
-from mlbench.pipeline.snapshot import Snapshot
+from mlbench.pipeline.snapshots.snapshot import Snapshot
 from mlbench.project.layout import Layout
 from mlbench.system.files import remove
 from mlbench.system.locks import FileLock

@@ -65,7 +65,7 @@ class Queries:
         """Whether a loop is held here, or stages go on that a loop has left."""
         if self.loop_is_held():
             return True
-        from mlbench.pipeline.variant import something_runs_apart
+        from mlbench.pipeline.snapshots.variant import something_runs_apart
 
         workspace = Workspace.open(self.layout)
         return bool(workspace.unfinished()) or something_runs_apart(self.layout, workspace)

@@ -10,7 +10,7 @@ from mlbench.domain.errors import UsageError
 from mlbench.domain.outcomes import ReasonKind
 from mlbench.domain.plan import Plan, Reason, StageStatus
 from mlbench.domain.stages import Project
-from mlbench.pipeline.variant import Variant
+from mlbench.pipeline.snapshots.variant import Variant
 from mlbench.pipeline.workspace import Workspace
 from mlbench.project.assignments import parse_assignment, plain, value_like
 from mlbench.project.config import load_project

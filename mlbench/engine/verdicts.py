@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from mlbench.pipeline.compare import Difference
+from mlbench.pipeline.comparing.compare import Difference
 
 TOLERANCE = 1e-6
 METRICS_TOLERANCE = 0.05

@@ -13,14 +13,14 @@ from mlbench.domain.plan import Plan, StageStatus
 from mlbench.domain.stages import Project, Stage
 from mlbench.engine.verdicts import Limits, MetricPair, StageCheck, Verdict
 from mlbench.pipeline.builder import Build
-from mlbench.pipeline.compare import Difference, differences, same_bytes
-from mlbench.pipeline.isolated import inside
+from mlbench.pipeline.comparing.compare import Difference, differences, same_bytes
+from mlbench.pipeline.comparing.places import close
 from mlbench.pipeline.job import BuildResult, Job
 from mlbench.pipeline.launch import file_name
-from mlbench.pipeline.places import close
-from mlbench.pipeline.snapshot import Snapshot
+from mlbench.pipeline.snapshots.isolated import inside
+from mlbench.pipeline.snapshots.snapshot import Snapshot
+from mlbench.pipeline.snapshots.wanted import inputs_among
 from mlbench.pipeline.traces import Trace
-from mlbench.pipeline.wanted import inputs_among
 from mlbench.pipeline.workspace import Workspace
 from mlbench.project.config import load_project
 from mlbench.project.layout import Layout

@@ -15,7 +15,7 @@ from mlbench.domain.plan import Reason
 from mlbench.domain.stages import Project, Stage
 from mlbench.pipeline.advice import advice
 from mlbench.pipeline.bytecode import drop_stale_bytecode
-from mlbench.pipeline.environment import stage_environment
+from mlbench.pipeline.environment import snapshot_environment, stage_environment
 from mlbench.pipeline.fingerprint import Fingerprint, identity, moved_since, params_in
 from mlbench.pipeline.found import Found
 from mlbench.pipeline.job import BuildResult, Job
@@ -23,7 +23,6 @@ from mlbench.pipeline.launch import Launch, pause_until_later
 from mlbench.pipeline.results import read_metrics, read_tests
 from mlbench.pipeline.running import Running, Start
 from mlbench.pipeline.seen import scope_of
-from mlbench.pipeline.snapshot import snapshot_environment
 from mlbench.pipeline.traces import Trace
 from mlbench.pipeline.verdict import Verdict, code_of, judge_ending, moved_known, ran_old_code
 from mlbench.pipeline.workspace import Workspace

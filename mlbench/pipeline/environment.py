@@ -53,5 +53,30 @@ def stage_environment(
     return env
 
 
+def snapshot_environment(env: Mapping[str, str], root: Path, tree: Path) -> dict[str, str]:
+    """The environment for a stage in a snapshot: modules come from there, not from the project.
+
+    PYTHONPATH has the snapshot's folder and its `src` before anything but mlbench's own, also
+    before a project that is installed editable; entries in the project are those of the snapshot.
+    """
+    roots = [str(tree), *([str(tree / "src")] if (tree / "src").is_dir() else [])]
+    given = env.get("PYTHONPATH", "")
+    entries = [_mapped(entry, root, tree) for entry in given.split(os.pathsep)] if given else []
+    own = [entry for entry in entries if entry == str(_ON_PATH)]
+    rest = [entry for entry in entries if entry not in (*own, *roots)]
+    return {**env, "PYTHONPATH": os.pathsep.join((*own, *roots, *rest))}
+
+
+def _mapped(entry: str, root: Path, tree: Path) -> str:
+    """A folder of the project as that of the snapshot; relative ones are the stage's own matter."""
+    if not os.path.isabs(entry):
+        return entry
+    for base in (os.path.normpath(root), os.path.realpath(root)):
+        inside = os.path.relpath(entry, base)
+        if inside == "." or inside.split(os.sep)[0] not in (os.pardir, ".mlbench"):
+            return os.path.normpath(tree / inside)
+    return entry
+
+
 def _joined(first: str, rest: str | None) -> str:
     return f"{first}{os.pathsep}{rest}" if rest else first

@@ -32,7 +32,7 @@ from mlbench.engine.collecting import (
     choose,
     limit_of,
 )
-from mlbench.pipeline.snapshot import Snapshot
+from mlbench.pipeline.snapshots.snapshot import Snapshot
 from mlbench.project.config import load_project
 from mlbench.project.layout import Layout
 from mlbench.system.content import GRACE_SECONDS, ContentStore, Stored, hash_file

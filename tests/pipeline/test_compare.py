@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlbench.pipeline.compare import Difference, differences, same_bytes
-from mlbench.pipeline.places import close
+from mlbench.pipeline.comparing.compare import Difference, differences, same_bytes
+from mlbench.pipeline.comparing.places import close
 
 TOLERANCE = 1e-6
 Write = Callable[[Path, Any], object]

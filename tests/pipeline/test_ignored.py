@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlbench.pipeline.ignored import Ignored
 from mlbench.pipeline.left_behind import is_left_behind
+from mlbench.pipeline.watching.ignored import Ignored
 
 NAMES = st.sampled_from(["a", "b", "ab", "a.c", "]a", "a*"])
 PARTS = st.sampled_from(

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from mlbench.domain.outcomes import StageOutcome
-from mlbench.pipeline.isolated import IsolatedBuild, unfinished
 from mlbench.pipeline.job import BuildResult, Job
+from mlbench.pipeline.snapshots.isolated import IsolatedBuild, unfinished
 from tests.pipeline.lab import Lab, Meeting, is_clean
 
 _CONFIG = """\

@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mlbench.inside
-from mlbench.pipeline.snapshot import Snapshot, snapshot_environment
+from mlbench.pipeline.environment import snapshot_environment
+from mlbench.pipeline.snapshots.snapshot import Snapshot
 from mlbench.project.layout import Layout
 from tests.pipeline.snapshots import FILES, OWN, PREPARE, PROJECT, TRAIN, fill, names_in, write
 from tests.support import commit_all

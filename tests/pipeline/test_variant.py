@@ -11,7 +11,12 @@ import pytest
 from mlbench.domain.errors import ProjectFileError, UsageError
 from mlbench.domain.outcomes import StageState
 from mlbench.pipeline.job import BuildResult, Job
-from mlbench.pipeline.variant import Variant, clear_unclaimed, slots_left, something_runs_apart
+from mlbench.pipeline.snapshots.variant import (
+    Variant,
+    clear_unclaimed,
+    slots_left,
+    something_runs_apart,
+)
 from tests.pipeline.lab import PYTHON, Lab, Meeting, is_clean
 
 CONFIG = f"""\

@@ -11,8 +11,8 @@ import pytest
 
 from mlbench.domain.errors import UsageError
 from mlbench.domain.stages import Stage
-from mlbench.pipeline.snapshot import Snapshot
-from mlbench.pipeline.wanted import inputs_among
+from mlbench.pipeline.snapshots.snapshot import Snapshot
+from mlbench.pipeline.snapshots.wanted import inputs_among
 from mlbench.project.layout import Layout
 from tests.pipeline.snapshots import FILES, PREPARE, PROJECT, TRAIN, fill, names_in, write
 from tests.support import commit_all

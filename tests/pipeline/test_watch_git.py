@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlbench.pipeline.watch_git import (
+from mlbench.pipeline.watching.git import (
     LONGEST_HOLD_SECONDS,
     STALE_QUIET_SECONDS,
     STALE_SECONDS,

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from mlbench.pipeline.ignored import Ignored, Rules
+from mlbench.pipeline.watching.ignored import Ignored, Rules
 from tests.pipeline.watched import BOUND_SECONDS, Watched
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="inotify is Linux's")
@@ -89,8 +89,8 @@ def test_lost_events_are_told_as_everything_and_what_came_meanwhile_is_watched(r
 
 SCRIPT = """
 import json, pathlib, queue, sys
-from mlbench.pipeline.ignored import Ignored
-from mlbench.pipeline.watch import Watch
+from mlbench.pipeline.watching.ignored import Ignored
+from mlbench.pipeline.watching.watch import Watch
 
 root, folders = pathlib.Path(sys.argv[1]), int(sys.argv[2])
 calls, notices = queue.Queue(), queue.Queue()

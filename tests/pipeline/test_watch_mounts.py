@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from mlbench.pipeline.mounts import (
+from mlbench.pipeline.watching.mounts import (
     Mounts,
     is_remote,
     kinds_in_mount_output,

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from mlbench.pipeline.ignored import Ignored
-from mlbench.pipeline.watch_observer import TreeWatch
-from mlbench.pipeline.watch_pending import Change
-from mlbench.pipeline.watch_places import Place, places
+from mlbench.pipeline.watching.ignored import Ignored
+from mlbench.pipeline.watching.observer import TreeWatch
+from mlbench.pipeline.watching.pending import Change
+from mlbench.pipeline.watching.places import Place, places
 from tests.pipeline.watched import BOUND_SECONDS
 
 Told = tuple[str, Change]

@@ -7,7 +7,7 @@ import itertools
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mlbench.pipeline.watch_pending import (
+from mlbench.pipeline.watching.pending import (
     CAP_SECONDS,
     FREE_CALLS,
     PAUSE_SECONDS,

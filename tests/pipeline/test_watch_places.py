@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from mlbench.pipeline.ignored import Ignored
-from mlbench.pipeline.watch_places import Place, places
+from mlbench.pipeline.watching.ignored import Ignored
+from mlbench.pipeline.watching.places import Place, places
 from tests.pipeline.watched import Watched
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="counts inotify's watches")

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlbench.pipeline.ignored import Ignored
-from mlbench.pipeline.mounts import Mounts
-from mlbench.pipeline.watch_pending import Change
-from mlbench.pipeline.watch_places import places
-from mlbench.pipeline.watch_polling import changes, stamps
+from mlbench.pipeline.watching.ignored import Ignored
+from mlbench.pipeline.watching.mounts import Mounts
+from mlbench.pipeline.watching.pending import Change
+from mlbench.pipeline.watching.places import places
+from mlbench.pipeline.watching.polling import changes, stamps
 from tests.pipeline.watched import Watched
 
 LOOKS = st.dictionaries(

@@ -6,9 +6,9 @@ import queue
 from collections.abc import Iterable
 from pathlib import Path
 
-from mlbench.pipeline.ignored import Ignored
-from mlbench.pipeline.mounts import Mounts
-from mlbench.pipeline.watch import Watch
+from mlbench.pipeline.watching.ignored import Ignored
+from mlbench.pipeline.watching.mounts import Mounts
+from mlbench.pipeline.watching.watch import Watch
 
 BOUND_SECONDS = 30.0
 Call = tuple[str, ...]

@@ -31,13 +31,13 @@ from mlbench.engine.inputs import (
     Unfinished,
 )
 from mlbench.engine.machine import Machine, this_machine
-from mlbench.pipeline import isolated
 from mlbench.pipeline.builder import Build
 from mlbench.pipeline.fingerprint import params_in
-from mlbench.pipeline.ignored import Ignored, read_by
 from mlbench.pipeline.job import BuildResult, Job
+from mlbench.pipeline.snapshots import isolated
 from mlbench.pipeline.traces import Trace
-from mlbench.pipeline.watch import Watch
+from mlbench.pipeline.watching.ignored import Ignored, read_by
+from mlbench.pipeline.watching.watch import Watch
 from mlbench.pipeline.workspace import Workspace
 from mlbench.project.config import load_project
 from mlbench.project.layout import Layout

@@ -11,7 +11,7 @@ from mlbench.domain.stages import Project
 from mlbench.engine.inputs import Asked, Input, Kept, VariantFailed, VariantMade
 from mlbench.engine.machine import Machine
 from mlbench.pipeline.launch import Launch
-from mlbench.pipeline.variant import Variant, clear_unclaimed
+from mlbench.pipeline.snapshots.variant import Variant, clear_unclaimed
 from mlbench.pipeline.workspace import Workspace
 from mlbench.project.config import load_project
 from mlbench.project.layout import Layout

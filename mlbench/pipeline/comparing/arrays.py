@@ -7,7 +7,7 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlbench.pipeline.places import NEAR_ZERO, NoValuesError, Place
+from mlbench.pipeline.comparing.places import NEAR_ZERO, NoValuesError, Place
 
 if TYPE_CHECKING:
     import numpy

@@ -8,9 +8,9 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from mlbench.pipeline.ignored import Rules
-from mlbench.pipeline.watch_pending import Change
-from mlbench.pipeline.watch_places import Place, Way
+from mlbench.pipeline.watching.ignored import Rules
+from mlbench.pipeline.watching.pending import Change
+from mlbench.pipeline.watching.places import Place, Way
 
 if TYPE_CHECKING:
     from watchdog.events import FileSystemEvent

@@ -11,12 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import mlbench.inside
 from mlbench.domain.stages import Project, Stage
 from mlbench.pipeline.digests import is_racy
-from mlbench.pipeline.tracked import entries_of
+from mlbench.pipeline.snapshots.tracked import entries_of
+from mlbench.pipeline.snapshots.wanted import Wanted, stat_of, wanted_for
 from mlbench.pipeline.tree import Stat
-from mlbench.pipeline.wanted import Wanted, stat_of, wanted_for
 from mlbench.project.layout import Layout
 from mlbench.system.content import clone_file
 from mlbench.system.files import read_json, remove, write_atomically
@@ -27,7 +26,6 @@ _VERSION = 1
 _LOOKS = 4
 _COPIES = 4
 _BYTECODE = "__pycache__"
-_ON_PATH = str(Path(mlbench.inside.__file__).parent / "onpath")
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,31 +216,6 @@ class Snapshot:
         files = {name: [item.source, item.copy] for name, item in entries.items()}
         body = json.dumps({"version": _VERSION, "files": files}, separators=(",", ":"))
         write_atomically(self._manifest, body.encode("utf-8", "surrogatepass"))
-
-
-def snapshot_environment(env: Mapping[str, str], root: Path, tree: Path) -> dict[str, str]:
-    """The environment for a stage in a snapshot: modules come from there, not from the project.
-
-    PYTHONPATH has the snapshot's folder and its `src` before anything but mlbench's own, also
-    before a project that is installed editable; entries in the project are those of the snapshot.
-    """
-    roots = [str(tree), *([str(tree / "src")] if (tree / "src").is_dir() else [])]
-    given = env.get("PYTHONPATH", "")
-    entries = [_mapped(entry, root, tree) for entry in given.split(os.pathsep)] if given else []
-    own = [entry for entry in entries if entry == _ON_PATH]
-    rest = [entry for entry in entries if entry not in (*own, *roots)]
-    return {**env, "PYTHONPATH": os.pathsep.join((*own, *roots, *rest))}
-
-
-def _mapped(entry: str, root: Path, tree: Path) -> str:
-    """A folder of the project as that of the snapshot; relative ones are the stage's own matter."""
-    if not os.path.isabs(entry):
-        return entry
-    for base in (os.path.normpath(root), os.path.realpath(root)):
-        inside = os.path.relpath(entry, base)
-        if inside == "." or inside.split(os.sep)[0] not in (os.pardir, ".mlbench"):
-            return os.path.normpath(tree / inside)
-    return entry
 
 
 def _entries_in(manifest: Any) -> dict[str, _Copied]:

@@ -15,8 +15,8 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, cast
 
-from mlbench.pipeline.watch_pending import Change
-from mlbench.pipeline.watch_places import Place
+from mlbench.pipeline.watching.pending import Change
+from mlbench.pipeline.watching.places import Place
 
 if TYPE_CHECKING:
     from watchdog.observers.inotify_c import (

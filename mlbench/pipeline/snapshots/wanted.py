@@ -12,7 +12,7 @@ from mlbench.domain.errors import UsageError
 from mlbench.domain.stages import Project, Stage
 from mlbench.pipeline.found import path_of
 from mlbench.pipeline.left_behind import is_left_behind
-from mlbench.pipeline.tracked import entries_of, project_files
+from mlbench.pipeline.snapshots.tracked import entries_of, project_files
 from mlbench.pipeline.tree import Stat
 from mlbench.project.params import name_on_disk
 

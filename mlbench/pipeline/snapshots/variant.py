@@ -14,12 +14,12 @@ from mlbench.domain.plain import from_plain, to_plain
 from mlbench.domain.plan import Plan, Reason
 from mlbench.domain.stages import Project, Stage
 from mlbench.pipeline.builder import Build
-from mlbench.pipeline.isolated import inside
 from mlbench.pipeline.job import Job
 from mlbench.pipeline.launch import Launch
-from mlbench.pipeline.snapshot import Snapshot
-from mlbench.pipeline.variant_build import VariantBuild
-from mlbench.pipeline.wanted import inputs_among
+from mlbench.pipeline.snapshots.isolated import inside
+from mlbench.pipeline.snapshots.snapshot import Snapshot
+from mlbench.pipeline.snapshots.variant_build import VariantBuild
+from mlbench.pipeline.snapshots.wanted import inputs_among
 from mlbench.pipeline.workspace import Workspace
 from mlbench.project.layout import Layout
 from mlbench.project.params import name_on_disk, parse_params

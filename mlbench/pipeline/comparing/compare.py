@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlbench.pipeline.compare_arrays import npy_place, npz_place
-from mlbench.pipeline.compare_tables import csv_place, parquet_place, tree_place
-from mlbench.pipeline.places import NoValuesError, Place
+from mlbench.pipeline.comparing.arrays import npy_place, npz_place
+from mlbench.pipeline.comparing.places import NoValuesError, Place
+from mlbench.pipeline.comparing.tables import csv_place, parquet_place, tree_place
 from mlbench.system.content import files_below, is_bytecode
 
 _BLOCK = 1 << 20

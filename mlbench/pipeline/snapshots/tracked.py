@@ -7,8 +7,8 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from mlbench.pipeline.ignored import Ignored
 from mlbench.pipeline.left_behind import is_left_behind
+from mlbench.pipeline.watching.ignored import Ignored
 
 # Looking must not take the lock of the user's index.
 _ONLY_LOOK = {"GIT_OPTIONAL_LOCKS": "0"}

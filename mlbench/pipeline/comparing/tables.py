@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from mlbench.domain.errors import ProjectFileError
-from mlbench.pipeline.compare_arrays import array_place
-from mlbench.pipeline.places import NoValuesError, Place, close
+from mlbench.pipeline.comparing.arrays import array_place
+from mlbench.pipeline.comparing.places import NoValuesError, Place, close
 from mlbench.project.params import parse_tree
 
 _SHOWN = 80

@@ -10,8 +10,8 @@ from typing import Protocol
 
 from mlbench.domain.stages import Stage
 from mlbench.pipeline.left_behind import is_left_behind
-from mlbench.pipeline.watch_git import common_folder, work_tree
-from mlbench.pipeline.watch_patterns import PatternFile, excluded
+from mlbench.pipeline.watching.git import common_folder, work_tree
+from mlbench.pipeline.watching.patterns import PatternFile, excluded
 from mlbench.project.layout import CONFIG_NAME, LOCAL_CONFIG_NAME
 
 PATTERN_FILES = (".gitignore", ".dvcignore", ".mlbenchignore")

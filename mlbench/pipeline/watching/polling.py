@@ -7,8 +7,8 @@ import threading
 import time
 from collections.abc import Callable
 
-from mlbench.pipeline.watch_pending import Change
-from mlbench.pipeline.watch_places import Place
+from mlbench.pipeline.watching.pending import Change
+from mlbench.pipeline.watching.places import Place
 
 Stamp = tuple[int, int, int]
 Note = Callable[[str, Change], None]

@@ -13,10 +13,10 @@ from mlbench.pipeline.builder import Build
 from mlbench.pipeline.fingerprint import Fingerprint
 from mlbench.pipeline.job import BuildResult, Job
 from mlbench.pipeline.launch import Launch, file_name
-from mlbench.pipeline.snapshot import Snapshot
+from mlbench.pipeline.snapshots.snapshot import Snapshot
+from mlbench.pipeline.snapshots.wanted import inputs_among
 from mlbench.pipeline.traces import Trace
 from mlbench.pipeline.verdict import changed_part
-from mlbench.pipeline.wanted import inputs_among
 from mlbench.pipeline.workspace import Workspace
 from mlbench.project.layout import Layout
 

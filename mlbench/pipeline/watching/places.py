@@ -6,8 +6,8 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from mlbench.pipeline.ignored import Ignored, Rules
 from mlbench.pipeline.left_behind import is_left_behind
+from mlbench.pipeline.watching.ignored import Ignored, Rules
 
 
 class Everything:

@@ -14,12 +14,12 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Protocol
 
-from mlbench.pipeline.ignored import PATTERN_FILES, Ignored
-from mlbench.pipeline.mounts import Mounts, mounts_now
-from mlbench.pipeline.watch_git import IndexLock
-from mlbench.pipeline.watch_pending import Change, Pending
-from mlbench.pipeline.watch_places import Place, places
-from mlbench.pipeline.watch_polling import Polling
+from mlbench.pipeline.watching.git import IndexLock
+from mlbench.pipeline.watching.ignored import PATTERN_FILES, Ignored
+from mlbench.pipeline.watching.mounts import Mounts, mounts_now
+from mlbench.pipeline.watching.pending import Change, Pending
+from mlbench.pipeline.watching.places import Place, places
+from mlbench.pipeline.watching.polling import Polling
 
 _CURES = {
     errno.ENOSPC: "; raise fs.inotify.max_user_watches and watch again",
@@ -111,7 +111,7 @@ class Watch:
 
     def _open_events(self) -> _Events:
         if sys.platform == "linux":
-            from mlbench.pipeline.watch_inotify import FolderWatch
+            from mlbench.pipeline.watching.inotify import FolderWatch
 
             return FolderWatch(
                 self._read_places,
@@ -121,7 +121,7 @@ class Watch:
                 self._is_polled,
             )
         else:  # noqa: RET505 (mypy takes what follows a return on this platform for dead)
-            from mlbench.pipeline.watch_observer import TreeWatch
+            from mlbench.pipeline.watching.observer import TreeWatch
 
             return TreeWatch(self._read_places, self._note, self._is_polled)
 
