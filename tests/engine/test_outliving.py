@@ -18,6 +18,7 @@ from mlbench.domain.commands import RunStages, StopStages
 from mlbench.domain.events import LoopStarted, Notice, RunFinished, RunStarted, StageStarted
 from mlbench.domain.outcomes import RunOutcome
 from mlbench.engine.queries import Queries
+from mlbench.system.locks import is_held
 from tests.support import Follower, SmallProject, finished, outcomes, until
 
 Follow = Callable[[Path], Follower]
@@ -321,9 +322,13 @@ def test_where_the_supervisor_is_killed_too_the_old_outs_come_back(
         "import pathlib\npathlib.Path('build/model.txt').write_text('half')\n" + GATED_TRAIN,
     )
     process = start_until_train(small, "run")
-    record = max((small.root / ".mlbench" / "runs").glob("*/stages/train/process.json"))
+    records = (small.root / ".mlbench" / "runs").glob("*/stages/train/process.json")
+    # By time, for two runs of one second are in no order by name.
+    record = max(records, key=lambda path: path.stat().st_mtime_ns)
     end(process, signal.SIGKILL)
     os.kill(json.loads(record.read_text())["supervisor"][0], signal.SIGKILL)
+    lock = small.root / ".mlbench" / "state" / "locks" / "train.lock"
+    until(lambda: not is_held(lock))
     follower = follow(small.root)
     notice = follower.wait_for(lambda e: isinstance(e, Notice) and e.level == "warn")
     assert isinstance(notice, Notice)
