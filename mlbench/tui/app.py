@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
+import threading
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, NoReturn
 
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
@@ -128,7 +130,18 @@ class Workbench(Themed, App[int]):
                     loop.add_signal_handler(number, self._end_by, number, stop_run)
 
     def _end_by(self, number: int, stop_run: bool) -> None:
-        self._leave(128 + number, stop_run=stop_run, stop_servers=False)
+        if number == signal.SIGHUP:
+            threading.Thread(target=self._end_unseen, args=(128 + number,), daemon=True).start()
+        else:
+            self._leave(128 + number, stop_run=stop_run, stop_servers=False)
+
+    def _end_unseen(self, status: int) -> NoReturn:
+        """Let the loop go and be gone: with the terminal lost, taking leave of it waits for ever.
+
+        Textual's writer has ended by the first write that failed, and nobody empties its queue.
+        """
+        self._line.close(stop_run=False)
+        os._exit(status)
 
     async def on_unmount(self) -> None:
         """However it ends, the loop is let go; a fault of ours stops nothing of the user's."""
