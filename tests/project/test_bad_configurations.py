@@ -9,11 +9,13 @@ import pytest
 from mlbench.domain.errors import ProjectFileError, UsageError
 from mlbench.project.config import find_project, load_project
 from mlbench.project.layout import Layout
+from tests.project.bad_stage_keys import BAD_STAGE_KEYS
+from tests.project.bad_stage_keys import STAGE as _STAGE
 
-_STAGE = '[stages.train]\ncmd = "python train.py"\n'
 _MODEL = f'{_STAGE}outs = ["model.bin"]\n[models.digits]\nstage = "train"\npath = "model.bin"\n'
 
 BAD: dict[str, tuple[str, str]] = {
+    **BAD_STAGE_KEYS,
     "syntax": ('[project]\nname = "a\n', "mlbench.toml:2: not valid TOML"),
     "syntax at the end": (
         "[project]\nname =",
@@ -93,71 +95,6 @@ BAD: dict[str, tuple[str, str]] = {
     "deps hold a number": (
         f"{_STAGE}deps = [\n  3,\n]\n",
         "mlbench.toml:3: stages.train.deps: must be a list of strings and tables",
-    ),
-    "a dep without its path": (
-        f'{_STAGE}deps = [{{check = "stat"}}]\n',
-        "mlbench.toml:3: stages.train.deps: a table among them needs its path: {path = ",
-    ),
-    "a dep's check": (
-        f'{_STAGE}deps = [{{path = "data", check = "size"}}]\n',
-        'mlbench.toml:3: stages.train.deps.check: "size" is none of content, stat',
-    ),
-    "metrics hold a number": (
-        f"{_STAGE}metrics = [3]\n",
-        "mlbench.toml:3: stages.train.metrics: must be a list of strings and tables",
-    ),
-    "a metrics flag is text": (
-        f'{_STAGE}metrics = [{{"b.json" = {{cache = "no"}}}}]\n',
-        "mlbench.toml:3: stages.train.metrics.b.json.cache: must be true or false",
-    ),
-    "retries is less than none": (
-        f"{_STAGE}retries = -1\n",
-        "mlbench.toml:3: stages.train.retries: must be 0 or more",
-    ),
-    "retries is true": (
-        f"{_STAGE}retries = true\n",
-        "mlbench.toml:3: stages.train.retries: must be a whole number",
-    ),
-    "deterministic is text": (
-        f'{_STAGE}deterministic = "no"\n',
-        "mlbench.toml:3: stages.train.deterministic: must be true or false",
-    ),
-    "isolate is a number": (
-        f"{_STAGE}isolate = 1\n",
-        "mlbench.toml:3: stages.train.isolate: must be true or false",
-    ),
-    "launch with an open quote": (
-        f'{_STAGE}launch = "srun \'a"\n',
-        "mlbench.toml:3: stages.train.launch: is no command line: no closing quotation",
-    ),
-    "launch is a number": (
-        f"{_STAGE}launch = 3\n",
-        "mlbench.toml:3: stages.train.launch: must be a string or a list of strings",
-    ),
-    "resources is no table": (
-        f'{_STAGE}resources = "2GB"\n',
-        "mlbench.toml:3: stages.train.resources: must be a table",
-    ),
-    "no core": (
-        f"{_STAGE}resources = {{cpu = 0}}\n",
-        "mlbench.toml:3: stages.train.resources.cpu: must be 1 or more",
-    ),
-    "less than no GPU": (
-        f"{_STAGE}resources = {{gpu = -1}}\n",
-        "mlbench.toml:3: stages.train.resources.gpu: must be 0 or more",
-    ),
-    "memory without a unit": (
-        f'{_STAGE}resources = {{memory = "2"}}\n',
-        "mlbench.toml:3: stages.train.resources.memory: must be a size such as "
-        '"512MB", "2GB" or "1.5GiB"',
-    ),
-    "no memory": (
-        f'{_STAGE}resources = {{memory = "0GB"}}\n',
-        "mlbench.toml:3: stages.train.resources.memory: must be a size",
-    ),
-    "memory is true": (
-        f"{_STAGE}resources = {{memory = true}}\n",
-        "mlbench.toml:3: stages.train.resources.memory: must be a size",
     ),
     "the cache's size": (
         '[project]\ncache = "a lot"\n',
