@@ -62,6 +62,8 @@ class Traces:
         self._lock = threading.Lock()
         self._newest: dict[str, Trace] = {}
         self._by_key: dict[tuple[str, str], list[Trace]] = {}
+        self._key_of: dict[str, str] = {}
+        self._various: set[str] = set()
         for plain in journal.read():
             self._read(plain)
 
@@ -73,6 +75,10 @@ class Traces:
         """The traces of a stage with this key, newest first."""
         with self._lock:
             return tuple(reversed(self._by_key.get((stage, key), ())))
+
+    def is_various(self, stage: str) -> bool:
+        """Whether the traces of a stage are of more than one key."""
+        return stage in self._various
 
     def stages(self) -> tuple[str, ...]:
         """The stages that have a trace."""
@@ -113,6 +119,8 @@ class Traces:
             return
 
     def _remember(self, trace: Trace) -> None:
+        if self._key_of.setdefault(trace.stage, trace.key) != trace.key:
+            self._various.add(trace.stage)
         known = self._by_key.setdefault((trace.stage, trace.key), [])
         known[:] = [other for other in known if other.found != trace.found]
         known.append(trace)

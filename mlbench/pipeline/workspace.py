@@ -154,8 +154,7 @@ class Workspace:
         makers = self.makers(project)
         needs = dict(declared)
         for stage in project.stages:
-            newest = self.traces.newest(stage.name)
-            seen = frozenset(read_outs(newest.found.keys(), makers)) if newest else frozenset()
+            seen = self._read_outs(stage, project, makers)
             if seen <= needs[stage.name] | {stage.name}:
                 continue
             wider = {**needs, stage.name: needs[stage.name] | (seen - {stage.name})}
@@ -166,6 +165,17 @@ class Workspace:
                 continue
             needs = wider
         return needs
+
+    def _read_outs(self, stage: Stage, project: Project, makers: PathIndex) -> frozenset[str]:
+        """The stages whose outs this one was seen to read, last or with the inputs it has now."""
+        newest = self.traces.newest(stage.name)
+        if newest is None:
+            return frozenset()
+        traces = [newest]
+        # What it reads may come and go with its code: a state that comes again reads what it did.
+        if self.traces.is_various(stage.name):
+            traces += self.traces.under(stage.name, self.fingerprint(stage, project).key)
+        return frozenset(maker for trace in traces for maker in read_outs(trace.found, makers))
 
     def makers(self, project: Project) -> PathIndex:
         """Which stage writes what; worked out once for each reading of the project's files."""
