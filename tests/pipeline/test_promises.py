@@ -148,3 +148,19 @@ def test_another_version_of_a_package_runs_exactly_the_stages_seen_to_import_it(
     install(python, wheel(tmp_path, "1.0"))
     assert set(empty.reopen().run().values()) == {"restored", "unchanged"}
     assert (empty.root / "late.txt").read_text() == "1.0"
+
+
+def test_code_that_comes_again_waits_for_what_it_read_before(empty: Lab) -> None:
+    reads = "open('use.txt', 'w').write(open('make.txt').read())\n"
+    empty.write("in.txt", "a")
+    empty.write("make.py", "open('make.txt', 'w').write(open('in.txt').read())\n")
+    empty.write("use.py", reads)
+    empty.configure(stages("make", "use", python="python"))
+    empty.run()
+    empty.write("use.py", "open('use.txt', 'w').write('nothing')\n")
+    assert ran(empty) == {"use"}
+    empty.write("use.py", reads)
+    empty.write("in.txt", "b")
+    plan = empty.workspace.plan(empty.project)
+    assert plan.needs["use"] == ("make",)
+    assert empty.not_fresh() == {"make", "use"}
