@@ -80,10 +80,6 @@ class Traces:
         """Whether the traces of a stage are of more than one key."""
         return stage in self._various
 
-    def stages(self) -> tuple[str, ...]:
-        """The stages that have a trace."""
-        return tuple(self._newest)
-
     def compact(self) -> None:
         """Drop the oldest traces from the journal where it has grown long; for its only writer."""
         with self._lock:
