@@ -259,3 +259,23 @@ def test_an_event_of_its_own_outs_is_no_news() -> None:
     walk = all_running()
     assert walk.feed(got.TreeChanged(("out/a/part-1",))) == []
     assert walk.feed(got.TreeChanged(("out/a/part-1", "x.py"))) == [do.MakePlan()]
+
+
+@pytest.mark.parametrize("is_stop_first", [True, False], ids=["stop first", "look first"])
+def test_a_stop_of_what_was_left_is_answered_also_where_the_project_is_broken(
+    is_stop_first: bool,
+) -> None:
+    walk = Walk()
+    kept = got.Kept("r0", "old-otter", "manual", 1.0, ("a",), 2)
+    walk.feed(got.Resumed((kept,), (got.Unfinished("r0", "a"),)))
+    stop = got.Asked("c9", StopStages())
+    broken = got.PlanFailed("mlbench.toml:1: oops", 2)
+    if is_stop_first:
+        walk.feed(stop, broken)
+    else:
+        walk.feed(broken)
+        assert do.MakePlan() in walk.feed(stop)
+        walk.feed(broken)
+    assert walk.of(do.AbandonStage) == [do.AbandonStage("r0", "a")]
+    (reply,) = walk.told(CommandDone)
+    assert (reply.command, reply.exit_status) == ("c9", 0)

@@ -39,8 +39,8 @@ def asked(happened: got.Asked, state: LoopState) -> Step:
         return plan_next(replace(state, waiting=(*state.waiting, happened)), [])
     if isinstance(command, StopStages):
         if state.kept or state.unfinished:
-            # What the holder before left can't be stopped before it is taken up.
-            return replace(state, stops=(*state.stops, happened)), []
+            # What the holder before left can't be stopped before a look has told what it is.
+            return plan_next(replace(state, stops=(*state.stops, happened), tree_moved=True), [])
         return _stop(state, happened.id, command)
     if isinstance(command, SetWatch):
         return _set_watch(state, happened.id, command)
