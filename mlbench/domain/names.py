@@ -1,4 +1,4 @@
-"""Friendly names for runs, and sortable ids for runs and commands."""
+"""Friendly names for runs, when a run began by its id, and sortable ids for commands."""
 
 from __future__ import annotations
 
@@ -20,11 +20,6 @@ _ANIMALS = (
 ).split()
 
 
-def new_run_id() -> str:
-    """`20261123-091502-4f3a1c`: sorts by time, unique across machines."""
-    return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{os.urandom(3).hex()}"
-
-
 def new_command_id() -> str:
     """Sorts by time, unique among processes."""
     return f"{time.time_ns():020d}-{os.urandom(4).hex()}"
@@ -35,7 +30,9 @@ def moment_of(run_id: str) -> float:
     # Rarely needed, and its import is not cheap.
     import calendar
 
-    return float(calendar.timegm(time.strptime(run_id.rsplit("-", 1)[0], "%Y%m%d-%H%M%S")))
+    second, _, rest = run_id.rpartition("-")
+    whole = calendar.timegm(time.strptime(second, "%Y%m%d-%H%M%S"))
+    return whole + int(rest[:4], 16) / 65536
 
 
 def friendly_name(run_id: str) -> str:

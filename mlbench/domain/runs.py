@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import field
 
 from mlbench.domain.outcomes import RunOutcome, StageOutcome, TestOutcome
+from mlbench.domain.plan import Reason
 from mlbench.domain.records import dataclass
 
 Scalar = str | int | float | bool | None
@@ -36,8 +37,25 @@ class TestResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Extremes:
+    """The least and the greatest value of a metric over its steps, and where it took them first.
+
+    NaN counts for neither.
+    """
+
+    min: float
+    min_step: int
+    max: float
+    max_step: int
+
+
+@dataclass(frozen=True, slots=True)
 class StageRecord:
-    """What became of one stage in a run; `ran_in` names the run that has its log and series."""
+    """What became of one stage in a run; `ran_in` names the run that has its log and series.
+
+    `inputs` and `outs` map paths to content hashes; `peak_memory` is in bytes, `cpu_seconds` counts
+    all its processes, and both are None where it did not run.
+    """
 
     outcome: StageOutcome
     seconds: float
@@ -46,6 +64,11 @@ class StageRecord:
     outs: Mapping[str, str] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     tests: TestCounts | None = None
+    reasons: tuple[Reason, ...] = ()
+    message: str = ""
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    cpu_seconds: float | None = None
+    peak_memory: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +82,31 @@ class CodeState:
 
 
 @dataclass(frozen=True, slots=True)
+class Marks:
+    """What people say of a run; a tag is a word, or `key=value` as trackers have it.
+
+    `baseline_since` is when it was made the project's baseline, or nothing; the latest is it.
+    """
+
+    tags: tuple[str, ...] = ()
+    note: str = ""
+    star: bool = False
+    baseline_since: str = ""
+    archived: bool = False
+
+    @property
+    def keeps(self) -> bool:
+        """Whether they say that the run is worth keeping with all that it gave."""
+        return bool(self.tags or self.note or self.star or self.baseline_since)
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
-    """One recorded run; `outcome` is None while it runs; times are ISO 8601 in UTC."""
+    """One recorded run; `outcome` is None while it runs; times are ISO 8601 in UTC.
+
+    `metrics` are last values, `extremes` those of metrics that were logged by step. `source` says
+    where a run that was not made here came from, `parent` is the run that it is nested in.
+    """
 
     id: str
     name: str
@@ -73,8 +119,10 @@ class Run:
     params: Mapping[str, Scalar]
     metrics: Mapping[str, float]
     stages: Mapping[str, StageRecord]
-    tags: tuple[str, ...] = ()
-    note: str = ""
+    extremes: Mapping[str, Extremes] = field(default_factory=dict)
+    marks: Marks = field(default_factory=Marks)
+    source: str = ""
+    parent: str = ""
 
     @property
     def state(self) -> Mapping[str, str | None]:

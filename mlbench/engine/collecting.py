@@ -104,7 +104,7 @@ def limit_of(project: Project, layout: Layout) -> int:
 
 def is_marked(run: Run) -> bool:
     """Whether somebody marked a run, so that it keeps what it gave."""
-    return bool(run.tags or run.note)
+    return run.marks.keeps
 
 
 class Collector:

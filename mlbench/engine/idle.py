@@ -16,11 +16,12 @@ from mlbench.domain.commands import RunStages
 from mlbench.domain.errors import MlbenchError
 from mlbench.domain.events import Event, Notice, RunFinished, RunStarted, StageFinished
 from mlbench.domain.graph import with_ancestors
-from mlbench.domain.names import friendly_name, new_command_id, new_run_id
+from mlbench.domain.names import friendly_name, new_command_id
 from mlbench.domain.outcomes import RunOutcome, StageOutcome, StageState
 from mlbench.domain.plan import Plan, StageStatus
 from mlbench.domain.runs import Run
 from mlbench.domain.stages import Project
+from mlbench.inside.identity import new_run_id
 from mlbench.pipeline.traces import Trace
 from mlbench.pipeline.workspace import Workspace
 from mlbench.project.config import find_project, load_project

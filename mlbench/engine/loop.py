@@ -27,7 +27,7 @@ from mlbench.domain.events import (
     RunFinished,
     WatchChanged,
 )
-from mlbench.domain.names import friendly_name, new_command_id, new_run_id
+from mlbench.domain.names import friendly_name, new_command_id
 from mlbench.domain.outcomes import RunOutcome, StageOutcome
 from mlbench.engine import effects as do
 from mlbench.engine import inbox
@@ -39,6 +39,7 @@ from mlbench.engine.hands.recording import RecordingHand
 from mlbench.engine.state import Flight, LoopState, NewRun
 from mlbench.engine.steps import step
 from mlbench.engine.steps.holders import to_keep, told_again
+from mlbench.inside.identity import new_run_id
 from mlbench.project.git import has_repository, missing_because
 from mlbench.project.layout import Layout
 

@@ -87,6 +87,21 @@ class Layout:
         return self.own / "experiments.json"
 
     @property
+    def unrecorded(self) -> Path:
+        """An empty file for each run that a script began by itself and nobody has indexed yet."""
+        return self.own / "unrecorded"
+
+    @property
+    def undo(self) -> Path:
+        """What the last changes of marks and deletions replaced."""
+        return self.own / "undo.jsonl"
+
+    @property
+    def trash(self) -> Path:
+        """Runs that were deleted, for a while."""
+        return self.own / "trash"
+
+    @property
     def models(self) -> Path:
         """Candidates and versions."""
         return self.own / "models"

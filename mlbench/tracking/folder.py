@@ -1,17 +1,23 @@
-"""A run's own folder: everything about it, from which the index can be made again."""
+"""A run's own folder: everything about it, from which the index can be made again.
+
+`run.json` is written once, when the run is recorded; `marks.json`, where there is one, says what
+people made of it since.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from mlbench.domain.plain import from_plain, to_plain
-from mlbench.domain.runs import Run
+from mlbench.domain.runs import Marks, Run
 from mlbench.system.files import read_json, write_json
 
 RUN_NAME = "run.json"
+MARKS_NAME = "marks.json"
 DIFF_NAME = "diff.patch"
 ENVIRONMENT_NAME = "environment.json"
 
@@ -30,7 +36,23 @@ def read_run(folder: Path) -> Run | None:
     """The run of a folder, or None where it holds no whole record."""
     plain = read_json(folder / RUN_NAME)
     try:
-        return None if plain is None else from_plain(Run, plain)
+        run = None if plain is None else from_plain(Run, plain)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+    marks = read_marks(folder)
+    return run if run is None or marks is None else replace(run, marks=marks)
+
+
+def write_marks(folder: Path, marks: Marks) -> None:
+    """Keep what people say of the run of this folder, durably and as a whole."""
+    write_json(folder / MARKS_NAME, to_plain(marks))
+
+
+def read_marks(folder: Path) -> Marks | None:
+    """What people say of the run of this folder; None where nobody has marked it."""
+    plain = read_json(folder / MARKS_NAME)
+    try:
+        return None if plain is None else from_plain(Marks, plain)
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
 

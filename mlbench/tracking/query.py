@@ -45,7 +45,7 @@ def facts_of(run: Run) -> dict[str, dict[str, Any]]:
         "commit": run.code.commit or "",
         "branch": run.code.branch or "",
         "dirty": run.code.dirty,
-        "note": run.note,
+        "note": run.marks.note,
     }
     return {
         "metrics": dict(run.metrics),
@@ -117,7 +117,7 @@ def best(runs: Iterable[Run], objective: str | None) -> Run:
 
 
 def _is_shown(run: Run) -> bool:
-    is_marked = bool(run.tags or run.note)
+    is_marked = run.marks.keeps
     return run.outcome is RunOutcome.PASSED or run.origin != "watch" or is_marked
 
 

@@ -184,7 +184,15 @@ def _passed_before(newest_first: list[Run]) -> dict[str, Run]:
 
 
 def _text_of(run: Run) -> str:
-    words = [run.name, run.id, run.origin, run.by, run.code.commit or "", run.note, *run.tags]
+    words = [
+        run.name,
+        run.id,
+        run.origin,
+        run.by,
+        run.code.commit or "",
+        run.marks.note,
+        *run.marks.tags,
+    ]
     words += [run.outcome.word if run.outcome else ""]
     words += [f"{name}={scalar(value)}" for name, value in run.params.items()]
     words += run.metrics

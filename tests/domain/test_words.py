@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mlbench.domain import names
 from mlbench.domain.clock import utc
 from mlbench.domain.errors import ProjectFileError, nearest
-from mlbench.domain.names import friendly_name, new_run_id
+from mlbench.domain.names import friendly_name
 from mlbench.domain.outcomes import (
     ReasonKind,
     RunOutcome,
@@ -72,13 +72,6 @@ def test_friendly_names_are_pinned() -> None:
 def test_no_word_of_a_friendly_name_stands_twice() -> None:
     words = [*names._ADJECTIVES, *names._ANIMALS]
     assert len(words) == len(set(words))
-
-
-def test_run_ids_sort_by_time_and_differ() -> None:
-    ids = [new_run_id() for _ in range(50)]
-    assert len(set(ids)) == 50
-    assert all(re.fullmatch(r"\d{8}-\d{6}-[0-9a-f]{6}", run) for run in ids)
-    assert sorted(run[:15] for run in ids) == [run[:15] for run in ids]
 
 
 @given(st.floats(0, 4e9))

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from mlbench.domain.outcomes import RunOutcome, StageOutcome
 from mlbench.domain.plain import from_plain, to_plain
 from mlbench.domain.release import Candidate
-from mlbench.domain.runs import CodeState, Run, StageRecord
+from mlbench.domain.runs import CodeState, Marks, Run, StageRecord
 from mlbench.domain.stages import Project
 from mlbench.engine import collecting
 from mlbench.engine.collecting import (
@@ -170,8 +170,11 @@ def test_runs_that_are_marked_or_passed_lately_keep_what_they_gave(
     record(layout, run_of(1, old, days=15))
     record(layout, run_of(2, lately, days=13))
     record(layout, run_of(3, failed, days=1, outcome=RunOutcome.FAILED))
-    record(layout, run_of(4, tagged, days=100, tags=("keep",)))
-    record(layout, run_of(5, noted, days=100, note="the good one", outcome=RunOutcome.FAILED))
+    record(layout, run_of(4, tagged, days=100, marks=Marks(tags=("keep",))))
+    record(
+        layout,
+        run_of(5, noted, days=100, marks=Marks(note="the good one"), outcome=RunOutcome.FAILED),
+    )
     done = collect(layout, project)
     assert done.kept == {OF_RECENT: 5, OF_MARKED: 10}
     assert [has(layout, item) for item in (old, lately, failed, tagged, noted)] == [
@@ -286,7 +289,14 @@ def test_outs_that_failed_stages_left_go_with_the_watchs_old_runs_alone(
     digest = junk(b"x")
     runs = [
         run_of(1, digest, days=20, origin="watch", outcome=RunOutcome.FAILED),
-        run_of(2, digest, days=20, origin="watch", outcome=RunOutcome.FAILED, note="look again"),
+        run_of(
+            2,
+            digest,
+            days=20,
+            origin="watch",
+            outcome=RunOutcome.FAILED,
+            marks=Marks(note="look again"),
+        ),
         run_of(3, digest, days=20, outcome=RunOutcome.FAILED),
         run_of(4, digest, days=2, origin="watch", outcome=RunOutcome.FAILED),
     ]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mlbench.domain.errors import UsageError
 from mlbench.domain.outcomes import RunOutcome, StageOutcome
-from mlbench.domain.runs import Run
+from mlbench.domain.runs import Marks, Run
 from mlbench.tracking.query import best, facts_of, resolve, select
 from tests.tracking.conftest import made
 
@@ -25,7 +25,7 @@ HISTORY = [
     made(2, metrics={"accuracy": 0.95, "loss": 0.2}, params={"train.alpha": "auto"}),
     made(3, metrics={"accuracy": 0.93}, origin="watch", outcome=RunOutcome.FAILED),
     made(4, metrics={"accuracy": math.nan}, origin="watch"),
-    made(5, origin="sweep", outcome=RunOutcome.CANCELLED, tags=("odd",)),
+    made(5, origin="sweep", outcome=RunOutcome.CANCELLED, marks=Marks(tags=("odd",))),
 ]
 
 
@@ -37,7 +37,10 @@ def test_runs_come_newest_first() -> None:
 
 def test_what_the_watch_failed_at_is_behind_all() -> None:
     assert numbers(select(HISTORY)) == [5, 4, 2, 1]
-    marked = [replace(HISTORY[2], note="look"), replace(HISTORY[2], tags=("x",))]
+    marked = [
+        replace(HISTORY[2], marks=Marks(note="look")),
+        replace(HISTORY[2], marks=Marks(tags=("x",))),
+    ]
     assert select(marked) == marked[::-1]
 
 

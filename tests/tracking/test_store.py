@@ -12,7 +12,7 @@ import pytest
 from tinydb import TinyDB
 
 from mlbench.domain.outcomes import RunOutcome
-from mlbench.domain.runs import Run
+from mlbench.domain.runs import Marks, Run
 from mlbench.project.layout import Layout
 from mlbench.tracking.folder import DIFF_NAME, ENVIRONMENT_NAME, RUN_NAME, read_run, write_run
 from mlbench.tracking.store import ExperimentStore
@@ -53,8 +53,7 @@ def test_a_run_comes_back_as_it_was(layout: Layout) -> None:
         1,
         metrics={"accuracy": 0.97, "val/loss": math.inf},
         params={"train.solver": "größe", "train.alpha": 0.1, "seed": 7, "fast": None},
-        tags=("good",),
-        note="keep",
+        marks=Marks(tags=("good",), note="keep"),
     )
     store = record(layout, run)
     assert store.get(run.id) == run

@@ -61,8 +61,8 @@ def as_plain(run: Run) -> dict[str, Any]:
         "dirty": run.code.dirty,
         "params": to_plain(run.params),
         "metrics": to_plain(run.metrics),
-        "tags": list(run.tags),
-        "note": run.note,
+        "tags": list(run.marks.tags),
+        "note": run.marks.note,
     }
 
 

@@ -34,8 +34,8 @@ def run_facts(run: Run, before: Run | None, width: int) -> list[Content]:
         line((where, "$quiet"), (dirty, "$warn")),
         line((run.id, "$quiet")),
     ]
-    lines += [line(("tags ", "$quiet"), " ".join(run.tags))] if run.tags else []
-    lines += [line(("note ", "$quiet"), run.note)] if run.note else []
+    lines += [line(("tags ", "$quiet"), " ".join(run.marks.tags))] if run.marks.tags else []
+    lines += [line(("note ", "$quiet"), run.marks.note)] if run.marks.note else []
     return [*lines, EMPTY, *_params(run, before, width), EMPTY, *_metrics(run, before, width)]
 
 
