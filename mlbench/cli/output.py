@@ -9,6 +9,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import IO, Any
 
+from mlbench.domain.errors import UsageError
+
 # Whole numbers below this are shown as they are; above it a float has no digits to spare.
 _EXACT = 1e15
 # Names of domain.outcomes' vocabulary to the eight colours that every terminal has.
@@ -36,6 +38,15 @@ def _finite(value: Any) -> Any:
 def narrate(text: str) -> None:
     """A sentence for whoever watches; never part of the data."""
     print(text, file=sys.stderr, flush=True)
+
+
+def confirmed(question: str) -> bool:
+    """Whether whoever sits at the terminal says yes; UsageError where nobody does."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError(f"{question} There is no terminal to ask at; --yes says so beforehand")
+    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def coloured(text: str, colour: str, stream: IO[str] | None = None) -> str:

@@ -29,6 +29,7 @@ def clear_leftovers(layout: Layout, lasting: Callable[[str], bool], *, dry_run: 
     now = time.time()
     found = [*_old_events(layout, now), *_unfinished_files(layout, now)]
     found += [*_old_run_outs(layout, lasting, now), *_unfinished_exports(layout, now)]
+    found += _old_trash(layout, now)
     freed = _clear(found, dry_run) + _clear_snapshots(layout, now, dry_run)
     loop = FileLock(layout.loop_lock)
     if layout.own.is_dir() and loop.try_acquire():
@@ -104,13 +105,18 @@ def _unfinished_exports(layout: Layout, now: float) -> Iterator[Path]:
 
 
 def _old_run_outs(layout: Layout, lasting: Callable[[str], bool], now: float) -> Iterator[Path]:
-    """What failed or overtaken stages had written, kept beside their run for a while."""
+    """What failed or overtaken stages had written and what scripts saved, kept for a while."""
     for run in _below(layout.runs):
         if _is_old(_modified(run), now) and not lasting(run.name):
             for stage in _below(run / "stages"):
-                outs = stage / "outs"
-                if outs.is_dir() and _is_old(_modified(outs), now):
-                    yield outs
+                for path in (stage / "outs", stage / "artifacts"):
+                    if path.is_dir() and _is_old(_modified(path), now):
+                        yield path
+
+
+def _old_trash(layout: Layout, now: float) -> Iterator[Path]:
+    """Runs that were deleted long ago."""
+    return (path for path in _below(layout.trash) if _is_old(_modified(path), now))
 
 
 def _forgotten_outs(layout: Layout) -> Iterator[Path]:

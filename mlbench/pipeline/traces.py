@@ -71,6 +71,10 @@ class Traces:
         """The latest trace of a stage in the project's tree, whatever its key."""
         return self._newest.get(stage)
 
+    def all_newest(self) -> tuple[Trace, ...]:
+        """The latest trace of every stage in the project's tree."""
+        return tuple(self._newest.values())
+
     def under(self, stage: str, key: str) -> tuple[Trace, ...]:
         """The traces of a stage with this key, newest first."""
         with self._lock:

@@ -13,7 +13,7 @@ from pathlib import Path
 from mlbench.domain.errors import UsageError
 from mlbench.domain.plain import from_plain, to_plain
 from mlbench.domain.release import Candidate
-from mlbench.system.files import read_json, remove, sync_folder, sync_tree, write_json
+from mlbench.system.files import move, read_json, remove, sync_folder, sync_tree, write_json
 from mlbench.system.locks import locked
 
 MODEL_NAME = "model.onnx"
@@ -115,6 +115,21 @@ class Registry:
     def judged(self, candidate: Candidate) -> None:
         """Write down the gates as they were judged last."""
         write_json(self.folder_of(candidate) / FACTS_NAME, to_plain(candidate))
+
+    def take_out(self, model: str, run: str, target: Path) -> None:
+        """Set the candidate that a run gave aside in a folder, if there is one."""
+        with self._locked(model):
+            source = self._folder / model / "candidates" / run
+            if source.is_dir():
+                move(source, target / model / "candidates" / run)
+
+    def put_back(self, source: Path) -> None:
+        """Bring back what was set aside in a folder, where nothing has taken its place."""
+        for folder in sorted(source.glob("*/candidates/*")):
+            with self._locked(folder.parent.parent.name):
+                target = self._folder / folder.relative_to(source)
+                if not target.exists():
+                    move(folder, target)
 
     def _next_number(self, model: str) -> int:
         """One above the highest folder, so that a damaged version keeps its number."""

@@ -47,6 +47,11 @@ class ExperimentStore:
                 self._rebuild_damaged()
                 self._insert(run)
 
+    def remove(self, run_id: str) -> None:
+        """Take a run out of the index; its folder is another's matter."""
+        with locked(self._lock_path), self._open() as database:
+            database.table(_TABLE).remove(where("id") == run_id)
+
     def runs(self) -> list[Run]:
         """Every recorded run, oldest first."""
         try:

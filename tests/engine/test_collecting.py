@@ -302,15 +302,17 @@ def test_outs_that_failed_stages_left_go_with_the_watchs_old_runs_alone(
     ]
     for run in runs:
         record(layout, run)
-        outs = layout.stage_folder(run.id, "train") / "outs"
-        outs.mkdir(parents=True)
-        (outs / "model.txt").write_bytes(b"12345")
+        stage = layout.stage_folder(run.id, "train")
         started = datetime.fromisoformat(run.started).timestamp()
-        for path in (outs, layout.run_folder(run.id)):
-            os.utime(path, (started, started))
-    assert collect(layout, project, 10).leftovers == 5
-    kept = [(layout.stage_folder(run.id, "train") / "outs").exists() for run in runs]
-    assert kept == [False, True, True, True]
+        for name in ("outs", "artifacts"):
+            (stage / name).mkdir(parents=True)
+            (stage / name / "model.txt").write_bytes(b"12345")
+            os.utime(stage / name, (started, started))
+        os.utime(layout.run_folder(run.id), (started, started))
+    assert collect(layout, project, 10).leftovers == 10
+    for name in ("outs", "artifacts"):
+        kept = [(layout.stage_folder(run.id, "train") / name).exists() for run in runs]
+        assert kept == [False, True, True, True]
     # The record itself is never lost.
     assert len(ExperimentStore(layout).runs()) == 4
 

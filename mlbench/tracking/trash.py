@@ -1,0 +1,58 @@
+"""Deleted runs, which lie aside for a while so that a deletion can be taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+from mlbench.project.layout import Layout
+from mlbench.system.files import move
+
+_STAGES = "stages"
+
+
+class Trash:
+    """The folder of one project's deleted runs, one folder a run."""
+
+    def __init__(self, layout: Layout) -> None:
+        """Use the project's; it is made with the first deletion."""
+        self._layout = layout
+
+    def beside(self, run: str) -> Path:
+        """Where what else belongs to a deleted run lies."""
+        return self._layout.trash / run / "with"
+
+    def put(self, run: str, keep: Collection[str]) -> None:
+        """Set a run's folder aside, without the folders of stages that other runs stand on."""
+        source, target = self._layout.run_folder(run), self._layout.trash / run / "run"
+        kept = {self._layout.stage_folder(run, stage).name for stage in keep}
+        stages = source / _STAGES
+        for path in _below(stages):
+            if path.name not in kept:
+                move(path, target / _STAGES / path.name)
+        for path in _below(source):
+            if path != stages:
+                move(path, target / path.name)
+        for folder in (stages, source):
+            if folder.is_dir() and not _below(folder):
+                folder.rmdir()
+
+    def bring_back(self, run: str) -> bool:
+        """Put a run's folder where it was; False where it is not here any more."""
+        source, target = self._layout.trash / run / "run", self._layout.run_folder(run)
+        if not source.is_dir():
+            return False
+        for path in _below(source / _STAGES):
+            move(path, target / _STAGES / path.name)
+        # The record comes last: with it the run is there again.
+        for path in sorted(_below(source), key=lambda path: path.name == "run.json"):
+            if path.name != _STAGES:
+                move(path, target / path.name)
+        return True
+
+
+def _below(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
