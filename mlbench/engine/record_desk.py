@@ -101,7 +101,8 @@ class RecordDesk:
         """
         with self._changing():
             found = with_nested(
-                [self._queries.run(run) for run in runs], self._queries.store().runs()
+                [self._queries.run(run) for run in runs],
+                self._queries.runs(where="run.parent != ''", everything=True),
             )
             refuse_to_delete(found, Registry(self._layout.models))
             said = f"deleted {_named(found)}"
@@ -122,6 +123,8 @@ class RecordDesk:
                 if run is not None:
                     self._write(run, taken_back(run.marks, before, change.after[run_id]))
             self._undo.drop_last()
+            for run_id in change.deleted:
+                Trash(self._layout).empty(run_id)
             return f"undone: {change.said}"
 
     def undoable(self) -> str | None:
@@ -167,8 +170,8 @@ class RecordDesk:
         self._queries.store().add(replace(run, marks=marks))
 
     def _baselines(self, *, but: Run) -> list[Run]:
-        marked = [run for run in self._queries.store().runs() if run.marks.baseline_since]
-        return [self._queries.run(run.id) for run in marked if run.id != but.id]
+        marked = self._queries.runs(where="run.baseline", everything=True).ids()
+        return [self._queries.run(run) for run in marked if run != but.id]
 
     @contextmanager
     def _changing(self) -> Iterator[None]:

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from mlbench.project.layout import Layout
-from mlbench.system.files import move
+from mlbench.system.files import move, remove
 
 _STAGES = "stages"
 
@@ -49,6 +49,10 @@ class Trash:
             if path.name != _STAGES:
                 move(path, target / path.name)
         return True
+
+    def empty(self, run: str) -> None:
+        """Forget what is left of a deleted run here."""
+        remove(self._layout.trash / run)
 
 
 def _below(folder: Path) -> list[Path]:

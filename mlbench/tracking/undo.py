@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterable, Mapping
 from dataclasses import field, fields, replace
+from typing import Any
 
 from mlbench.domain.plain import from_plain, to_plain
 from mlbench.domain.records import dataclass
@@ -36,24 +38,29 @@ class UndoLog:
 
     def add(self, change: Change) -> None:
         """Write a change down durably, before it is made."""
-        changes = self.changes()
-        if len(changes) >= 2 * _LONGEST:
-            self._journal.rewrite(to_plain(one) for one in changes[-_LONGEST:])
+        self._journal.rewrite(_shortened)
         self._journal.append(to_plain(change))
 
     def changes(self) -> list[Change]:
         """Every change that can be taken back, oldest first."""
-        found = []
-        for plain in self._journal.read():
-            try:
-                found.append(from_plain(Change, plain))
-            except (ValueError, KeyError, TypeError, AttributeError):
-                continue
-        return found
+        return _changes(self._journal.read())
 
     def drop_last(self) -> None:
         """Forget the newest change, which was taken back."""
-        self._journal.rewrite(to_plain(one) for one in self.changes()[:-1])
+        self._journal.rewrite(lambda values: [to_plain(one) for one in _changes(values)[:-1]])
+
+
+def _shortened(values: list[Any]) -> list[Any] | None:
+    """The newest changes where there are too many."""
+    return values[-_LONGEST:] if len(values) >= 2 * _LONGEST else None
+
+
+def _changes(values: Iterable[Any]) -> list[Change]:
+    found = []
+    for plain in values:
+        with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
+            found.append(from_plain(Change, plain))
+    return found
 
 
 def taken_back(marks: Marks, before: Marks, after: Marks) -> Marks:

@@ -260,18 +260,18 @@ def test_diff_tells_what_differs_between_two_runs(small: SmallProject) -> None:
         small.write("params.toml", f"[train]\nrate = {rate}\n")
         assert small.cli("run").returncode == 0
     newest, oldest = json.loads(small.cli("runs", "--json").stdout)
-    rows = json.loads(small.cli("diff", oldest["name"], "@last", "--json").stdout)["differences"]
+    rows = json.loads(small.cli("diff", oldest["name"], "@last", "--json").stdout)["rows"]
     assert [(row["kind"], row["name"]) for row in rows] == [
         ("params", "train.rate"),
         ("metrics", "score"),
         ("stages", "train"),
     ]
-    assert (rows[0]["one"], rows[0]["other"]) == (0.5, 0.25)
+    assert rows[0]["values"] == [0.5, 0.25]
     assert rows[1]["change"] == 0.25
     everything = json.loads(
         small.cli("diff", oldest["id"], newest["id"], "--all", "--json").stdout
-    )["differences"]
+    )["rows"]
     assert {"loss", "score"} <= {row["name"] for row in everything}
     same = small.cli("diff", newest["id"], newest["id"])
     assert (same.returncode, same.stdout) == (0, "")
-    assert "have the same params, metrics, code and stages" in same.stderr
+    assert "have the same params, metrics, code, data, packages and environment" in same.stderr

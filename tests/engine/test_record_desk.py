@@ -25,6 +25,7 @@ from mlbench.release.registry import FACTS_NAME, Registry
 from mlbench.system.files import write_json
 from mlbench.tracking.folder import read_run, write_run
 from mlbench.tracking.store import ExperimentStore
+from mlbench.tracking.undo import Change, UndoLog
 from tests.support import SmallProject
 
 
@@ -50,7 +51,7 @@ def record(layout: Layout, run: Run, *stages: str) -> None:
         folder = layout.stage_folder(run.id, stage)
         folder.mkdir(parents=True)
         (folder / "log").write_text(f"{run.name} {stage}")
-    write_run(layout.run_folder(run.id), run, "", "python")
+    write_run(layout.run_folder(run.id), run)
     ExperimentStore(layout).add(run)
 
 
@@ -163,6 +164,7 @@ def test_a_deleted_run_is_gone_with_what_is_nested_in_it_and_comes_back_whole(
     desk.undo()
     assert names(layout) == ["run-1", "run-2", "run-3", "run-4", "run-5"]
     assert contents(layout.runs) == before
+    assert list(layout.trash.iterdir()) == []
 
 
 def test_what_another_run_stands_on_stays(layout: Layout) -> None:
@@ -229,6 +231,20 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(layout: Layout) -> None
         layout.own.chmod(0o500)
     with pytest.raises((MlbenchError, IsADirectoryError)):
         RecordDesk(layout).star("run-1")
+
+
+def test_the_log_of_changes_keeps_the_newest_and_passes_over_what_is_damaged(
+    layout: Layout,
+) -> None:
+    log = UndoLog(layout)
+    for number in range(450):
+        log.add(Change(str(number)))
+    assert 200 <= len(log.changes()) < 400
+    with layout.undo.open("ab") as file:
+        file.write(b"half a li")
+    assert log.changes()[-1].said == "449"
+    log.drop_last()
+    assert log.changes()[-1].said == "448"
 
 
 ACTIONS = st.lists(

@@ -1,79 +1,94 @@
-"""`mlbench diff`: what differs between two runs."""
+"""`mlbench diff`: what differs between runs."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mlbench.cli.output import narrate, number, print_json, print_table
-from mlbench.domain.runs import Run
+from mlbench.cli.output import coloured, narrate, number, print_json, print_table
+from mlbench.domain.comparison import METRICS, ComparedRow, Comparison
+from mlbench.domain.plain import to_plain
+from mlbench.domain.runs import Run, Scalar
+from mlbench.engine.comparing import compare_runs
 from mlbench.engine.queries import Queries
 
-_KINDS = ("params", "metrics", "code", "stages")
+_LONGEST = 40
+_LINE_COLOURS = {"+++": "strong", "---": "strong", "@@": "info", "+": "ok", "-": "fail"}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Name the arguments."""
     parser.add_argument("one", metavar="RUN", help="id, prefix, friendly name, @last, @best …")
-    parser.add_argument("other", metavar="OTHER", help="the run that it is compared with")
+    parser.add_argument("others", metavar="OTHER", nargs="+", help="what it is compared with")
     parser.add_argument("--all", action="store_true", help="what is equal too")
+    parser.add_argument("--no-code", action="store_true", help="leave the diff of the code out")
     parser.add_argument("--json", action="store_true", help="one JSON document")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print two runs side by side, differences alone unless all is asked for."""
-    queries = Queries.of(Path(options.folder))
-    one, other = queries.run(options.one), queries.run(options.other)
-    rows = [row for row in compare(one, other) if options.all or row["one"] != row["other"]]
+    """Print runs side by side, differences alone unless all is asked for, then the code's diff."""
+    found = compare_runs(Queries.of(Path(options.folder)), [options.one, *options.others])
+    rows = found.rows if options.all else found.differences
     if options.json:
-        print_json({"one": one.id, "other": other.id, "differences": rows})
-    elif rows:
-        heads = ("", "name", one.name, other.name, "change")
-        print_table(heads, [_cells(row) for row in rows])
+        print_json(_as_plain(found, rows))
+        return 0
+    if rows:
+        _print_rows(found.runs, rows)
     else:
-        narrate(f"{one.name} and {other.name} have the same params, metrics, code and stages")
+        names = " and ".join(run.name for run in found.runs)
+        narrate(f"{names} have the same params, metrics, code, data, packages and environment")
+    if not options.no_code:
+        _print_code(found)
+    for remark in found.remarks:
+        narrate(remark)
     return 0
 
 
-def compare(one: Run, other: Run) -> list[dict[str, Any]]:
-    """A row for each name that either run has: its kind, both values, and a metric's change."""
-    rows = []
-    for kind in _KINDS:
-        left, right = _values(one, kind), _values(other, kind)
-        for name in dict.fromkeys((*left, *right)):
-            row = {"kind": kind, "name": name, "one": left.get(name), "other": right.get(name)}
-            if kind == "metrics" and name in left and name in right:
-                row["change"] = right[name] - left[name]
-            rows.append(row)
-    return rows
+def _print_rows(runs: Sequence[Run], rows: Sequence[ComparedRow]) -> None:
+    heads = ("", "name", *(run.name for run in runs), "change", "noise")
+    print_table(heads, [_cells(row) for row in rows])
 
 
-def _values(run: Run, kind: str) -> Mapping[str, Any]:
-    match kind:
-        case "params":
-            return run.params
-        case "metrics":
-            return run.metrics
-        case "stages":
-            return {name: stage.key for name, stage in run.stages.items()}
-        case _:
-            return {"commit": run.code.commit, "dirty": run.code.dirty}
+def _cells(row: ComparedRow) -> tuple[str, ...]:
+    change = f"{row.change:+.4g}" if row.change else ""
+    return (row.kind, row.name, *map(_shown, row.values), change, noise_words(row))
 
 
-def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
-    change = row.get("change")
-    return (
-        row["kind"],
-        row["name"],
-        _shown(row["one"]),
-        _shown(row["other"]),
-        "" if not change else f"{change:+.4g}",
-    )
+def noise_words(row: ComparedRow) -> str:
+    """What equal runs say of a metric's change: nothing where there are none."""
+    if row.kind != METRICS or not row.change or row.noise is None:
+        return ""
+    runs = row.noise.degrees + 1
+    if row.is_beyond_noise:
+        return f"beyond ±{row.noise.least_change:.2g} of {runs} equal runs"
+    return f"within ±{row.noise.least_change:.2g} of {runs} equal runs"
 
 
-def _shown(value: Any) -> str:
+def _print_code(found: Comparison) -> None:
+    names = {run.id: run.name for run in found.runs}
+    for run_id, diff in found.code.items():
+        if diff:
+            print(coloured(f"\ncode {found.runs[0].name} → {names[run_id]}", "strong"))
+        for line in diff.splitlines():
+            sign = next((sign for sign in _LINE_COLOURS if line.startswith(sign)), None)
+            print(coloured(line, _LINE_COLOURS[sign]) if sign else line)
+
+
+def _as_plain(found: Comparison, rows: Sequence[ComparedRow]) -> Mapping[str, Any]:
+    return {
+        "runs": [{"id": run.id, "name": run.name} for run in found.runs],
+        "rows": [
+            to_plain(row) | {"differs": row.differs, "beyond_noise": row.is_beyond_noise}
+            for row in rows
+        ],
+        "code": dict(found.code),
+        "remarks": list(found.remarks),
+    }
+
+
+def _shown(value: Scalar) -> str:
     if isinstance(value, float):
         return number(value)
-    return "" if value is None else str(value)[:40]
+    return "" if value is None else str(value)[:_LONGEST]

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from mlbench.cli.commands.runs import as_plain
-from mlbench.cli.output import coloured, number, print_json, seconds
+from mlbench.cli.output import coloured, number, print_json, seconds, size
 from mlbench.domain.outcomes import StageOutcome
 from mlbench.domain.plain import to_plain
-from mlbench.domain.runs import Run, TestResult
+from mlbench.domain.runs import Run, StageRecord, TestResult
+from mlbench.domain.use import Use
 from mlbench.engine.queries import Queries
 
 _MOST_LINES = 6
@@ -23,25 +25,40 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print a run with its stages, parameters and metrics."""
+    """Print a run with its stages, metrics, parameters and what it ran on."""
     queries = Queries.of(Path(options.folder))
     found = queries.run(options.name)
     folder = queries.run_folder(found)
+    environment = queries.environment_of(found)
     tests = {
         name: queries.tests(queries.stage_folder(found, name))
         for name, stage in found.stages.items()
         if stage.tests is not None or stage.outcome is StageOutcome.FAILED
     }
     tests = {name: results for name, results in tests.items() if results}
+    use = queries.system_use(found)
     if options.json:
-        details = {"stages": to_plain(found.stages), "tests": to_plain(tests)}
-        print_json(as_plain(found) | details | {"folder": str(folder)})
+        details = {
+            "stages": to_plain(found.stages),
+            "tests": to_plain(tests),
+            "use": to_plain(use),
+            "left_out": found.code.left_out,
+            "environment": environment,
+            "folder": str(folder),
+        }
+        print_json(as_plain(found) | details)
     else:
-        _print(found, folder, tests)
+        _print(found, tests, use)
+        _print_environment(environment)
+        print(f"folder  {folder}")
     return 0
 
 
-def _print(found: Run, folder: Path, tests: Mapping[str, Sequence[TestResult]]) -> None:
+def _print(
+    found: Run,
+    tests: Mapping[str, Sequence[TestResult]],
+    use: Mapping[str, Mapping[str, Use]],
+) -> None:
     outcome = found.outcome
     sign = coloured(outcome.glyph, outcome.colour) if outcome else "…"
     word = outcome.word if outcome else "running"
@@ -49,18 +66,85 @@ def _print(found: Run, folder: Path, tests: Mapping[str, Sequence[TestResult]]) 
     dirty = f", {found.code.changed_files} files differ" if found.code.dirty else ""
     commit = f"{found.code.commit[:12]}{dirty}" if found.code.commit else "no git commit"
     print(f"  {found.started}  {seconds(found.seconds)}  {found.origin} by {found.by}  {commit}")
+    if found.code.left_out:
+        print(f"  not in the patch: {', '.join(found.code.left_out)}")
+    _print_marks(found)
     print("stages")
     for name, stage in found.stages.items():
-        elsewhere = f"  (ran in {stage.ran_in})" if stage.ran_in not in (None, found.id) else ""
-        took = seconds(stage.seconds) if stage.seconds >= 0.01 else ""
-        glyph = coloured(stage.outcome.glyph, stage.outcome.colour)
-        print(f"  {glyph} {name:<16} {stage.outcome.word:<10} {took}{elsewhere}")
+        _print_stage(found, name, stage)
+        if name in use:
+            print(coloured(f"      {', '.join(_used(use[name]))}", "quiet"))
         for result in tests.get(name, ()):
             if result.outcome.is_bad:
                 _print_test(result)
-    _print_flat("metrics", {name: number(value) for name, value in found.metrics.items()})
+    _print_flat("metrics", {name: _metric(found, name) for name in found.metrics})
     _print_flat("params", {name: str(value) for name, value in found.params.items()})
-    print(f"folder  {folder}")
+
+
+def _print_marks(found: Run) -> None:
+    marks = found.marks
+    words = [
+        *(["★ starred"] if marks.star else []),
+        *([f"baseline since {marks.baseline_since}"] if marks.baseline_since else []),
+        *(["archived"] if marks.archived else []),
+        *(marks.tags),
+    ]
+    if words:
+        print(f"  {'  '.join(words)}")
+    if marks.note:
+        print(f"  {marks.note}")
+    if found.source:
+        print(f"  from {found.source}")
+
+
+def _print_stage(found: Run, name: str, stage: StageRecord) -> None:
+    elsewhere = f"  (ran in {stage.ran_in})" if stage.ran_in not in (None, found.id) else ""
+    took = seconds(stage.seconds) if stage.seconds >= 0.01 else ""
+    cost = []
+    if stage.cpu_seconds is not None and stage.cpu_seconds >= 0.01:
+        cost.append(f"{seconds(stage.cpu_seconds)} of CPU")
+    if stage.peak_memory:
+        cost.append(f"{size(stage.peak_memory)} at most")
+    glyph = coloured(stage.outcome.glyph, stage.outcome.colour)
+    line = f"  {glyph} {name:<16} {stage.outcome.word:<10} {took:<8}  {', '.join(cost)}{elsewhere}"
+    print(line.rstrip())
+    for reason in stage.reasons:
+        detail = f"  {reason.detail}" if reason.detail else ""
+        print(coloured(f"      {reason.kind.word} {reason.what}{detail}", "quiet"))
+    if stage.message:
+        print(f"      {stage.message}")
+
+
+def _used(use: Mapping[str, Use]) -> Iterator[str]:
+    """What was used on average and at most, of what was sampled: `cpu 153% (at most 200%)`."""
+    for name, one in use.items():
+        is_memory = name.endswith("memory")
+        mean, peak = (
+            size(int(value)) if is_memory else f"{value:.0f}%" for value in (one.mean, one.peak)
+        )
+        if not name.endswith("processes"):
+            yield f"{name.removeprefix('system/')} {mean} (at most {peak})"
+
+
+def _metric(found: Run, name: str) -> str:
+    """The last value and, where they tell something else, the least and the greatest."""
+    last, extremes = number(found.metrics[name]), found.extremes.get(name)
+    if extremes is None or extremes.min == extremes.max:
+        return last
+    least = f"min {number(extremes.min)} at {extremes.min_step}"
+    return f"{last:<10}  {least}, max {number(extremes.max)} at {extremes.max_step}"
+
+
+def _print_environment(environment: Mapping[str, Any]) -> None:
+    packages = environment.get("packages")
+    shown = {
+        name: str(value)
+        for name, value in environment.items()
+        if isinstance(value, (str, int, float)) and value != ""
+    }
+    if packages:
+        shown["packages"] = f"{len(packages)}, in environment.json"
+    _print_flat("environment", shown)
 
 
 def _print_test(result: TestResult) -> None:
@@ -70,9 +154,9 @@ def _print_test(result: TestResult) -> None:
         print(f"          {line}")
 
 
-def _print_flat(title: str, values: dict[str, str]) -> None:
+def _print_flat(title: str, values: Mapping[str, str]) -> None:
     if values:
         print(title)
         width = max(len(name) for name in values)
         for name, value in values.items():
-            print(f"  {name:<{width}}  {value}")
+            print(f"  {name:<{width}}  {value}".rstrip())
