@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import sys
-import time
+from time import time
 
-from mlbench.inside.steplog import FOLDER_VARIABLE
-from mlbench.inside.stepwriter import StepWriter
+from mlbench.inside.place import here, warn
 
 TYPE_CHECKING = False  # type checkers take it for True; importing typing costs milliseconds
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import SupportsFloat, SupportsInt
 
-_folder = os.environ.get(FOLDER_VARIABLE)
-_writer = StepWriter(os.path.abspath(_folder)) if _folder else None
-_said: list[str] = []
+    from mlbench.inside.stepwriter import StepWriter
 
 
 def log(
@@ -29,32 +24,33 @@ def log(
     """Record metrics by name: `log(loss=0.3, step=2)` or `log({"val/loss": 0.3}, step=2)`.
 
     Values are whatever `float()` takes; without `step` each name counts on from its last one, from
-    0. Outside a stage of mlbench it does nothing. Nothing is raised: what can't be recorded is
-    left out, and the first time in a process a sentence on standard error says so.
+    0. Outside a stage of mlbench and without `run()` the first call begins a run of the script's
+    own. Nothing is raised: what can't be recorded is left out, and the first time in a process a
+    sentence on standard error says so.
     """
-    if _writer is None:
-        return
     try:
-        at = time.time()
-        whole = None if step is None else _whole(step)
+        steps = here.steps or _begun()
+        if steps is None:
+            return
+        at = time()
+        whole = step if step is None or type(step) is int else _whole(step)
         if metrics is not None:
             values = {**metrics, **values}
         for name, value in values.items():
-            _record(_writer, name, value, whole, at)
+            # One that can't be recorded leaves the others of its call.
+            try:
+                steps.add(str(name), float(value), whole, at)
+            except Exception as error:
+                _warn_of(steps, name, error)
     except Exception as error:
-        _warn(f"left a call out ({error})")
+        warn("log", f"left a call out ({error})")
 
 
-def _record(
-    writer: StepWriter, name: str, value: SupportsFloat, step: int | None, at: float
-) -> None:
-    """Record one point, or warn; the other metrics of the same call go on."""
-    try:
-        writer.add(str(name), float(value), step, at)
-    except OSError as error:
-        _warn(f"can't write in {writer.folder} ({error}); make room or make it writable")
-    except Exception as error:
-        _warn(f'left "{name}" out ({error}); pass a number')
+def _warn_of(steps: StepWriter, name: str, error: Exception) -> None:
+    if isinstance(error, OSError):
+        warn("log", f"can't write in {steps.folder} ({error}); make room or make it writable")
+    else:
+        warn("log", f'left "{name}" out ({error}); pass a number')
 
 
 def _whole(step: SupportsInt) -> int:
@@ -65,17 +61,10 @@ def _whole(step: SupportsInt) -> int:
     return whole
 
 
-def _warn(problem: str) -> None:
-    """Say it once a process, and never fail at that."""
-    if _said:
-        return
-    _said.append(problem)
-    try:
-        sys.stderr.write(f"mlbench: log() {problem:.500}. Training goes on; this is said once.\n")
-        sys.stderr.flush()
-    except Exception:
-        return
+def _begun() -> StepWriter | None:
+    """The writer of a run that begins now; None where none can."""
+    # Late: inside a stage nobody needs it.
+    from mlbench.inside.scripts import current
 
-
-if _writer is not None:
-    os.register_at_fork(after_in_child=_writer.start_over_in_child)
+    place = current()
+    return None if place is None else place.steps

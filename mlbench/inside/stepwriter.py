@@ -22,6 +22,9 @@ from mlbench.inside.steplog import (
 SMALLEST_CHUNK = 64 * 1024
 LARGEST_CHUNK = 1024 * 1024
 
+# Looked up once: whatever a point costs, every step of the user's loop pays for.
+_SIZE, _pack_into = RECORD.size, BODY.pack_into
+
 RETRY_SECONDS = 1.0
 """How long points are dropped after a failed write: on a full disk each try costs milliseconds."""
 
@@ -49,18 +52,41 @@ class StepWriter:
         self._position = self._limit = self._size = 0
         self._retry_at = 0.0
 
+    @property
+    def extent(self) -> int:
+        """How many bytes of records this process has written: it grows with each point."""
+        return self._size - self._limit + self._position
+
     def close(self) -> None:
-        """Let the files go; a later point starts new ones, and steps are counted on."""
+        """Let the files go, without what they have in reserve; a later point starts new ones.
+
+        Steps are counted on.
+        """
+        with self._lock:
+            if self._busy:
+                return  # a signal handler closes in the middle of a point
+            descriptors, extent = self._descriptors, self.extent
+            try:
+                if descriptors is not None and self._chunk is not None:
+                    # Nobody has the file mapped from here on.
+                    self._chunk.close()
+                    os.ftruncate(descriptors[1], extent)
+            except OSError:
+                return  # what is in reserve stays
+            finally:
+                self._let_go()
+
+    def start_over_in_child(self) -> None:
+        """After a fork: leave the files to the parent, and the lock, which its threads may hold."""
+        self._forget_threads()
+        self._let_go()
+
+    def _let_go(self) -> None:
         for descriptor in self._descriptors or ():
             os.close(descriptor)
         if self._chunk is not None:
             self._chunk.close()
         self._forget_files()
-
-    def start_over_in_child(self) -> None:
-        """After a fork: leave the files to the parent, and the lock, which its threads may hold."""
-        self._forget_threads()
-        self.close()
 
     def add(self, name: str, value: float, step: int | None, at: float) -> None:
         """Append one point; without a step it gets the one after this name's last, from 0 on.
@@ -77,14 +103,18 @@ class StepWriter:
             self._busy = True
             try:
                 self._write(name, value, step, at)
-                while self._deferred:
-                    self._write(*self._deferred.pop(0))
+                if self._deferred:
+                    self._write_deferred()
                 self._retry_at = 0.0
             except OSError:
                 self._retry_at = time.monotonic() + RETRY_SECONDS
                 raise
             finally:
                 self._busy = False
+
+    def _write_deferred(self) -> None:
+        while self._deferred:
+            self._write(*self._deferred.pop(0))
 
     def _write(self, name: str, value: float, step: int | None, at: float) -> None:
         name_id = self._ids.get(name)
@@ -96,9 +126,9 @@ class StepWriter:
             step = self._next_steps.get(name, 0)
         chunk, position = self._chunk, self._position
         assert chunk is not None
-        BODY.pack_into(chunk, position + BODY_OFFSET, name_id, step, value, at)
+        _pack_into(chunk, position + BODY_OFFSET, name_id, step, value, at)
         chunk[position + KIND_OFFSET] = POINT
-        self._position = position + RECORD.size
+        self._position = position + _SIZE
         self._next_steps[name] = step + 1
 
     def _id_of(self, name: str) -> int:
@@ -120,7 +150,7 @@ class StepWriter:
             return
         records = self._descriptors[1]
         if os.fstat(records).st_nlink == 0:
-            self.close()
+            self._let_go()
             raise FileNotFoundError(2, "the folder was removed", self.folder)
         length = min(max(self._size, SMALLEST_CHUNK), LARGEST_CHUNK)
         _allocate(records, self._size, length)

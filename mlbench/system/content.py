@@ -47,11 +47,7 @@ def clone_file(source: Path, target: Path) -> None:
     A hardlink would let a write in place reach the store.
     """
     with source.open("rb") as reader, target.open("wb") as writer:
-        try:
-            fcntl.ioctl(writer.fileno(), _FICLONE, reader.fileno())
-        except OSError as error:
-            if error.errno not in _COPY_UNSUPPORTED:
-                raise
+        if not _reflink(reader.fileno(), writer.fileno()):
             # Late: who only looks copies nothing.
             import shutil
 
@@ -60,6 +56,29 @@ def clone_file(source: Path, target: Path) -> None:
     if source.stat().st_mode & 0o111:
         mode = target.stat().st_mode
         target.chmod(mode | (mode & 0o444) >> 2)
+
+
+def reflink_file(source: Path, target: Path) -> bool:
+    """Copy at no cost, with mode and time, where the file system can; else leave no target."""
+    with source.open("rb") as reader, target.open("xb") as writer:
+        is_copied = _reflink(reader.fileno(), writer.fileno())
+    if not is_copied:
+        target.unlink()
+        return False
+    found = source.stat()
+    target.chmod(stat.S_IMODE(found.st_mode))
+    os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns))
+    return True
+
+
+def _reflink(source: int, target: int) -> bool:
+    try:
+        fcntl.ioctl(target, _FICLONE, source)
+    except OSError as error:
+        if error.errno not in _COPY_UNSUPPORTED:
+            raise
+        return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)

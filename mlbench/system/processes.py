@@ -7,7 +7,7 @@ import fcntl
 import os
 import signal
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +37,16 @@ class StageExit:
     def succeeded(self) -> bool:
         """Whether every command ended with 0 and nobody stopped it."""
         return self.code == 0 and not self.stopped and not self.timed_out
+
+    def after(self, earlier: StageExit | None) -> StageExit:
+        """The end of a stage that was tried before, with what all its tries have used."""
+        if earlier is None:
+            return self
+        return replace(
+            self,
+            cpu_seconds=earlier.cpu_seconds + self.cpu_seconds,
+            peak_memory=max(earlier.peak_memory, self.peak_memory),
+        )
 
 
 class SupervisedStage:
@@ -132,7 +142,7 @@ class SupervisedStage:
         # Shared, so that any number may wait; and nobody starts the stage anew while it is stopped.
         descriptor = locked_descriptor(self.lock, fcntl.LOCK_SH)
         try:
-            ending = read_json(self.folder / EXIT_NAME)
+            ending = ending_in(self.folder)
             if ending is None:
                 stop_leftover(self.folder, grace=self._grace)
         finally:
@@ -141,7 +151,16 @@ class SupervisedStage:
             os.close(descriptor)
         if ending is None:
             return StageExit(-signal.SIGKILL, "supervisor", False, False, 0.0, 0.0, 0)
-        return StageExit(**ending)
+        return ending
+
+
+def ending_in(folder: Path) -> StageExit | None:
+    """How the commands of a stage with this folder have ended; None where that isn't on record."""
+    ending = read_json(folder / EXIT_NAME)
+    try:
+        return None if ending is None else StageExit(**ending)
+    except TypeError:
+        return None
 
 
 def forget_ending(folder: Path) -> None:

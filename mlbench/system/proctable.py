@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 
 Process = tuple[int, str]
 Row = tuple[int, int, int, str]
@@ -88,13 +89,13 @@ def of_stage(folder: str, group: int | None, root: int | None) -> list[Process]:
     """
     rows = table()
     parents = {pid: parent for pid, parent, _, _ in rows}
-    spared = {os.getpid(), *_line(os.getpid(), parents)}
+    spared = {os.getpid(), *ancestors(os.getpid(), parents)}
     mark = b"\0" + os.fsencode(f"{MARK}={folder}") + b"\0"
     found = []
     for pid, parent, its_group, start in rows:
         if pid in spared:
             continue
-        known = its_group == group or pid == root or root in _line(pid, parents)
+        known = its_group == group or pid == root or root in ancestors(pid, parents)
         if known or (HAS_PROC and mark in _environment(pid, parent)):
             found.append((pid, start))
     return found
@@ -150,9 +151,7 @@ def rows_of_ps() -> list[Row]:
 
 def _proc_row(pid: int) -> Row | None:
     """One line of the table by proc_pid_stat(5); None for what has ended."""
-    content = _read(f"/proc/{pid}/stat")
-    # The program's name comes second, in brackets, and may hold brackets and blanks itself.
-    fields = content[content.rfind(b")") + 2 :].split()
+    fields = stat_fields(pid)
     if len(fields) < 20:
         return None
     # With more than one thread a zombie's main thread alone has ended.
@@ -164,23 +163,31 @@ def _proc_row(pid: int) -> Row | None:
 def _environment(pid: int, parent: int) -> bytes:
     """The environment that a process was started with, by proc_pid_environ(5), NUL around each."""
     for _ in range(_PATIENCE):
-        content = _read(f"/proc/{pid}/environ")
+        content = read_proc(f"/proc/{pid}/environ")
         # Without either it is the kernel's own, or just changing from one program to the next.
-        if content or parent in _KERNEL or _read(f"/proc/{pid}/cmdline") or not _proc_row(pid):
+        if content or parent in _KERNEL or read_proc(f"/proc/{pid}/cmdline") or not _proc_row(pid):
             break
         time.sleep(_TICK)
     return b"\0" + content + b"\0"
 
 
-def _line(pid: int, parents: dict[int, int]) -> list[int]:
-    """The ancestors of a process, its parent first."""
+def stat_fields(pid: int) -> list[bytes]:
+    """The fields of proc_pid_stat(5) from the third on, the state; none for what is gone."""
+    content = read_proc(f"/proc/{pid}/stat")
+    # The program's name comes second, in brackets, and may hold brackets and blanks itself.
+    return content[content.rfind(b")") + 2 :].split()
+
+
+def ancestors(pid: int, parents: Mapping[int, int]) -> list[int]:
+    """The ancestors of a process, its parent first, as far as `parents` knows them."""
     line: list[int] = []
     while (pid := parents.get(pid, 0)) and pid not in line:
         line.append(pid)
     return line
 
 
-def _read(path: str) -> bytes:
+def read_proc(path: str) -> bytes:
+    """All of a file of /proc; nothing where it is not there, or not ours to read."""
     try:
         with open(path, "rb", buffering=0) as file:
             return file.read()

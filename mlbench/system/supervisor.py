@@ -21,6 +21,7 @@ from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from mlbench.system.proctable import Process, adopt_orphans, group_lives, of_stage, start_time
+from mlbench.system.sampling import Sampler
 from mlbench.system.stopping import KILL_STEPS, Steps, gentle_steps, stop_in_turn
 
 _ORDERS = (signal.SIGTERM, signal.SIGINT)
@@ -53,6 +54,7 @@ def supervise(arguments: list[str], env: Mapping[bytes, bytes], lock: int) -> No
     ending = supervision.run(cwd, words[: int(count)], words[int(count) :])
     ending["seconds"] = time.time() - started
     ending |= _usage()
+    supervision.sampler.end()
     _write(f"{folder}/exit.json", ending)
     # The interpreter's own clearing up would hold the lock for another millisecond.
     os._exit(0)
@@ -72,6 +74,7 @@ class Supervision:
         self._stopped = self._timed_out = False
         self._pid = 0
         self._supervisor = _identity(os.getpid())
+        self.sampler = Sampler(folder)
         self._write_down(None)
 
     def run(self, cwd: str, launch: list[str], commands: list[str]) -> dict[str, Any]:
@@ -115,8 +118,10 @@ class Supervision:
         """Wait for the end of the command and of all its group, a stop or the deadline."""
         status = None
         while status is None and not self._over():
-            self._await_signal(_AWAITED)
+            self._await_signal(_AWAITED, self.sampler.seconds_until_due())
             status = self._status(os.WNOHANG)
+            if status is None:
+                self.sampler.start_if_due()
         if self._over():
             # Mostly not reaped yet: so its id, the group's too, can't go over to anybody else.
             self._stop(gentle_steps(self._grace))

@@ -14,11 +14,13 @@ from pathlib import Path
 import pytest
 
 import mlbench
+from tests.inside.script_runs import ALONE
 
 ONPATH = Path(mlbench.__file__).parent / "inside" / "onpath"
 
 Start = Callable[..., subprocess.Popen[str]]
 Finish = Callable[..., subprocess.CompletedProcess[str]]
+Ended = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture
@@ -81,3 +83,15 @@ def finish(start: Start) -> Finish:
         return subprocess.CompletedProcess(process.args, 0, out, errors)
 
     return _finish
+
+
+@pytest.fixture
+def ended(start: Start) -> Ended:
+    """Runs a script outside of any stage to whatever end it comes; its status and its errors."""
+
+    def _ended(script: str, stage: Path | None = None) -> tuple[int, str]:
+        process = start(ALONE + script, stage)
+        _, errors = process.communicate(timeout=60)
+        return process.returncode, errors
+
+    return _ended

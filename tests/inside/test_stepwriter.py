@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mlbench.inside import stepwriter
-from mlbench.inside.steplog import RECORDS_SUFFIX
+from mlbench.inside.steplog import RECORD, RECORDS_SUFFIX
 from mlbench.inside.stepwriter import StepWriter
 from mlbench.tracking.steps import StepReader
 from tests.inside.conftest import Finish, Start
@@ -34,8 +34,8 @@ def test_kill_9_loses_no_point_that_was_acknowledged(start: Start, stage: Path) 
     whole = [line for line in acknowledged if line.endswith("\n")]
     series = StepReader(stage).read()["loss"]
     assert len(series.steps) >= len(whole)
-    assert series.steps == tuple(range(len(series.steps)))
-    assert series.values == tuple(step * 0.5 for step in series.steps)
+    assert series.steps.tolist() == list(range(len(series.steps)))
+    assert series.values.tolist() == [step * 0.5 for step in series.steps]
 
 
 def test_a_reader_beside_a_busy_writer_sees_whole_records_only(
@@ -62,8 +62,8 @@ def test_a_reader_beside_a_busy_writer_sees_whole_records_only(
     stop.touch()
     written = int(process.stdout.readline())
     series = reader.read()["loss"]
-    assert series.steps == tuple(range(written))
-    assert series.values == tuple(step * 0.5 + 1 for step in range(written))
+    assert series.steps.tolist() == list(range(written))
+    assert series.values.tolist() == [step * 0.5 + 1 for step in range(written)]
 
 
 def test_a_fork_writes_its_own_log_and_counts_on(finish: Finish, stage: Path) -> None:
@@ -81,8 +81,9 @@ def test_a_fork_writes_its_own_log_and_counts_on(finish: Finish, stage: Path) ->
     finish(script, stage)
     assert len(_logs(stage)) == 2
     series = StepReader(stage).read()["loss"]
-    assert series.values.count(1.0) == series.values.count(2.0) == 3000
-    assert series.steps == (0, *(step for step in range(1, 3001) for _ in range(2)))
+    values = series.values.tolist()
+    assert values.count(1.0) == values.count(2.0) == 3000
+    assert series.steps.tolist() == [0, *(step for step in range(1, 3001) for _ in range(2))]
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
@@ -149,9 +150,9 @@ def test_threads_lose_and_mix_nothing(finish: Finish, stage: Path) -> None:
     """
     finish(script, stage)
     read = StepReader(stage).read()
-    assert read.pop("shared").steps == tuple(range(20_000))
-    expected = tuple(map(float, range(5000)))
-    assert {name: series.values for name, series in read.items()} == {
+    assert read.pop("shared").steps.tolist() == list(range(20_000))
+    expected = list(map(float, range(5000)))
+    assert {name: series.values.tolist() for name, series in read.items()} == {
         f"loss/{thread}": expected for thread in range(4)
     }
 
@@ -167,7 +168,7 @@ def test_without_posix_fallocate_zeros_are_written(
     disk = log.stat()
     writer.close()
     assert disk.st_blocks * 512 >= disk.st_size > 5000 * 32
-    assert StepReader(stage).read()["loss"].steps == tuple(range(5000))
+    assert StepReader(stage).read()["loss"].steps.tolist() == list(range(5000))
 
 
 def test_a_closed_writer_starts_new_files_and_counts_on(stage: Path) -> None:
@@ -177,7 +178,30 @@ def test_a_closed_writer_starts_new_files_and_counts_on(stage: Path) -> None:
     writer.add("loss", 0.25, None, 2.0)
     writer.close()
     assert len(_logs(stage)) == 2
-    assert StepReader(stage).read()["loss"].steps == (0, 1)
+    assert StepReader(stage).read()["loss"].steps.tolist() == [0, 1]
+
+
+def test_a_process_that_ends_leaves_no_room_reserved(finish: Finish, stage: Path) -> None:
+    finish("import mlbench; [mlbench.log(loss=1) for _ in range(3)]", stage)
+    (log,) = _logs(stage)
+    assert log.stat().st_size == 3 * RECORD.size
+
+
+def test_a_child_that_lets_go_leaves_the_file_of_its_parent_alone(
+    finish: Finish, stage: Path
+) -> None:
+    script = """
+        import os, sys, mlbench
+        mlbench.log(loss=0)
+        child = os.fork()
+        if not child:
+            sys.exit()
+        os.waitpid(child, 0)
+        for step in range(1, 5000):
+            mlbench.log(loss=step)
+    """
+    finish(script, stage)
+    assert StepReader(stage).read()["loss"].values.tolist() == list(range(5000))
 
 
 def test_the_disk_is_taken_in_growing_chunks(stage: Path) -> None:
