@@ -8,6 +8,7 @@ import venv
 from pathlib import Path
 
 from benchmarks.common import ENVIRONMENT, FOLDER, WORK, run
+from mlbench.system.locks import locked
 
 _ENVIRONMENTS = FOLDER / ".venvs"
 
@@ -33,6 +34,17 @@ def snakemake() -> str:
 def ninja() -> str:
     """Ninja's executable."""
     return _program("ninja")
+
+
+def python_with(package: str) -> str:
+    """An interpreter that has this package, installed where it is not there yet."""
+    environment = _ENVIRONMENTS / package
+    python = environment / "bin" / "python"
+    with locked(_ENVIRONMENTS / f"{package}.lock"):
+        if not any(environment.glob(f"lib/python*/site-packages/{package}")):
+            venv.create(environment, with_pip=True)
+            run([str(python), "-m", "pip", "install", "--quiet", package], FOLDER)
+    return str(python)
 
 
 def start_dvc(folder: Path) -> None:

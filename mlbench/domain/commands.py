@@ -8,6 +8,16 @@ from typing import Any, ClassVar, get_args
 
 from mlbench.domain.records import dataclass
 
+BY_HAND, BY_CI = "manual", "ci"
+
+
+def origin_of(environment: Mapping[str, str]) -> str:
+    """Where a run comes from that is asked for here: by hand, or in CI.
+
+    All services for that set the variable CI.
+    """
+    return BY_CI if environment.get("CI", "").lower() not in ("", "0", "false") else BY_HAND
+
 
 @dataclass(frozen=True, slots=True)
 class RunStages:
@@ -20,7 +30,7 @@ class RunStages:
     command: ClassVar[str] = "run"
     stages: tuple[str, ...] = ()
     force: bool = False
-    origin: str = "manual"
+    origin: str = BY_HAND
     jobs: int | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
 
@@ -68,5 +78,19 @@ class Rollback:
     model: str | None = None
 
 
-Command = RunStages | StopStages | SetWatch | Promote | Rollback
+@dataclass(frozen=True, slots=True)
+class RestoreRun:
+    """Bring outs and parameters of a run back.
+
+    `stages` are those whose outs that changes. Without `overwrite` it is refused where it would
+    take the place of what no run has given.
+    """
+
+    command: ClassVar[str] = "restore"
+    run: str
+    stages: tuple[str, ...] = ()
+    overwrite: bool = False
+
+
+Command = RunStages | StopStages | SetWatch | Promote | Rollback | RestoreRun
 COMMANDS: dict[str, type[Command]] = {kind.command: kind for kind in get_args(Command)}

@@ -55,6 +55,10 @@ class FolderNotWritableError(MlbenchError):
     exit_status = 2
 
 
+class RecordNotWrittenError(MlbenchError):
+    """The disk is full, so a record was not written; what was there before stays."""
+
+
 class LocksNotWorkingError(MlbenchError):
     """The file system has no locks, so nobody could tell whether another process is at work."""
 

@@ -10,15 +10,18 @@ import ast
 import math
 import operator
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from mlbench.domain.records import dataclass
 from mlbench.domain.syntax import parse_expression
 
 Value = float | int | str | bool | None
 Facts = Mapping[str, Any]
+Subject = TypeVar("Subject")
+# What an expression, or a name in it, is worth for one subject: a mapping of facts, or a run.
+Read = Callable[[Subject], Any]
 ROOTS = ("metrics", "params", "stages", "onnx", "production", "staging", "baseline", "run")
-_BARE_ROOTS = ("metrics", "params", "stages", "run")
+_BARE_ROOTS = ("metrics", "params", "stages")
 _ARITHMETIC: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -33,6 +36,11 @@ _COMPARISONS: Mapping[type[ast.cmpop], Callable[[Any, Any], bool]] = {
     ast.GtE: operator.ge,
     ast.Eq: operator.eq,
     ast.NotEq: operator.ne,
+}
+_UNARY: Mapping[type[ast.unaryop], Callable[[Any], Any]] = {
+    ast.Not: operator.not_,
+    ast.USub: operator.neg,
+    ast.UAdd: operator.pos,
 }
 _FUNCTIONS: Mapping[str, Callable[..., Any]] = {"abs": abs, "min": min, "max": max, "log": math.log}
 _LIMIT = 2000
@@ -90,12 +98,31 @@ def evaluate(tree: ast.expr, facts: Facts) -> Any:
     `facts` maps each root to a flat mapping: {"metrics": {"val/loss": 0.2}, …}.
     MissingFactError where a name has no value; ExpressionError where types don't fit.
     """
-    try:
-        return _evaluate(tree, facts)
-    except ExpressionError:
-        raise
-    except (TypeError, ValueError, ArithmeticError) as error:
-        raise ExpressionError(str(error)) from None
+
+
+    def find(name: str) -> Read[Facts]:
+        return lambda known: look_up(name, known)
+
+    return compiled(tree, find)(facts)
+
+
+def compiled(tree: ast.expr, find: Callable[[str], Read[Subject]]) -> Read[Subject]:
+    """What gives the expression's value for a subject, at a fraction of walking the tree each time.
+
+    `find` is asked once for each name, and what it gives is called for each subject. Names are
+    looked at only as far as the logic reaches. ExpressionError where types don't fit.
+    """
+    value_of = _compiled(tree, find)
+
+    def value(subject: Subject) -> Any:
+        try:
+            return value_of(subject)
+        except (TypeError, ValueError, ArithmeticError) as error:
+            if isinstance(error, ExpressionError):
+                raise
+            raise ExpressionError(str(error)) from None
+
+    return value
 
 
 def judge(tree: ast.expr, facts: Facts) -> Judgement:
@@ -140,11 +167,7 @@ def _check(tree: ast.expr) -> None:
             )
             or (isinstance(node, ast.BinOp) and type(node.op) in _ARITHMETIC)
             or (isinstance(node, ast.Constant) and isinstance(node.value, (int, float, str)))
-            or (
-                isinstance(node, ast.Attribute)
-                and isinstance(node.value, (ast.Name, ast.Attribute))
-            )
-            or (isinstance(node, ast.Subscript) and _dotted(node) is not None)
+            or (isinstance(node, (ast.Attribute, ast.Subscript)) and _dotted(node) is not None)
             or (isinstance(node, ast.Call) and _is_known_call(node))
             or isinstance(node, (ast.operator, ast.unaryop))
             or type(node) in _COMPARISONS
@@ -184,51 +207,74 @@ def _collect(node: ast.AST, found: set[str]) -> None:
         _collect(child, found)
 
 
-def _evaluate(node: ast.expr, facts: Facts) -> Any:
+def _compiled(node: ast.expr, find: Callable[[str], Read[Subject]]) -> Read[Subject]:
     if isinstance(node, ast.Constant):
-        return node.value
+        constant = node.value
+        return lambda _: constant
     if isinstance(node, (ast.Name, ast.Attribute, ast.Subscript)):
-        return look_up(_dotted(node) or "", facts)
+        return find(_dotted(node) or "")
     if isinstance(node, ast.UnaryOp):
-        return _evaluate_unary(node, facts)
+        operand, change = _compiled(node.operand, find), _UNARY[type(node.op)]
+        return lambda subject: change(operand(subject))
     if isinstance(node, ast.BinOp):
-        return _evaluate_arithmetic(node, facts)
+        return _compiled_arithmetic(node, find)
     if isinstance(node, ast.BoolOp):
-        return _evaluate_boolean(node, facts)
+        return _compiled_logic(node, find)
     if isinstance(node, ast.Compare):
-        return _evaluate_comparison(node, facts)
+        return _compiled_comparison(node, find)
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-        return _FUNCTIONS[node.func.id](*(_evaluate(item, facts) for item in node.args))
+        function = _FUNCTIONS[node.func.id]
+        arguments = [_compiled(item, find) for item in node.args]
+        return lambda subject: function(*(argument(subject) for argument in arguments))
     raise ExpressionError(f"not allowed here: {ast.unparse(node)}")
 
 
-def _evaluate_arithmetic(node: ast.BinOp, facts: Facts) -> Any:
-    left, right = _evaluate(node.left, facts), _evaluate(node.right, facts)
-    if not (_is_number(left) and _is_number(right)):
-        raise ExpressionError(f"{ast.unparse(node)}: arithmetic needs numbers")
-    return _ARITHMETIC[type(node.op)](left, right)
+def _compiled_arithmetic(node: ast.BinOp, find: Callable[[str], Read[Subject]]) -> Read[Subject]:
+    left_of, right_of = _compiled(node.left, find), _compiled(node.right, find)
+    reckon = _ARITHMETIC[type(node.op)]
+
+    def value(subject: Subject) -> Any:
+        left, right = left_of(subject), right_of(subject)
+        if not (_is_number(left) and _is_number(right)):
+            raise ExpressionError(f"{ast.unparse(node)}: arithmetic needs numbers")
+        return reckon(left, right)
+
+    return value
 
 
-def _evaluate_unary(node: ast.UnaryOp, facts: Facts) -> Any:
-    value = _evaluate(node.operand, facts)
-    if isinstance(node.op, ast.Not):
-        return not value
-    return -value if isinstance(node.op, ast.USub) else +value
+def _compiled_logic(node: ast.BoolOp, find: Callable[[str], Read[Subject]]) -> Read[Subject]:
+    parts = [_compiled(item, find) for item in node.values]
+    decisive = isinstance(node.op, ast.Or)
+
+    def value(subject: Subject) -> bool:
+        for part in parts:
+            if bool(part(subject)) is decisive:
+                return decisive
+        return not decisive
+
+    return value
 
 
-def _evaluate_boolean(node: ast.BoolOp, facts: Facts) -> bool:
-    values = (bool(_evaluate(item, facts)) for item in node.values)
-    return all(values) if isinstance(node.op, ast.And) else any(values)
+def _compiled_comparison(node: ast.Compare, find: Callable[[str], Read[Subject]]) -> Read[Subject]:
+    first = _compiled(node.left, find)
+    rest = [
+        (_COMPARISONS[type(sign)], _compiled(item, find))
+        for sign, item in zip(node.ops, node.comparators, strict=True)
+    ]
+    if len(rest) == 1:
+        compare, second = rest[0]
+        return lambda subject: compare(first(subject), second(subject))
 
+    def value(subject: Subject) -> bool:
+        left = first(subject)
+        for compare, item in rest:
+            right = item(subject)
+            if not compare(left, right):
+                return False
+            left = right
+        return True
 
-def _evaluate_comparison(node: ast.Compare, facts: Facts) -> bool:
-    left = _evaluate(node.left, facts)
-    for comparison, item in zip(node.ops, node.comparators, strict=True):
-        right = _evaluate(item, facts)
-        if not _COMPARISONS[type(comparison)](left, right):
-            return False
-        left = right
-    return True
+    return value
 
 
 def look_up(name: str, facts: Facts) -> Any:

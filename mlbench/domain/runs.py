@@ -73,12 +73,17 @@ class StageRecord:
 
 @dataclass(frozen=True, slots=True)
 class CodeState:
-    """Where the code stood: None and False where the project is no git repository."""
+    """Where the code stood: None and False where the project is no git repository.
+
+    `left_out` are changed files that the run's diff does not hold, for their size, or for what may
+    be in them; of many the first ones, and then how many more.
+    """
 
     commit: str | None = None
     branch: str | None = None
     dirty: bool = False
     changed_files: int = 0
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,21 @@ class Out:
 
 
 @dataclass(frozen=True, slots=True)
+class Plot:
+    """A file of rows that a stage writes as it goes, or a folder of such, as dvc.yaml has it.
+
+    `x` names the column of steps, `y` those of values; without `x` it is "step" or the rows are
+    counted, without `y` it is the last column. Without a `header` columns are numbered from 0.
+    """
+
+    path: str
+    x: str = ""
+    y: tuple[str, ...] = ()
+    header: bool = True
+    template: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ParamKeys:
     """The dotted keys of one params file that a stage depends on; no keys means the whole file."""
 
@@ -62,6 +77,7 @@ class Stage:
     env: tuple[str, ...] = ()
     outs: tuple[Out, ...] = ()
     metrics: tuple[str, ...] = ()
+    plots: tuple[Plot, ...] = ()
     kind: str = "build"
     timeout: float | None = None
     on_edit: str = "auto"
@@ -82,7 +98,7 @@ class Stage:
 
     @property
     def out_paths(self) -> tuple[str, ...]:
-        """The paths of its outs, metrics files among them."""
+        """The paths of its outs, files of metrics and plots among them."""
         return tuple(out.path for out in self.outs)
 
 

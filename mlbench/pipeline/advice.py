@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 from mlbench.domain.graph import PathIndex
@@ -20,14 +20,21 @@ def advice(space: Workspace, project: Project, stage: Stage, found: Found) -> tu
     # What was there for a while only, such as a file that was renamed, is no out.
     gone = {path for path in found.written if not space.tree.is_file(space.root / path)}
     found = replace(found, written=found.written - gone)
+    # A dep that isn't there, such as a file that was only looked for, would be refused.
+    absent = {path for path in found.files if not space.tree.is_file(space.root / path)}
     return (
-        *advice_on(found, stage, space.makers(project)),
+        *advice_on(found, stage, space.makers(project), absent),
         *advice_on_size(stage, too_large(space.tree, space.root, stage)),
     )
 
 
-def advice_on(found: Found, stage: Stage, makers: PathIndex) -> tuple[str, ...]:
-    """What the stage read or wrote without saying so, with the line to add to mlbench.toml."""
+def advice_on(
+    found: Found, stage: Stage, makers: PathIndex, absent: Collection[str]
+) -> tuple[str, ...]:
+    """What the stage read or wrote without saying so, with the line to add to mlbench.toml.
+
+    `absent` are files that aren't there, about which there is nothing to add.
+    """
     where = f"add to [stages.{stage.name}] in mlbench.toml"
     rewritten = found.rewritten
     lines = [
@@ -35,7 +42,7 @@ def advice_on(found: Found, stage: Stage, makers: PathIndex) -> tuple[str, ...]:
         f'outs = [{{ "{path}" = {{ persist = true }} }}]'
         for path in sorted(rewritten)
     ]
-    for path in _grouped(found.files - rewritten):
+    for path in _grouped(found.files - rewritten - frozenset(absent)):
         of = "".join(f", an out of {maker}," for maker in makers.owners_of(path)[:1])
         lines.append(f'reads {path}{of} undeclared; {where}: deps = ["{path}"]')
     for path in _grouped(found.written - rewritten):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -16,13 +17,14 @@ from mlbench.domain.stages import Project, Stage
 from mlbench.pipeline.advice import advice
 from mlbench.pipeline.bytecode import drop_stale_bytecode
 from mlbench.pipeline.environment import snapshot_environment, stage_environment
-from mlbench.pipeline.fingerprint import Fingerprint, identity, moved_since, params_in
+from mlbench.pipeline.fingerprint import Fingerprint, identity, moved_since
 from mlbench.pipeline.found import Found
-from mlbench.pipeline.job import BuildResult, Job
+from mlbench.pipeline.job import BuildResult, Job, with_cost
 from mlbench.pipeline.launch import Launch, pause_until_later
 from mlbench.pipeline.results import read_metrics, read_tests
-from mlbench.pipeline.running import Running, Start
+from mlbench.pipeline.running import Running, Start, hide_secrets
 from mlbench.pipeline.seen import scope_of
+from mlbench.pipeline.taken_in import take_in_files
 from mlbench.pipeline.traces import Trace
 from mlbench.pipeline.verdict import Verdict, code_of, judge_ending, moved_known, ran_old_code
 from mlbench.pipeline.workspace import Workspace
@@ -149,6 +151,8 @@ class Build:
             fingerprint = space.fingerprint(self._stage, self._project)
             key = f"{self._stage.name}:{fingerprint.key}"
             with space.building.holding(key, lambda: self._stopping is not None):
+                # Another worktree may have made it meanwhile.
+                space.traces.catch_up()
                 result = self.attempt(fingerprint)
             if result is not None:
                 return result
@@ -207,8 +211,8 @@ class Build:
     def _prepare(self, fingerprint: Fingerprint, reasons: tuple[Reason, ...]) -> Launch:
         """Write down what is about to happen, durably."""
         space, stage, job = self._workspace, self._stage, self._job
-        newest = space.traces.newest(stage.name)
-        found = newest.found if newest is not None else {}
+        latest = space.traces.latest(stage.name)
+        found = latest.found if latest is not None else {}
         leftover = space.intents.get(stage.name)
         if leftover is not None:
             space.runner.stop_leftover(Path(leftover.folder))
@@ -254,7 +258,7 @@ class Build:
                     self._on_start(launch.reasons)
                 self._running = running = self._workspace.runner.start(self._start(launch))
                 self._is_ending = False
-            ending = self._await(running)
+            ending = self._await(running).after(ending)
             if ending.succeeded or ending.stopped or self.overtaken_by() is not None:
                 return ending
             if attempt < self._stage.retries:
@@ -266,6 +270,7 @@ class Build:
     def _await(self, running: Running) -> StageExit:
         """The end of the commands; _LeftError where this process is not to see to it any more."""
         ending = running.wait()
+        hide_secrets(self._job.folder)
         with self._lock:
             if self._is_left:
                 raise _LeftError
@@ -280,19 +285,23 @@ class Build:
             env = snapshot_environment(env, space.origin, root)
         return Start(self._stage, root / self._stage.wdir, env, self._job.folder)
 
-    def _say(self, sentence: str) -> None:
+    def _say(self, *sentences: str) -> None:
         with (self._job.folder / "log").open("ab") as log:
-            log.write(f"mlbench: {sentence}\n".encode())
+            log.writelines(f"mlbench: {sentence}\n".encode() for sentence in sentences)
 
     def _finish(self, launch: Launch, ending: StageExit) -> BuildResult:
         """Judge what the commands left, then keep it or put the old outs back."""
         space, fingerprint = self._workspace, launch.fingerprint
+        # What can't be shown later is no reason to lose what the stage gave.
+        with contextlib.suppress(OSError):
+            self._say(*take_in_files(space.root, self._stage, self._job.folder, launch.started))
         scope = scope_of(space.root, self._project.python)
         seen = scope.of(space.runner.seen(self._job.folder))
         found = space.found.of(seen, self._stage, fingerprint)
         # Before the last look: what an edit after it brings must not pass for what was read.
         values = {**space.found.values(found.names, self._stage), **found.packages}
         space.note_try(self._stage.name, values)
+        parts = {**fingerprint.parts, **values}
         verdict = judge_ending(
             space, self._project, launch, ending, found, seen.params_read, self._stopping
         )
@@ -305,18 +314,24 @@ class Build:
                 verdict = Verdict(StageOutcome.FAILED, str(error))
             else:
                 result = self._result(verdict.outcome, fingerprint, launch.reasons, trace=trace)
-                return replace(result, advice=advice(space, self._project, self._stage, found))
+                told = advice(space, self._project, self._stage, found)
+                return replace(with_cost(result, ending), parts=parts, advice=told)
         space.outs.put_back(launch, self._job.folder / "outs")
         result = self._result(verdict.outcome, fingerprint, launch.reasons, verdict.message)
         key = identity(launch.key, values)
         return replace(
-            result, key=key, moved=verdict.moved, moved_by_itself=verdict.moved_by_itself
+            with_cost(result, ending),
+            key=key,
+            parts=parts,
+            moved=verdict.moved,
+            moved_by_itself=verdict.moved_by_itself,
         )
 
     def _keep(self, launch: Launch, found: Found, values: Mapping[str, str]) -> Trace:
         """Put the outs into the store and the trace on record; ProjectFileError for bad metrics."""
         space, stage = self._workspace, self._stage
-        metrics = {**self._logged(self._job.folder), **read_metrics(space.root, stage)}
+        written = read_metrics(space.root, stage, launch.started)
+        metrics = {**self._logged(self._job.folder), **written}
         outs = {path: digest or "" for path, digest in space.outs.now(stage).items()}
         trace = Trace(
             stage=stage.name,
@@ -355,7 +370,7 @@ class Build:
             message=message,
             key=_key(fingerprint, trace),
             trace=trace,
-            params=params_in(fingerprint.parts) if fingerprint else {},
+            parts={**fingerprint.parts, **(trace.found if trace else {})} if fingerprint else {},
         )
 
 

@@ -38,6 +38,9 @@ def stage_environment(
         MLBENCH_STAGE_DIR=launch.folder,
         MLBENCH_PARAMS_FILES=os.pathsep.join(str(root / name) for name in launch.params_files),
     )
+    # As DVC does for its stages: DVCLive then leaves saving the run to who started it. It would
+    # commit everything to refs of its own, and read every file in the project for that.
+    env.setdefault("DVC_ROOT", str(root))
     # Stages side by side with a thread for every core each would fight over the cores.
     cores = os.cpu_count() or 1
     threads = stage.resources.cpu or max(1, cores // project.jobs)

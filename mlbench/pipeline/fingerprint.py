@@ -23,6 +23,10 @@ from mlbench.project.stage_table import DEFAULT_PARAMS
 from mlbench.system.content import hash_bytes
 
 MISSING = "missing"
+BY_STAT = "stat:"
+FOLDER = "folder"
+"""The value of a folder that was found to be opened: what it holds is another input."""
+_HOLD_NOTHING = (MISSING, FOLDER)
 Watched = Mapping[str, Stat | None]
 
 
@@ -54,6 +58,19 @@ def params_in(parts: Mapping[str, str]) -> dict[str, Any]:
         name.removeprefix(prefix).rpartition(":")[2]: json.loads(value)
         for name, value in parts.items()
         if name.startswith(prefix)
+    }
+
+
+def files_in(parts: Mapping[str, str]) -> dict[str, str]:
+    """The files and folders among inputs by path, each with the hash of what it holds.
+
+    Listings, and what was looked for in vain, hold nothing.
+    """
+    kinds = (part_name(ReasonKind.FILE, ""), part_name(ReasonKind.CODE, ""))
+    return {
+        name.partition(":")[2]: value
+        for name, value in parts.items()
+        if name.startswith(kinds) and not name.endswith("/") and value not in _HOLD_NOTHING
     }
 
 
@@ -160,9 +177,7 @@ class Fingerprinter:
 
     def _value(self, stage: Stage, dep: str, watched: Watched) -> str:
         if dep in stage.stat_deps:
-            below = {name: stat for name, stat in watched.items() if overlaps(dep, name)}
-            sizes = {name: stat[:2] for name, stat in below.items() if stat is not None}
-            return f"stat:{key_of({n: str(s) for n, s in sizes.items()})}" if sizes else MISSING
+            return stat_value({n: stat for n, stat in watched.items() if overlaps(dep, n)})
         return self._digests.meaning(self._at(dep)) or MISSING
 
     def _named_files(self, stage: Stage) -> Iterator[str]:
@@ -191,6 +206,12 @@ class _Taking:
 
     def add(self, kind: ReasonKind, what: str, value: str) -> None:
         self.parts[part_name(kind, what)] = value
+
+
+def stat_value(stats: Watched) -> str:
+    """The value of a dep that counts by the sizes and times of its files."""
+    sizes = {name: str(stat[:2]) for name, stat in stats.items() if stat is not None}
+    return f"{BY_STAT}{key_of(sizes)}" if sizes else MISSING
 
 
 def stats_below(tree: Tree, root: Path, name: str) -> dict[str, Stat | None]:

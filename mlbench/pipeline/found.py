@@ -13,7 +13,7 @@ from mlbench.domain.graph import PathIndex
 from mlbench.domain.outcomes import ReasonKind
 from mlbench.domain.stages import Stage
 from mlbench.pipeline.digests import Digests
-from mlbench.pipeline.fingerprint import MISSING, Fingerprint, part_name
+from mlbench.pipeline.fingerprint import FOLDER, MISSING, Fingerprint, part_name
 from mlbench.pipeline.left_behind import is_left_behind
 from mlbench.pipeline.tree import Stat, Tree
 from mlbench.project.layout import CONFIG_NAME, LOCAL_CONFIG_NAME, LOCK_NAME
@@ -171,7 +171,7 @@ class FoundInputs:
         if name.startswith(_CODE):
             return self._digests.meaning(self._at(path)) or MISSING
         if self._tree.is_folder(self._at(path)):
-            return "folder"
+            return FOLDER
         return self._digests.content(self._at(path)) or MISSING
 
     def _listing(self, folder: str, stage: Stage) -> str:

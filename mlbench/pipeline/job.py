@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from mlbench.domain.outcomes import StageOutcome
 from mlbench.domain.plan import Reason
 from mlbench.domain.runs import TestCounts
+from mlbench.pipeline.fingerprint import files_in, params_in
 from mlbench.pipeline.traces import Trace
+from mlbench.system.processes import StageExit
 
 
 @dataclass(frozen=True, slots=True)
 class BuildResult:
     """What became of one stage; `trace` is what its outs now stand for, where they stand.
 
-    `key` tells the state that it was made from from any other. `params` are the parameters of its
-    fingerprint, with the values that it ran with. `moved` is
-    the input that overtook it, `advice` what it should declare, one sentence each.
+    `key` tells the state that it was made from from any other, `parts` are its inputs by kind and
+    name, known before or found, with the values that it ran with. `moved` is the input that
+    overtook it, `advice` what it should declare, one sentence each. `cpu_seconds` are those of all
+    its processes, `peak_memory` (bytes) that of the largest; None where no command ran.
     """
 
     stage: str
@@ -29,10 +32,22 @@ class BuildResult:
     message: str = ""
     key: str | None = None
     trace: Trace | None = None
-    params: Mapping[str, Any] = field(default_factory=dict)
+    parts: Mapping[str, str] = field(default_factory=dict)
     moved: str | None = None
     moved_by_itself: bool = False
     advice: tuple[str, ...] = ()
+    cpu_seconds: float | None = None
+    peak_memory: int | None = None
+
+    @property
+    def params(self) -> Mapping[str, Any]:
+        """The parameters that it ran with, by dotted name."""
+        return params_in(self.parts)
+
+    @property
+    def inputs(self) -> Mapping[str, str]:
+        """The content hash of each file or folder that it read; code counts by what it says."""
+        return files_in(self.parts)
 
     @property
     def metrics(self) -> Mapping[str, float]:
@@ -59,3 +74,8 @@ class Job:
     gpus: tuple[str, ...] = ()
     is_recorded: bool = True
     in_tree: bool = True
+
+
+def with_cost(result: BuildResult, ending: StageExit) -> BuildResult:
+    """The result with what the stage's commands have used."""
+    return replace(result, cpu_seconds=ending.cpu_seconds, peak_memory=ending.peak_memory)

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from mlbench.pipeline.digests import is_racy
 from mlbench.pipeline.tree import DiskTree, Stat
+from mlbench.project.installed import METADATA, normalised
 from mlbench.system.content import hash_bytes
 
 _SITE = re.compile(r"(.*/(?:site|dist)-packages)/")
-_METADATA = re.compile(r"(?P<name>.+?)-(?P<version>[^-]+?)(?:-py[\d.]+)?\.(?:dist|egg)-info$")
 _RECORDED_TOP = re.compile(rb"^([^/,\r\n]+)", re.MULTILINE)
 _SHORT = 8
 
@@ -72,9 +72,9 @@ class _Site:
         self._owners: dict[str, str | None] = {}
         self._tops: dict[str, list[str]] | None = None
         for name in sorted(os.listdir(folder)) if stat is not None else ():
-            match = _METADATA.fullmatch(name)
+            match = METADATA.fullmatch(name)
             if match is not None:
-                self._metadata.setdefault(_normalised(match["name"]), []).append(name)
+                self._metadata.setdefault(normalised(match["name"]), []).append(name)
 
     def owner(self, file: str) -> str | None:
         """The distribution that has installed a file, None where none says so."""
@@ -84,7 +84,7 @@ class _Site:
 
     def _find_owner(self, file: str) -> str | None:
         top = file.partition("/")[0]
-        guess = _normalised(top.partition(".")[0])
+        guess = normalised(top.partition(".")[0])
         if any(self._has(name, file) for name in self._metadata.get(guess, ())):
             return guess
         for name in self._by_top().get(top, ()):
@@ -101,7 +101,7 @@ class _Site:
         return self._versions.get(name)
 
     def _version_of(self, metadata: str) -> str:
-        match = _METADATA.fullmatch(metadata)
+        match = METADATA.fullmatch(metadata)
         version = match["version"] if match is not None else ""
         if not os.path.exists(f"{self._folder}/{metadata}/direct_url.json"):
             return version
@@ -146,10 +146,5 @@ class _Site:
 
 
 def _distribution(metadata: str) -> str:
-    match = _METADATA.fullmatch(metadata)
-    return _normalised(match["name"]) if match is not None else metadata
-
-
-def _normalised(name: str) -> str:
-    """A distribution's name as PEP 503 compares it."""
-    return re.sub(r"[-_.]+", "-", name).lower()
+    match = METADATA.fullmatch(metadata)
+    return normalised(match["name"]) if match is not None else metadata

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from mlbench.domain.errors import ProjectFileError
 from mlbench.domain.outcomes import TestOutcome
 from mlbench.domain.runs import TestCounts, TestResult
 from mlbench.domain.stages import Stage
+from mlbench.pipeline.dvclive import METRICS_NAME, live_files
 from mlbench.pipeline.running import JUNIT_NAME
 from mlbench.project.params import flatten, parse_tree
 from mlbench.project.toml_file import read_text
@@ -26,20 +28,20 @@ _NOT_COLLECTED = "collection failure"
 _LONGEST_MESSAGE = 4000
 
 
-def read_metrics(root: Path, stage: Stage) -> dict[str, float]:
+def read_metrics(root: Path, stage: Stage, since: float) -> dict[str, float]:
     """The numbers of the stage's metrics files, flat with dotted names.
 
+    DVCLive's is read undeclared as well, if it was written since then, in seconds since the epoch.
     ProjectFileError where a file does not parse; what is no number is passed over.
     """
     metrics: dict[str, float] = {}
+    for name in live_files(root, stage, since, METRICS_NAME):
+        # Nobody said that it has to be right.
+        with contextlib.suppress(ProjectFileError):
+            metrics |= _numbers_in(root / name, name)
     for name in stage.metrics:
-        path = root / name
-        if path.is_file():
-            tree = parse_tree(name, read_text(path, name))
-            if not isinstance(tree, dict):
-                raise ProjectFileError("metrics must be a mapping of names to numbers", file=name)
-            numbers = {key: _number(value) for key, value in flatten(tree).items()}
-            metrics |= {key: value for key, value in numbers.items() if value is not None}
+        if (root / name).is_file():
+            metrics |= _numbers_in(root / name, name)
     return metrics
 
 
@@ -83,6 +85,14 @@ def read_results(folder: Path) -> tuple[TestResult, ...]:
 def failed_tests(folder: Path) -> list[str]:
     """The ids of the tests that failed, in pytest's order."""
     return [result.id for result in read_results(folder) if result.outcome.is_bad]
+
+
+def _numbers_in(path: Path, name: str) -> dict[str, float]:
+    tree = parse_tree(name, read_text(path, name))
+    if not isinstance(tree, dict):
+        raise ProjectFileError("metrics must be a mapping of names to numbers", file=name)
+    numbers = {key: _number(value) for key, value in flatten(tree).items()}
+    return {key: value for key, value in numbers.items() if value is not None}
 
 
 def _result(case: ElementTree.Element) -> TestResult:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from mlbench.domain.stages import Stage
+from mlbench.inside.mlflow import MLFLOW_NAME
+from mlbench.inside.secrets import of_this_process
 from mlbench.pipeline.launch import file_name
 from mlbench.system.files import remove
 from mlbench.system.locks import is_held
@@ -18,11 +20,12 @@ from mlbench.system.processes import (
     forget_ending,
     stop_leftover,
 )
+from mlbench.system.redaction import hide_in_file
 
 if TYPE_CHECKING:
     from mlbench.pipeline.seen import Seen
 
-SEEN_NAME, JUNIT_NAME = "seen", "tests.xml"
+SEEN_NAME, JUNIT_NAME, LOG_NAME = "seen", "tests.xml", "log"
 
 
 class Running(Protocol):
@@ -67,6 +70,12 @@ class Runner(Protocol):
         """What the stage's processes were seen to read and write."""
 
 
+def hide_secrets(folder: Path) -> None:
+    """Hide the secrets of this process's environment in what an ended stage left in its folder."""
+    for name in (LOG_NAME, JUNIT_NAME, EXIT_NAME):
+        hide_in_file(folder / name, of_this_process())
+
+
 class SupervisedRunner:
     """The real one: each stage under a supervisor of its own."""
 
@@ -75,11 +84,12 @@ class SupervisedRunner:
         self._locks = locks
 
     def make_ready(self, folder: Path) -> None:
-        """The exit, the trace and the test results go; the log is appended to."""
+        """The exit, the trace, the test results and MLflow's runs go; the log is appended to."""
         folder.mkdir(parents=True, exist_ok=True)
         forget_ending(folder)
         remove(folder / SEEN_NAME)
         remove(folder / JUNIT_NAME)
+        remove(folder / MLFLOW_NAME)
 
     def start(self, start: Start) -> Running:
         """Under a supervisor that depends on nobody."""
@@ -103,7 +113,9 @@ class SupervisedRunner:
 
     def stop_leftover(self, folder: Path) -> bool:
         """By what the supervisor wrote down, and the mark in the environment."""
-        return stop_leftover(folder)
+        was_there = stop_leftover(folder)
+        hide_secrets(folder)
+        return was_there
 
     def seen(self, folder: Path) -> Seen:
         """From the traces in the stage's folder."""

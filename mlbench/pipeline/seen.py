@@ -25,6 +25,8 @@ _SYSTEM = (
     "/System /Library /private/etc /private/var/run /opt/homebrew"
 ).split()
 _TEMPORARY = ("/tmp", "/var/tmp", "/private/tmp")
+# What MLflow notes down of its installation; it says nothing of what is computed.
+_OF_TOOLS = ("mlflow",)
 _OF_AN_INTERPRETER = ("bin", "include", "lib", "lib64", "share")
 
 
@@ -63,6 +65,8 @@ class Scope:
         foreign += [
             f"{path.rstrip('/')}/" for path in {*temporary, *map(os.path.realpath, temporary)}
         ]
+        settings = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
+        foreign += [f"{settings}/{tool}/" for tool in _OF_TOOLS]
         self._foreign = (_INSIDE, *foreign)
         self._environments = tuple(
             f"{path}/" for path in _prefixes(python) if f"{path}/".startswith(self._roots)

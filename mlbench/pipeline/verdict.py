@@ -110,7 +110,8 @@ def _moved_values(inputs: FoundInputs, launch: Launch, found: Found) -> str | No
     now = inputs.values(settled, launch.stage)
     for name, value in settled.items():
         what = name.partition(":")[2]
-        is_own = any(os.path.dirname(path) == what.rstrip("/") for path in found.written)
+        folder = what.rstrip("/")
+        is_own = any((os.path.dirname(path) or ".") == folder for path in found.written)
         if now[name] != value and not is_own:
             return what
     return None

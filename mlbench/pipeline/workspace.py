@@ -53,7 +53,7 @@ class Workspace:
     ) -> None:
         """Over the tree at `root`; `state` holds what is written down about it.
 
-        `origin` is the project of which a snapshot is the copy.
+        `origin` is the project of which a snapshot is the copy, or a worktree another one.
         """
         self.root = root
         self.origin = origin
@@ -75,17 +75,19 @@ class Workspace:
         self._lock = threading.RLock()
 
     @classmethod
-    def open(cls, layout: Layout) -> Workspace:
-        """The workspace of a project folder; nothing is written yet."""
+    def open(cls, layout: Layout, store: Store | None = None) -> Workspace:
+        """The workspace of a project folder, with its own store or another; nothing is written."""
         return cls(
             layout.root,
             layout.state,
             tree=DiskTree(),
-            store=ContentStore(layout.cache),
-            traces=Traces(Journal(layout.state / "traces.jsonl")),
+            store=store or ContentStore(layout.cache),
+            traces=Traces(Journal(layout.traces), layout.tree_name),
             versions=Packages(),
             runner=SupervisedRunner(layout.state / "locks"),
             building=KeyLocks(),
+            # What is installed editable is the home's code: here the worktree's own comes first.
+            origin=layout.home if layout.home != layout.root else None,
         )
 
     def at(self, root: Path, state: Path) -> Workspace:
@@ -131,6 +133,7 @@ class Workspace:
 
     def plan(self, project: Project) -> Plan:
         """How every stage stands, in topological order; ProjectFileError for a broken file."""
+        self.traces.catch_up()
         needs = self.needs(project)
         statuses: dict[str, StageStatus] = {}
         for name in in_order(needs):
@@ -168,10 +171,10 @@ class Workspace:
 
     def _read_outs(self, stage: Stage, project: Project, makers: PathIndex) -> frozenset[str]:
         """The stages whose outs this one was seen to read, last or with the inputs it has now."""
-        newest = self.traces.newest(stage.name)
-        if newest is None:
+        latest = self.traces.latest(stage.name)
+        if latest is None:
             return frozenset()
-        traces = [newest]
+        traces = [latest]
         # What it reads may come and go with its code: a state that comes again reads what it did.
         if self.traces.is_various(stage.name):
             traces += self.traces.under(stage.name, self.fingerprint(stage, project).key)

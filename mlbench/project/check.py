@@ -11,7 +11,9 @@ from mlbench.domain.stages import Stage
 from mlbench.project.source_file import SourceFile
 
 
-def check_project(file: SourceFile, stages: tuple[Stage, ...], root: Path) -> None:
+def check_project(
+    file: SourceFile, stages: tuple[Stage, ...], root: Path, *, may_lack_deps: bool = False
+) -> None:
     """ProjectFileError for the first fault between stages, naming the stage and key."""
     made = _index_outs(file, stages)
     needs: dict[str, frozenset[str]] = {}
@@ -31,7 +33,7 @@ def check_project(file: SourceFile, stages: tuple[Stage, ...], root: Path) -> No
     except StageCycleError as error:
         first = error.names[0]
         file.fail(f"stages.{first}.deps", f"stages need each other in a circle: {error}")
-    for stage, dep in unmade:
+    for stage, dep in () if may_lack_deps else unmade:
         if not os.path.exists(os.path.join(root, dep)):
             _refuse_dep(file, stage, dep, stages, root)
 

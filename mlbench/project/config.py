@@ -25,21 +25,28 @@ from mlbench.project.toml_file import TomlFile
 def find_project(folder: Path) -> Layout:
     """The project that a folder belongs to: the nearest mlbench.toml at or above it, else dvc.yaml.
 
-    UsageError where there is neither.
+    Else the nearest folder with runs, which scripts record without any configuration. UsageError
+    where there is none of these.
     """
     folder = folder.resolve()
     for name in (CONFIG_NAME, DVC_NAME):
         for candidate in (folder, *folder.parents):
             if (candidate / name).is_file():
                 return Layout(candidate)
+    for layout in map(Layout, (folder, *folder.parents)):
+        if layout.runs.is_dir():
+            return layout
     raise UsageError(
         f"{folder}: there is no {CONFIG_NAME} here or above; `mlbench init` writes one, "
         f"`mlbench demo` shows one at work, and a {DVC_NAME} is read as it is"
     )
 
 
-def load_project(layout: Layout) -> Project:
-    """Read and check the configuration; ProjectFileError names file, line and key."""
+def load_project(layout: Layout, *, may_lack_deps: bool = False) -> Project:
+    """Read and check the configuration; ProjectFileError names file, line and key.
+
+    `may_lack_deps` is for a tree that is given its data only now.
+    """
     shared, value = _read_files(layout)
     reader = _Reader(shared)
     shared.refuse_unknown(value, keys.TOP, "")
@@ -58,10 +65,10 @@ def load_project(layout: Layout) -> Project:
         for name, body in reader.tables("environments", value)
     )
     _check_references(shared, stages, models, environments)
-    check_project(shared, stages, layout.root)
+    check_project(shared, stages, layout.root, may_lack_deps=may_lack_deps)
     return Project(
         name=project.text("name") or layout.root.name,
-        python=find_python(layout.root, project.text("python"), project),
+        python=find_python(layout, project.text("python"), project),
         jobs=_jobs(project),
         objective=project.text("objective"),
         cache_limit=project.size("cache"),
@@ -76,6 +83,8 @@ def _read_files(layout: Layout) -> tuple[TomlFile, dict[str, Any]]:
     with_dvc = (layout.root / DVC_NAME).is_file()
     if with_dvc and not layout.config.exists():
         shared = TomlFile(CONFIG_NAME, "")
+    elif not layout.config.exists():
+        raise ProjectFileError("there is no such file; `mlbench init` writes one", file=CONFIG_NAME)
     else:
         shared = TomlFile.read(layout.config, CONFIG_NAME)
     value = shared.value

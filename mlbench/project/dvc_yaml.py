@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from mlbench.domain.errors import nearest
+from mlbench.project import keys
+from mlbench.project.dvc_shown import give_to_stages
 from mlbench.project.kept import keep_value, kept_value
 from mlbench.project.layout import Layout
 from mlbench.project.params import parse_tree
@@ -19,13 +21,24 @@ from mlbench.system.content import hash_bytes
 
 DVC_NAME = "dvc.yaml"
 _KEPT_NAME = "dvc_yaml.json"
-_VERSION = 1
+_VERSION = 2
 
-_TOP = ("stages",)
-_TOP_UNREAD = ("vars", "params", "metrics", "plots", "artifacts", "datasets")
-_STAGE = ("cmd", "wdir", "deps", "params", "outs", "metrics", "frozen", "always_changed", "desc")
-_STAGE_UNREAD = ("vars", "foreach", "do", "matrix", "plots")
-_OUT = ("cache", "persist")
+_TOP = ("stages", "params", "metrics", "plots", "artifacts")
+_TOP_UNREAD = ("vars", "datasets")
+_STAGE = (
+    "cmd",
+    "wdir",
+    "deps",
+    "params",
+    "outs",
+    "metrics",
+    "plots",
+    "frozen",
+    "always_changed",
+    "desc",
+)
+_STAGE_UNREAD = ("vars", "foreach", "do", "matrix")
+_FLAGS = {"outs": keys.OUT, "metrics": keys.OUT, "plots": keys.OUT + keys.PLOT}
 _OUT_UNREAD = ("remote", "push", "checkpoint")
 # What people and other tools note, without a meaning for how a stage is built.
 _REMARKS = frozenset({"meta"})
@@ -81,7 +94,9 @@ def _converted(file: DvcFile, tree: Any) -> dict[str, Any]:
     stages = tree.get("stages") or {}
     if not isinstance(stages, dict):
         file.fail("stages", "must be a mapping of names to stages")
-    return {str(name): _stage(file, f"stages.{name}", body) for name, body in stages.items()}
+    converted = {str(name): _stage(file, f"stages.{name}", body) for name, body in stages.items()}
+    give_to_stages(file, tree, converted)
+    return converted
 
 
 def _stage(file: DvcFile, where: str, written: Any) -> dict[str, Any]:
@@ -95,20 +110,20 @@ def _stage(file: DvcFile, where: str, written: Any) -> dict[str, Any]:
         if value is None:
             file.fail(f"{where}.{key}", "has no value; write one, or take the key out")
         _refuse_templates(file, f"{where}.{key}", value)
-    for key in ("outs", "metrics"):
+    for key, known in _FLAGS.items():
         if isinstance(body.get(key), list):
-            body[key] = [_out(file, f"{where}.{key}", item) for item in body[key]]
+            body[key] = [_out(file, f"{where}.{key}", item, known) for item in body[key]]
     return body
 
 
-def _out(file: DvcFile, where: str, item: Any) -> Any:
+def _out(file: DvcFile, where: str, item: Any, known: tuple[str, ...]) -> Any:
     if not isinstance(item, dict):
         return item
     flags_of: dict[str, Any] = {}
     for path, flags in item.items():
         if isinstance(flags, dict):
             kept = {key: value for key, value in flags.items() if key not in _OUT_REMARKS}
-            _refuse_unread(file, kept, _OUT, _OUT_UNREAD, f"{where}.{path}")
+            _refuse_unread(file, kept, known, _OUT_UNREAD, f"{where}.{path}")
             flags_of[str(path)] = kept
         else:
             flags_of[str(path)] = flags

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     import git
 
 _LARGEST_IN_DIFF = 1_000_000
+_MOST_NAMED = 50
 _SOURCE_SUFFIXES = frozenset(
     ".py .toml .yaml .yml .json .cfg .ini .sh .sql .md .txt .ipynb".split()
 )
@@ -21,7 +23,7 @@ _ONLY_LOOK = {"GIT_OPTIONAL_LOCKS": "0"}
 # The user's taste in diffs would make patches that `git apply` does not take.
 _PLAIN_PATCH = (
     "--binary --no-color --no-ext-diff --no-textconv --no-renames --no-relative "
-    "--submodule=short --src-prefix=a/ --dst-prefix=b/"
+    "--submodule=short --ignore-submodules=dirty --src-prefix=a/ --dst-prefix=b/"
 ).split()
 
 
@@ -31,52 +33,68 @@ class _NoRepositoryError(Exception):
 
 def code_state(root: Path) -> CodeState:
     """Commit, branch and how many of the project's files differ; empty where git is not used."""
-    try:
-        repository = _repository(root)
-    except _NoRepositoryError:
+    repository = open_repository(root)
+    if repository is None:
         return CodeState()
     with repository:
-        changed = list(_changed(repository, root))
-        commit = repository.head.commit.hexsha if repository.head.is_valid() else None
-        branch = None if repository.head.is_detached else repository.active_branch.name
-        return CodeState(commit, branch, bool(changed) or commit is None, len(changed))
+        return _state(repository, root)
 
 
-def dirty_diff(root: Path) -> str:
-    """What differs from the commit as one patch for `git apply` at the repository's top.
+def code_and_diff(root: Path) -> tuple[CodeState, str]:
+    """As `code_state`, with what differs as one patch for `git apply` at the repository's top.
 
-    Small untracked source files are in it; `.env` files and binary ones over 1 MB are not. Bytes
-    that are no UTF-8 are lone surrogates. Empty where nothing differs or git is not used.
+    Small untracked source files are in it; `.env` files and binary ones over 1 MB are not, and
+    those that differ are named in `left_out`, as are submodules with edits of their own. Bytes that
+    are no UTF-8 are lone surrogates. The patch is empty where nothing differs, where there is no
+    commit, and where git is not used.
     """
-    try:
-        repository = _repository(root)
-    except _NoRepositoryError:
-        return ""
+    repository = open_repository(root)
+    if repository is None:
+        return CodeState(), ""
+    with repository:
+        code = _state(repository, root)
+        if code.commit is None or not code.changed_files:
+            return code, ""
+        untracked = list(_untracked(repository, root))
+        sources = [name for name in untracked if _is_small_source(repository, name)]
+        differing = list(_differing(repository, root))
+        left_out = [name for name, binary in differing if _is_left_out(repository, name, binary)]
+        submodules = [name for name, _ in differing if _is_dirty_submodule(repository, name)]
+        patch = _patch(repository, root, sources, left_out)
+        others = [name for name in untracked if name not in frozenset(sources)]
+        return replace(code, left_out=_first([*left_out, *submodules, *others])), patch
+
+
+def _state(repository: git.Repo, root: Path) -> CodeState:
+    changed = list(_changed(repository, root))
+    commit = repository.head.commit.hexsha if repository.head.is_valid() else None
+    branch = None if repository.head.is_detached else repository.active_branch.name
+    return CodeState(commit, branch, bool(changed) or commit is None, len(changed))
+
+
+def _patch(repository: git.Repo, root: Path, added: list[str], left_out: list[str]) -> str:
     # Late, as shutil and GitPython are: to ask whether there is a repository needs none of them.
     import tempfile
 
-    with repository, tempfile.TemporaryDirectory() as scratch:
-        if not repository.head.is_valid():
-            return ""
-        with repository.git.custom_environment(GIT_INDEX_FILE=_own_index(repository, scratch)):
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        repository.git.custom_environment(GIT_INDEX_FILE=_own_index(repository, scratch)),
+    ):
+        if added:
             names = Path(scratch, "untracked")
-            names.write_text(
-                "\0".join(_untracked_sources(repository, root)), "utf-8", "surrogateescape"
+            names.write_text("\0".join(added), "utf-8", "surrogateescape")
+            repository.git.add(
+                "--intent-to-add", f"--pathspec-from-file={names}", "--pathspec-file-nul"
             )
-            if names.stat().st_size:
-                repository.git.add(
-                    "--intent-to-add", f"--pathspec-from-file={names}", "--pathspec-file-nul"
-                )
-            left_out = [f":(top,literal,exclude){name}" for name in _left_out(repository, root)]
-            patch = repository.git.diff(
-                "HEAD",
-                *_PLAIN_PATCH,
-                "--",
-                _below(repository, root),
-                *left_out,
-                strip_newline_in_stdout=False,
-            )
-            return str(patch)
+        patch = repository.git.diff(
+            "HEAD",
+            *_PLAIN_PATCH,
+            "--",
+            pathspec_of(repository, root),
+            *(f":(top,literal,exclude){name}" for name in left_out),
+            strip_newline_in_stdout=False,
+        )
+        return str(patch)
 
 
 def has_repository(root: Path) -> bool:
@@ -113,6 +131,14 @@ def initialise(root: Path, message: str) -> None:
         repository.git.commit("--quiet", "--no-verify", "--no-gpg-sign", "--message", message)
 
 
+def open_repository(root: Path) -> git.Repo | None:
+    """The repository around a folder, for whoever closes it; None where none can be read."""
+    try:
+        return _repository(root)
+    except _NoRepositoryError:
+        return None
+
+
 def _quiet() -> None:
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 
@@ -145,7 +171,7 @@ def _repository(root: Path) -> git.Repo:
     return repository
 
 
-def _below(repository: git.Repo, root: Path) -> str:
+def pathspec_of(repository: git.Repo, root: Path) -> str:
     """The pathspec of the project inside its repository."""
     relative = os.path.relpath(root.resolve(), Path(repository.working_dir).resolve())
     return ":(top)" if relative == "." else f":(top,literal){relative}"
@@ -159,7 +185,7 @@ def _changed(repository: git.Repo, root: Path) -> Iterator[str]:
             "--no-renames",
             "--untracked-files=all",
             "--",
-            _below(repository, root),
+            pathspec_of(repository, root),
         )
     )
     yield from (entry for entry in status.split("\0") if entry)
@@ -178,33 +204,49 @@ def _own_index(repository: git.Repo, scratch: str) -> str:
     return str(index)
 
 
-def _untracked_sources(repository: git.Repo, root: Path) -> Iterator[str]:
+def _untracked(repository: git.Repo, root: Path) -> Iterator[str]:
+    below = pathspec_of(repository, root)
     listed = str(
-        repository.git.ls_files(
-            "-z", "--others", "--exclude-standard", "--full-name", "--", _below(repository, root)
-        )
+        repository.git.ls_files("-z", "--others", "--exclude-standard", "--full-name", "--", below)
     )
-    for name in filter(None, listed.split("\0")):
-        path = Path(repository.working_dir, name)
-        is_source = path.suffix in _SOURCE_SUFFIXES and path.is_file() and not _is_secret(path)
-        if is_source and path.stat().st_size <= _LARGEST_IN_DIFF:
-            yield name
+    yield from filter(None, listed.split("\0"))
 
 
-def _left_out(repository: git.Repo, root: Path) -> Iterator[str]:
-    """Tracked files that differ and must not, or had better not, be in the record."""
+def _is_small_source(repository: git.Repo, name: str) -> bool:
+    path = Path(repository.working_dir, name)
+    is_source = path.suffix in _SOURCE_SUFFIXES and path.is_file() and not _is_secret(path)
+    return is_source and path.stat().st_size <= _LARGEST_IN_DIFF
+
+
+def _differing(repository: git.Repo, root: Path) -> Iterator[tuple[str, bool]]:
+    """The tracked files and submodules that differ from the commit, and whether each is binary."""
     counted = str(
         repository.git.diff(
-            "HEAD", "--numstat", "-z", "--no-renames", "--", _below(repository, root)
+            "HEAD", "--numstat", "-z", "--no-renames", "--", pathspec_of(repository, root)
         )
     )
     for entry in filter(None, counted.split("\0")):
         added, _, name = entry.split("\t", 2)
-        path = Path(repository.working_dir, name)
-        # A binary's patch holds what was there before as well as what is there now.
-        is_large = added == "-" and _larger_size(repository, path, name) > _LARGEST_IN_DIFF
-        if is_large or _is_secret(path):
-            yield name
+        yield name, added == "-"
+
+
+def _is_left_out(repository: git.Repo, name: str, is_binary: bool) -> bool:
+    """Whether a tracked file must not, or had better not, be in the record."""
+    path = Path(repository.working_dir, name)
+    # A binary's patch holds what was there before as well as what is there now.
+    return _is_secret(path) or (
+        is_binary and _larger_size(repository, path, name) > _LARGEST_IN_DIFF
+    )
+
+
+def _is_dirty_submodule(repository: git.Repo, name: str) -> bool:
+    """Whether a name is that of a submodule with edits of its own, which no patch here can hold."""
+    path = Path(repository.working_dir, name)
+    inner = open_repository(path) if (path / ".git").exists() else None
+    if inner is None:
+        return False
+    with inner:
+        return inner.is_dirty(untracked_files=True)
 
 
 def _larger_size(repository: git.Repo, path: Path, name: str) -> int:
@@ -217,3 +259,9 @@ def _larger_size(repository: git.Repo, path: Path, name: str) -> int:
 
 def _is_secret(path: Path) -> bool:
     return path.name == ".env" or path.name.startswith(".env.")
+
+
+def _first(names: list[str]) -> tuple[str, ...]:
+    """The names, of many the first ones and how many more."""
+    more = len(names) - _MOST_NAMED
+    return (*names[:_MOST_NAMED], f"and {more} more") if more > 0 else tuple(names)

@@ -15,6 +15,7 @@ STAGE = (
     "env",
     "outs",
     "metrics",
+    "plots",
     "kind",
     "timeout",
     "retries",
@@ -30,6 +31,7 @@ STAGE = (
 DEP = ("path", "check")
 RESOURCES = ("cpu", "gpu", "memory")
 OUT = ("cache", "persist")
+PLOT = ("x", "y", "header", "template", "title", "x_label", "y_label")
 MODEL = ("stage", "path", "format", "sample", "target", "gates")
 GATE = ("check", "level")
 ENVIRONMENT = ("port", "require")

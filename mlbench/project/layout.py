@@ -1,9 +1,16 @@
-"""Where everything lies in a user's project; nothing else in the code spells these paths."""
+"""Where everything lies in a user's project; nothing else in the code spells these paths.
+
+Worktrees of one repository share what is on record: cache, traces, runs and their index, models,
+ledger, and with the ledger the servers. What belongs to one tree and its loop is each one's own.
+"""
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path
+
+from mlbench.inside.worktree import home_of, sharing_with, worktree_name, worktree_names
 
 CONFIG_NAME = "mlbench.toml"
 LOCAL_CONFIG_NAME = "mlbench.local.toml"
@@ -31,10 +38,35 @@ class Layout:
         """What each stage was built from and gave, shared through git."""
         return self.root / LOCK_NAME
 
+    @functools.cached_property
+    def home(self) -> Path:
+        """The project's folder in the main worktree, `root` itself where nothing is shared."""
+        return Path(home_of(str(self.root)))
+
+    @functools.cached_property
+    def tree_name(self) -> str:
+        """What tells this worktree from the others that share its record; empty for the home."""
+        return "" if self.home == self.root else worktree_name(str(self.root))
+
+    @property
+    def others(self) -> tuple[Layout, ...]:
+        """The same project in the other worktrees that share its record, where they are there."""
+        return tuple(Layout(Path(folder)) for folder in sharing_with(str(self.root)))
+
+    @property
+    def tree_names(self) -> frozenset[str]:
+        """The `tree_name` of every worktree that git knows of, there or not."""
+        return frozenset({"", self.tree_name, *worktree_names(str(self.root))})
+
     @property
     def own(self) -> Path:
-        """The folder of everything that mlbench writes."""
+        """The folder of what mlbench writes for this tree alone."""
         return self.root / ".mlbench"
+
+    @property
+    def shared(self) -> Path:
+        """The folder of what mlbench writes for all worktrees of the repository."""
+        return self.home / ".mlbench"
 
     @property
     def loop_lock(self) -> Path:
@@ -58,8 +90,13 @@ class Layout:
 
     @property
     def state(self) -> Path:
-        """The stat cache, traces and intents."""
+        """The stat cache, intents and locks of stages."""
         return self.own / "state"
+
+    @property
+    def traces(self) -> Path:
+        """What each stage was built from and gave."""
+        return self.shared / "state" / "traces.jsonl"
 
     @property
     def aside(self) -> Path:
@@ -69,7 +106,7 @@ class Layout:
     @property
     def cache(self) -> Path:
         """Outputs by content hash."""
-        return self.own / "cache"
+        return self.shared / "cache"
 
     @property
     def snapshots(self) -> Path:
@@ -79,42 +116,47 @@ class Layout:
     @property
     def runs(self) -> Path:
         """One folder a run."""
-        return self.own / "runs"
+        return self.shared / "runs"
+
+    @property
+    def environments(self) -> Path:
+        """What runs were made in, by content hash; each run's folder has its own link to one."""
+        return self.shared / "environments"
 
     @property
     def experiments(self) -> Path:
         """The TinyDB file that indexes the runs."""
-        return self.own / "experiments.json"
+        return self.shared / "experiments.json"
 
     @property
     def unrecorded(self) -> Path:
         """An empty file for each run that a script began by itself and nobody has indexed yet."""
-        return self.own / "unrecorded"
+        return self.shared / "unrecorded"
 
     @property
     def undo(self) -> Path:
         """What the last changes of marks and deletions replaced."""
-        return self.own / "undo.jsonl"
+        return self.shared / "undo.jsonl"
 
     @property
     def trash(self) -> Path:
         """Runs that were deleted, for a while."""
-        return self.own / "trash"
+        return self.shared / "trash"
 
     @property
     def models(self) -> Path:
         """Candidates and versions."""
-        return self.own / "models"
+        return self.shared / "models"
 
     @property
     def ledger(self) -> Path:
         """Every promotion and rollback, one line each."""
-        return self.own / "ledger.jsonl"
+        return self.shared / "ledger.jsonl"
 
     @property
     def serving(self) -> Path:
         """What each environment serves, and how its server does."""
-        return self.own / "serving"
+        return self.shared / "serving"
 
     def run_folder(self, run: str) -> Path:
         """Logs, step metrics, diff and record of one run."""

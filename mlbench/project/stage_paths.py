@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import posixpath
 import re
+from collections.abc import Iterator
 from typing import Any
 
-from mlbench.domain.stages import Out
+from mlbench.domain.stages import Out, Plot
 from mlbench.project import keys
 from mlbench.project.fields import Table
 
@@ -40,25 +41,56 @@ def outs_of(table: Table, key: str, wdir: str) -> tuple[Out, ...]:
     """The outs under `outs` or `metrics`, with their flags."""
     if key not in table.value:
         return ()
-    outs = []
+    return tuple(_out(path, flags) for path, flags in _with_flags(table, key, wdir, keys.OUT))
+
+
+def plots_of(table: Table, wdir: str) -> tuple[tuple[Out, ...], tuple[Plot, ...]]:
+    """The outs under `plots`, and how the rows of each are meant."""
+    if "plots" not in table.value:
+        return (), ()
+    found = list(_with_flags(table, "plots", wdir, keys.OUT + keys.PLOT))
+    plots = (
+        Plot(
+            path,
+            x=flags.text("x") or "",
+            y=flags.texts("y"),
+            header=flags.flag("header", True),
+            template=flags.text("template") or "",
+        )
+        for path, flags in found
+    )
+    return tuple(_out(path, flags) for path, flags in found), tuple(plots)
+
+
+def outside(outs: tuple[Out, ...], others: tuple[Out, ...]) -> tuple[Out, ...]:
+    """Those of the others that lie in none of the outs, with which they come anyway."""
+    folders = tuple(f"{out.path}/" for out in outs)
+    return tuple(other for other in others if not other.path.startswith(folders))
+
+
+def _with_flags(
+    table: Table, key: str, wdir: str, known: tuple[str, ...]
+) -> Iterator[tuple[str, Table]]:
+    """Each path under a key, with the table of its flags."""
     for item in items_of(table, key):
         if isinstance(item, str):
-            outs.append(Out(place(table, key, wdir, item)))
+            yield place(table, key, wdir, item), Table(table.file, "", {})
             continue
         for path, written in item.items():
             if not isinstance(written, dict):
                 table.fail(key, f"the flags of {path} must be a table such as {{cache = false}}")
             flags = Table(table.file, f"{table.where}.{key}.{path}", written)
-            table.file.refuse_unknown(written, keys.OUT, flags.where)
-            outs.append(
-                Out(
-                    place(table, key, wdir, path),
-                    cache=flags.flag("cache", True),
-                    persist=flags.flag("persist", False),
-                    cache_asked=flags.flag("cache", False),
-                )
-            )
-    return tuple(outs)
+            table.file.refuse_unknown(written, known, flags.where)
+            yield place(table, key, wdir, path), flags
+
+
+def _out(path: str, flags: Table) -> Out:
+    return Out(
+        path,
+        cache=flags.flag("cache", True),
+        persist=flags.flag("persist", False),
+        cache_asked=flags.flag("cache", False),
+    )
 
 
 def place(table: Table, key: str, wdir: str, path: str) -> str:
@@ -69,7 +101,7 @@ def place(table: Table, key: str, wdir: str, path: str) -> str:
     outside = clean == ".." or clean.startswith("../")
     if key not in ("deps", "params") and (outside or posixpath.isabs(clean)):
         table.fail(key, f'"{path}" lies outside the project')
-    if key in ("outs", "metrics") and clean == ".":
+    if key in ("outs", "metrics", "plots") and clean == ".":
         table.fail(key, "the project's own folder can't be an out")
     return clean
 

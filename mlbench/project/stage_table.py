@@ -8,7 +8,7 @@ from typing import Any
 from mlbench.domain.stages import ParamKeys, Resources, Stage
 from mlbench.project import keys
 from mlbench.project.fields import Table
-from mlbench.project.stage_paths import deps_of, items_of, outs_of, place
+from mlbench.project.stage_paths import deps_of, items_of, outs_of, outside, place, plots_of
 
 DEFAULT_PARAMS = "params.toml"
 
@@ -25,7 +25,9 @@ def read_stage(table: Table, name: str) -> Stage:
     given = table.value
     wdir = place(table, "wdir", ".", table.text("wdir") or ".") if "wdir" in given else "."
     deps, stat_deps = deps_of(table, wdir)
+    outs = outs_of(table, "outs", wdir)
     metrics = outs_of(table, "metrics", wdir)
+    plot_outs, plots = plots_of(table, wdir)
     # Only what is written is read: a dvc.yaml may have thousands of stages, of three keys each.
     plain = {key: read(table) for key, read in _PLAIN.items() if key in given}
     return Stage(
@@ -35,8 +37,9 @@ def read_stage(table: Table, name: str) -> Stage:
         deps=deps,
         stat_deps=stat_deps,
         params=_params(table, wdir),
-        outs=(*outs_of(table, "outs", wdir), *metrics),
+        outs=(*outs, *outside(outs, (*metrics, *plot_outs))),
         metrics=tuple(out.path for out in metrics),
+        plots=plots,
         **plain,
     )
 

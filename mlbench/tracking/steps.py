@@ -6,10 +6,13 @@ import contextlib
 import json
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
 
 from mlbench.inside.steplog import (
     FREE,
@@ -17,29 +20,43 @@ from mlbench.inside.steplog import (
     LINES_SUFFIX,
     NAMES_SUFFIX,
     POINT,
-    PREFIX,
     RECORD,
-    RECORDS_SUFFIX,
 )
+from mlbench.tracking.columns import Floats, Ints
+from mlbench.tracking.growing import Chunk, Growing
+from mlbench.tracking.pyramid_file import log_names
 
-_BLOCK = RECORD.size * 4096
+Records = npt.NDArray[np.void]
 
-_NO_EXTREME = (math.inf, math.inf)
+RECORD_TYPE = np.dtype(
+    {
+        "names": ["kind", "name", "step", "value", "at"],
+        "formats": ["u1", "<u4", "<i8", "<f8", "<f8"],
+        "offsets": [KIND_OFFSET, 4, 8, 16, 24],
+        "itemsize": RECORD.size,
+    }
+)
+"""A record of a step log, as `inside/steplog.py` describes it."""
+
+_BLOCK = 2**20
+_BLOCK_NEAR_THE_END = 2**16
+_MOST_LINES = 50_000
+_LARGEST_STEP = 2**63
 
 Point = tuple[str, int, float, float]
 """Name, step, value, wall time in seconds since the epoch."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Series:
     """One metric over its steps, sorted by step and then by time; never empty.
 
-    `min` and `max` leave NaN out (both are NaN where there is nothing else); their steps are the
-    first at which they stand.
+    `steps` and `values` are read-only arrays of one length. `min` and `max` leave NaN out (both
+    are NaN where there is nothing else); their steps are the first at which they stand.
     """
 
-    steps: tuple[int, ...]
-    values: tuple[float, ...]
+    steps: Ints
+    values: Floats
     min: float
     min_step: int
     max: float
@@ -48,7 +65,7 @@ class Series:
     @property
     def last(self) -> float:
         """The value of the highest step, and of these the latest; it may be NaN."""
-        return self.values[-1]
+        return float(self.values[-1])
 
 
 class StepReader:
@@ -57,40 +74,72 @@ class StepReader:
     def __init__(self, folder: Path) -> None:
         """Remember the folder; it may come into being later."""
         self._folder = folder
-        self._logs: dict[str, _Log] = {}
-        self._gathered: dict[str, _Gathered] = {}
+        self._logs: dict[str, Log] = {}
+        self._gathered: dict[str, Growing] = {}
+        self._series: dict[str, tuple[int, Series]] = {}
 
     def read(self) -> dict[str, Series]:
         """Each metric's series as of now, in the order in which the names were first seen."""
-        for log in self._all_logs():
-            for name, step, value, at in log.new_points():
-                gathered = self._gathered.get(name)
-                if gathered is None:
-                    gathered = self._gathered[name] = _Gathered()
-                gathered.add(step, value, at)
-        return {name: gathered.series() for name, gathered in self._gathered.items()}
+        return {name: self._series_of(name, growing) for name, growing in self.gather().items()}
 
-    def _all_logs(self) -> list[_Log]:
-        with contextlib.suppress(FileNotFoundError):
-            for name in sorted(os.listdir(self._folder)):
-                if name.startswith(PREFIX) and name not in self._logs:
-                    if name.endswith(RECORDS_SUFFIX):
-                        self._logs[name] = _RecordLog(self._folder / name)
-                    elif name.endswith(LINES_SUFFIX):
-                        self._logs[name] = _LineLog(self._folder / name)
+    def gather(self) -> Mapping[str, Growing]:
+        """As `read`, as the columns that later calls add to."""
+        for log in self._all_logs():
+            for chunk in log.new_chunks():
+                growing = self._gathered.get(chunk.name)
+                if growing is None:
+                    growing = self._gathered[chunk.name] = Growing()
+                growing.add(chunk)
+        return self._gathered
+
+    @property
+    def gathered(self) -> Mapping[str, Growing]:
+        """What was gathered last."""
+        return self._gathered
+
+    @property
+    def logs(self) -> Mapping[str, Log]:
+        """The logs read so far, by the names of their files."""
+        return self._logs
+
+    def _series_of(self, name: str, growing: Growing) -> Series:
+        known = self._series.get(name)
+        if known is not None and known[0] == growing.count:
+            return known[1]
+        extremes = growing.summary().extremes
+        series = Series(
+            *growing.columns(),
+            min=extremes.min,
+            min_step=extremes.min_step,
+            max=extremes.max,
+            max_step=extremes.max_step,
+        )
+        self._series[name] = (growing.count, series)
+        return series
+
+    def _all_logs(self) -> list[Log]:
+        for name in log_names(self._folder):
+            if name not in self._logs:
+                path = self._folder / name
+                is_lines = name.endswith(LINES_SUFFIX)
+                self._logs[name] = _LineLog(path) if is_lines else _RecordLog(path)
         return list(self._logs.values())
 
 
-def last_values(folder: Path) -> dict[str, float]:
-    """The last value of each metric in a stage's folder: highest step, then latest time."""
-    return {name: series.last for name, series in StepReader(folder).read().items()}
-
-
-class _Log(Protocol):
+class Log(Protocol):
     """One file of points."""
 
-    def new_points(self) -> Iterator[Point]:
-        """The points that came since the last time."""
+    @property
+    def read_to(self) -> int:
+        """How many bytes of it have been taken in."""
+        ...
+
+    def new_chunks(self) -> Iterator[Chunk]:
+        """The points that came since the last time, some of one metric at a time."""
+        ...
+
+    def names(self) -> list[str]:
+        """The names by their ids; none where points carry their names themselves."""
         ...
 
 
@@ -98,36 +147,71 @@ class _RecordLog:
     """The records that one process writes, and the names beside them."""
 
     def __init__(self, path: Path) -> None:
+        self.read_to = 0
         self._path = path
-        self._read_to = 0
         self._names = _Lines(path.with_suffix(NAMES_SUFFIX))
         self._name_of: list[str] = []
 
-    def new_points(self) -> Iterator[Point]:
+    def names(self) -> list[str]:
+        return self._name_of
+
+    def new_chunks(self) -> Iterator[Chunk]:
         with contextlib.suppress(FileNotFoundError), open(self._path, "rb", buffering=0) as file:
             # No further than it reaches now, or a busy writer would keep its reader for ever.
             size = os.fstat(file.fileno()).st_size
-            while block := self._whole_records(file.fileno(), size):
-                for kind, name_id, step, value, at in RECORD.iter_unpack(block):
-                    if name_id >= len(self._name_of):
-                        self._name_of += [line.decode() for line in self._names.new()]
-                        if name_id >= len(self._name_of):
-                            return  # seen before its name, as on a network file system: later
-                    self._read_to += RECORD.size
-                    if kind == POINT:
-                        yield self._name_of[name_id], step, value, at
+            while len(records := self._whole_records(file.fileno(), size)):
+                known = self._known(records)
+                start = self.read_to // RECORD.size
+                self.read_to += known * RECORD.size
+                yield from self._by_name(records[:known], start)
+                if known < len(records):
+                    return  # seen before its name, as on a network file system: later
 
-    def _whole_records(self, descriptor: int, size: int) -> bytes:
+    def _known(self, records: Records) -> int:
+        """How many of the records come before the first whose name isn't there yet."""
+        is_point = records["kind"] == POINT
+        if int(records["name"].max(where=is_point, initial=0)) >= len(self._name_of):
+            self._name_of += [line.decode() for line in self._names.new()]
+        unknown = np.flatnonzero(is_point & (records["name"] >= len(self._name_of)))
+        return int(unknown[0]) if unknown.size else len(records)
+
+    def _by_name(self, records: Records, start: int) -> Iterator[Chunk]:
+        points = np.flatnonzero(records["kind"] == POINT)
+        if len(points) < len(records):
+            records = records[points]
+        ids = records["name"]
+        places = points + start
+        if not len(ids):
+            return
+        if ids[0] == ids[-1] and (ids == ids[0]).all():
+            yield self._chunk(int(ids[0]), records, places)
+            return
+        # Stable, so that each name's points stay in the order in which they were logged.
+        order = np.argsort(ids, kind="stable")
+        ends = np.flatnonzero(np.diff(ids[order])) + 1
+        for part in np.split(order, ends):
+            yield self._chunk(int(ids[part[0]]), records[part], places[part])
+
+    def _chunk(self, name_id: int, records: Records, places: Ints) -> Chunk:
+        columns = records["step"], records["value"], records["at"]
+        return Chunk(self._name_of[name_id], *columns, log=self._path.name, places=places)
+
+    def _whole_records(self, descriptor: int, size: int) -> Records:
         """The next records whose kind is set, before this size.
 
-        Two looks, for within one the kind might be read after a body that is only being written.
+        Two looks near the end, for within one the kind might be read after a body that is only
+        being written; before a record whose kind was set all are whole.
         """
-        length = min(_BLOCK, size - self._read_to)
-        kinds = os.pread(descriptor, max(length, 0), self._read_to)[KIND_OFFSET :: RECORD.size]
-        free = kinds.find(FREE)
-        count = len(kinds) if free < 0 else free
-        block = os.pread(descriptor, count * RECORD.size, self._read_to)
-        return block[: len(block) // RECORD.size * RECORD.size]
+        length = min(_BLOCK, size - self.read_to) // RECORD.size * RECORD.size
+        if length <= 0:
+            return np.empty(0, RECORD_TYPE)
+        last_kind = self.read_to + length - RECORD.size + KIND_OFFSET
+        if os.pread(descriptor, 1, last_kind) in (b"", bytes([FREE])):
+            length = min(length, _BLOCK_NEAR_THE_END)
+            seen = _records(os.pread(descriptor, length, self.read_to))
+            free = np.flatnonzero(seen["kind"] == FREE)
+            length = RECORD.size * (int(free[0]) if free.size else len(seen))
+        return _records(os.pread(descriptor, length, self.read_to))
 
 
 class _LineLog:
@@ -136,83 +220,49 @@ class _LineLog:
     def __init__(self, path: Path) -> None:
         self._lines = _Lines(path)
 
-    def new_points(self) -> Iterator[Point]:
-        for line in self._lines.new():
-            point = _parsed(line)
-            if point is not None:
-                yield point
+    @property
+    def read_to(self) -> int:
+        return self._lines.read_to
+
+    def names(self) -> list[str]:
+        return []
+
+    def new_chunks(self) -> Iterator[Chunk]:
+        lines = self._lines.new()
+        for start in range(0, len(lines), _MOST_LINES):
+            by_name: dict[str, list[Point]] = {}
+            for line in lines[start : start + _MOST_LINES]:
+                point = _parsed(line)
+                if point is not None:
+                    by_name.setdefault(point[0], []).append(point)
+            for name, points in by_name.items():
+                _, steps, values, times = zip(*points, strict=True)
+                yield Chunk(
+                    name, np.array(steps, np.int64), np.array(values), np.array(times, np.float64)
+                )
 
 
 class _Lines:
     """A file of lines that grows; what follows the last newline is still being written."""
 
     def __init__(self, path: Path) -> None:
+        self.read_to = 0
         self._path = path
-        self._read_to = 0
 
     def new(self) -> list[bytes]:
         try:
             with open(self._path, "rb") as file:
-                file.seek(self._read_to)
+                file.seek(self.read_to)
                 data = file.read()
         except FileNotFoundError:
             return []
         whole = data[: data.rfind(b"\n") + 1]
-        self._read_to += len(whole)
+        self.read_to += len(whole)
         return whole.split(b"\n")[:-1]
 
 
-class _Gathered:
-    """The points of one metric so far, sorted when they are asked for."""
-
-    def __init__(self) -> None:
-        self._steps: list[int] = []
-        self._values: list[float] = []
-        self._times: list[float] = []
-        self._newest = (-math.inf, -math.inf)
-        self._is_sorted = True
-        self._lowest = self._highest = _NO_EXTREME
-        self._series: Series | None = None
-
-    def add(self, step: int, value: float, at: float) -> None:
-        if (step, at) < self._newest:
-            self._is_sorted = False
-        else:
-            self._newest = (step, at)
-        self._steps.append(step)
-        self._values.append(value)
-        self._times.append(at)
-        # Of equal values the first step wins, and NaN is less than none.
-        self._lowest = min(self._lowest, (value, step))
-        self._highest = min(self._highest, (-value, step))
-        self._series = None
-
-    def series(self) -> Series:
-        if not self._is_sorted:
-            self._sort()
-        if self._series is None:
-            low, low_step = self._extreme(self._lowest)
-            minus_high, high_step = self._extreme(self._highest)
-            self._series = Series(
-                tuple(self._steps), tuple(self._values), low, low_step, -minus_high, high_step
-            )
-        return self._series
-
-    def _extreme(self, found: tuple[float, float]) -> tuple[float, int]:
-        if found == _NO_EXTREME:
-            return math.nan, self._steps[0]
-        return found[0], int(found[1])
-
-    def _sort(self) -> None:
-        rows = sorted(zip(self._steps, self._times, self._values, strict=True), key=_step_and_time)
-        self._steps = [step for step, _, _ in rows]
-        self._times = [at for _, at, _ in rows]
-        self._values = [value for _, _, value in rows]
-        self._is_sorted = True
-
-
-def _step_and_time(row: tuple[int, float, float]) -> tuple[int, float]:
-    return row[:2]
+def _records(data: bytes) -> Records:
+    return np.frombuffer(data, RECORD_TYPE, len(data) // RECORD.size)
 
 
 def _parsed(line: bytes) -> Point | None:
@@ -224,4 +274,4 @@ def _parsed(line: bytes) -> Point | None:
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return None
     is_point = isinstance(name, str) and isinstance(step, int) and math.isfinite(point[3])
-    return point if is_point else None
+    return point if is_point and -_LARGEST_STEP <= step < _LARGEST_STEP else None

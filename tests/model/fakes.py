@@ -218,17 +218,23 @@ class FakeJournal:
     def __init__(self, lines: list[str], process: Process) -> None:
         self._lines = lines
         self._process = process
+        self._known: list[str] = []
 
     def read(self) -> Iterator[Any]:
-        for line in self._lines:
-            try:
-                yield json.loads(line)
-            except ValueError:
-                continue
+        return _values_of(self._lines)
 
-    def rewrite(self, values: Iterable[Any]) -> None:
+    def news(self) -> tuple[bool, list[Any]]:
+        known = len(self._known)
+        is_anew = self._lines[:known] != self._known
+        new = self._lines[0 if is_anew else known :]
+        self._known = list(self._lines)
+        return is_anew, list(_values_of(new))
+
+    def rewrite(self, change: Callable[[list[Any]], list[Any] | None]) -> None:
         self._process.step()
-        self._lines[:] = [json.dumps(value) for value in values]
+        values = change(list(self.read()))
+        if values is not None:
+            self._lines[:] = [json.dumps(value) for value in values]
 
     def append(self, value: Any) -> None:
         self._process.step()
@@ -240,6 +246,14 @@ class FakeJournal:
             if len(self._lines) % 2 == 0:
                 self._lines[-1] = line[: len(line) // 2]
             raise
+
+
+def _values_of(lines: Iterable[str]) -> Iterator[Any]:
+    for line in lines:
+        try:
+            yield json.loads(line)
+        except ValueError:
+            continue
 
 
 class FakeVersions:

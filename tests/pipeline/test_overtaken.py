@@ -171,3 +171,10 @@ def test_a_stage_that_fails_and_was_edited_meanwhile_is_overtaken(
     half.write("half.py", HALF.format(middle=meeting.code + "sys.exit('no luck')\n"))
     result = run_meeting(half.start("half"), meeting, lambda: half.write("in.txt", "second"))
     assert result.outcome is StageOutcome.OVERTAKEN
+
+
+def test_a_stage_may_list_the_project_s_folder_and_write_there_undeclared(empty: Lab) -> None:
+    empty.configure('[stages.own]\ncmd = "python own.py"\n')
+    empty.write("own.py", "import os\nos.listdir('.')\nopen('left.txt', 'w').write('x')\n")
+    assert empty.build("own").outcome is StageOutcome.RAN
+    assert empty.not_fresh() == set()

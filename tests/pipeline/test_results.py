@@ -23,7 +23,7 @@ from mlbench.pipeline.running import JUNIT_NAME
 
 def _read(root: Path, name: str, text: str) -> dict[str, float]:
     (root / name).write_text(text)
-    return read_metrics(root, Stage("s", ("x",), metrics=(name,)))
+    return read_metrics(root, Stage("s", ("x",), metrics=(name,)), math.inf)
 
 
 def test_metrics_are_flat_numbers(tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_a_file_that_is_no_mapping_is_said(tmp_path: Path, text: str, message: s
 
 
 def test_a_metrics_file_that_is_not_there_gives_none(tmp_path: Path) -> None:
-    assert read_metrics(tmp_path, Stage("s", ("x",), metrics=("m.json",))) == {}
+    assert read_metrics(tmp_path, Stage("s", ("x",), metrics=("m.json",)), math.inf) == {}
 
 
 def test_single_tests_are_counted(tmp_path: Path) -> None:

@@ -11,8 +11,11 @@ from pathlib import Path
 import pytest
 
 from mlbench.domain.outcomes import StageOutcome
+from mlbench.inside import secrets
 from mlbench.pipeline.builder import Build
 from mlbench.pipeline.job import BuildResult, Job
+from mlbench.pipeline.running import SupervisedRunner
+from mlbench.system.processes import StageExit
 from tests.pipeline.lab import Lab, Meeting, is_clean, run_meeting
 
 _FLAKY = """\
@@ -135,3 +138,21 @@ def test_what_persists_goes_through_a_stop_and_a_kill(
 
 def _kill_group(record: Path) -> None:
     os.killpg(json.loads(record.read_text())["group"][0], signal.SIGKILL)
+
+
+def test_secrets_are_hidden_in_what_a_stage_left_whose_supervisor_was_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(secrets, "_own", [("sk-1234567890",)])
+    log = tmp_path / "stage" / "log"
+    log.parent.mkdir()
+    log.write_text("with sk-1234567890 and more\n")
+    assert not SupervisedRunner(tmp_path / "locks").stop_leftover(log.parent)
+    assert log.read_text() == f"with {'*' * 13} and more\n"
+
+
+def test_the_tries_of_a_stage_have_used_their_sum_of_time_and_the_largest_memory() -> None:
+    first = StageExit(1, "a", False, False, 1.0, 2.0, 300)
+    second = StageExit(0, "b", False, False, 5.0, 0.5, 200)
+    assert second.after(first) == StageExit(0, "b", False, False, 5.0, 2.5, 300)
+    assert first.after(None) is first

@@ -224,3 +224,12 @@ def test_what_was_seen_is_kept_where_it_counts() -> None:
     assert Scope(Path("/p"), "/usr/bin/python3").of(seen) == Seen(
         True, kept, kept, kept, kept, some, {"/p/params.toml": frozenset()}
     )
+
+
+def test_what_mlflow_notes_of_its_installation_is_no_input(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", "/home/u/settings")
+    scope = Scope(tmp_path / "project", sys.executable)
+    assert not scope.counts("/home/u/settings/mlflow/telemetry.json")
+    assert scope.counts("/home/u/settings/mlflow-data/a.csv")

@@ -21,6 +21,14 @@ BAD_STAGE_KEYS: dict[str, tuple[str, str]] = {
         f'{STAGE}metrics = [{{"b.json" = {{cache = "no"}}}}]\n',
         "mlbench.toml:3: stages.train.metrics.b.json.cache: must be true or false",
     ),
+    "a plot's column is a number": (
+        f'{STAGE}plots = [{{"b.csv" = {{x = 3}}}}]\n',
+        "mlbench.toml:3: stages.train.plots.b.csv.x: must be a string",
+    ),
+    "a plot's key": (
+        f'{STAGE}plots = [{{"b.csv" = {{xx = "a"}}}}]\n',
+        "mlbench.toml:3: stages.train.plots.b.csv.xx: unknown key",
+    ),
     "retries is less than none": (
         f"{STAGE}retries = -1\n",
         "mlbench.toml:3: stages.train.retries: must be 0 or more",

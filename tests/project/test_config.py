@@ -8,7 +8,7 @@ from pathlib import Path
 import platformdirs
 import pytest
 
-from mlbench.domain.stages import GateSpec, Out, ParamKeys, Resources, Stage
+from mlbench.domain.stages import GateSpec, Out, ParamKeys, Plot, Resources, Stage
 from mlbench.project.config import find_project, load_project
 from mlbench.project.layout import Layout
 from mlbench.project.sample import shipped
@@ -149,6 +149,22 @@ def test_a_metrics_file_may_have_flags(root: Path) -> None:
     stage = _stage(root, 'metrics = ["a.json", {"b.json" = {cache = false}}]')
     assert stage.outs == (Out("a.json"), Out("b.json", cache=False))
     assert stage.metrics == ("a.json", "b.json")
+
+
+def test_plots_are_outs_with_axes(root: Path) -> None:
+    stage = _stage(
+        root,
+        'outs = ["live", "livelier"]\nmetrics = ["live/metrics.json"]\n'
+        'plots = ["rows.csv", "live/plots", '
+        '{"a.tsv" = {x = "n", y = "loss", header = false, persist = true, title = "A"}}]',
+    )
+    assert stage.outs == (Out("live"), Out("livelier"), Out("rows.csv"), Out("a.tsv", persist=True))
+    assert stage.metrics == ("live/metrics.json",)
+    assert stage.plots == (
+        Plot("rows.csv"),
+        Plot("live/plots"),
+        Plot("a.tsv", x="n", y=("loss",), header=False),
+    )
 
 
 def test_the_sample_is_accepted(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mlbench.domain.errors import ProjectFileError
-from mlbench.domain.stages import Out, ParamKeys, Stage
+from mlbench.domain.stages import Out, ParamKeys, Plot, Stage
 from mlbench.project.config import find_project, load_project
 from mlbench.project.layout import Layout
 
@@ -88,14 +88,78 @@ def test_every_key_means_what_dvc_means(tmp_path: Path) -> None:
     )
 
 
+SHOWN = """\
+stages:
+  train:
+    cmd: python train.py
+    wdir: code
+    outs:
+    - dvclive
+    - scores.json
+    - rows.csv:
+        cache: false
+    plots:
+    - ../loss.tsv:
+        x: epoch
+        y: [loss, acc]
+        title: Loss
+  other:
+    cmd: python other.py
+params:
+- code/dvclive/params.yaml
+artifacts: {m: {path: model.bin}}
+metrics:
+- code/dvclive/metrics.json
+- code/scores.json
+- other.json
+plots:
+- code/dvclive/plots/metrics:
+    x: step
+- several:
+    x: {code/rows.csv: n}
+    y:
+      code/rows.csv: [a, b]
+      elsewhere.csv: c
+    template: linear
+- more:
+    x: n
+    y: {code/rows.csv: c}
+- unknown.csv
+"""
+
+
+def test_what_the_top_level_shows_goes_to_the_stage_that_makes_it(tmp_path: Path) -> None:
+    train = load_project(_write(tmp_path, SHOWN)).stage("train")
+    assert train.outs == (
+        Out("code/dvclive"),
+        Out("code/scores.json"),
+        Out("loss.tsv"),
+        Out("code/rows.csv", cache=False),
+    )
+    assert train.metrics == ("code/dvclive/metrics.json", "code/scores.json")
+    assert train.plots == (
+        Plot("loss.tsv", x="epoch", y=("loss", "acc")),
+        Plot("code/dvclive/plots/metrics", x="step"),
+        Plot("code/rows.csv", x="n", y=("a", "b", "c"), template="linear"),
+    )
+    other = load_project(_write(tmp_path, SHOWN)).stage("other")
+    assert (other.outs, other.metrics, other.plots) == ((), (), ())
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("stages:\n  a:\n    cmd: x\n    plots: [p]\n", "dvc.yaml:4: stages.a.plots: is not read"),
+        (
+            "stages:\n  a:\n    cmd: x\n    plots:\n    - p:\n        q: 1\n",
+            "dvc.yaml:6: stages.a.plots.p.q: unknown key",
+        ),
+        ("stages: {}\nmetrics: [3]\n", "dvc.yaml:2: metrics: must be a list of files"),
+        ("stages: {}\nplots: [[p]]\n", "dvc.yaml:2: plots: must be a list of files and"),
+        ("stages: {}\nplots:\n- p: 3\n", "dvc.yaml:3: plots.p: must be a mapping with x and y"),
         ("stages:\n  a:\n    foreach: [1]\n    do: {}\n", "dvc.yaml:3: stages.a.foreach: is not"),
         ("stages:\n  a:\n    cmd: x\n    matrix: {}\n", "dvc.yaml:4: stages.a.matrix: is not read"),
         ("vars: [p.yaml]\nstages: {}\n", "dvc.yaml:1: vars: is not read yet; take it out"),
-        ("stages: {}\nartifacts: {}\n", "dvc.yaml:2: artifacts: is not read yet"),
+        ("stages: {}\ndatasets: {}\n", "dvc.yaml:2: datasets: is not read yet"),
         ("stagse: {}\n", 'dvc.yaml:1: stagse: unknown key (did you mean "stages"?)'),
         (
             "stages:\n  a:\n    cmd: x\n    dep: [p]\n",

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from mlbench.domain.runs import CodeState
-from mlbench.project.git import code_state, dirty_diff, initialise, missing_because
+from mlbench.project.git import code_and_diff, code_state, initialise, missing_because
 
 Git = Callable[..., str]
 
@@ -39,6 +40,10 @@ def _git(folder: Path, *arguments: str, data: bytes | None = None) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.decode(errors="surrogateescape")
+
+
+def dirty_diff(root: Path) -> str:
+    return code_and_diff(root)[1]
 
 
 def _tree(folder: Path) -> dict[str, tuple[bytes, bool]]:
@@ -115,16 +120,31 @@ def test_secrets_data_and_what_is_ignored_stay_out_of_the_diff(root: Path, name:
     initialise(root, "first")
     (root / name).parent.mkdir(exist_ok=True)
     (root / name).write_text("TOKEN=abc\n")
-    assert "abc" not in dirty_diff(root)
+    code, diff = code_and_diff(root)
+    assert "abc" not in diff
+    assert code.left_out == (() if name == "ignored.py" else (name,))
 
 
 def test_what_is_large_and_untracked_stays_out_of_the_diff(root: Path) -> None:
     initialise(root, "first")
     (root / "small.py").write_text("# small\n")
     (root / "large.json").write_text('"' + "x" * 1_000_001 + '"\n')
-    diff = dirty_diff(root)
+    code, diff = code_and_diff(root)
     assert "small.py" in diff
     assert "large.json" not in diff
+    assert code.left_out == ("large.json",)
+
+
+def test_of_many_files_that_are_left_out_the_first_are_named(root: Path) -> None:
+    initialise(root, "first")
+    (root / "pictures").mkdir()
+    for number in range(60):
+        (root / "pictures" / f"{number:02d}.png").write_bytes(b"x")
+    code, diff = code_and_diff(root)
+    assert diff == ""
+    assert len(code.left_out) == 51
+    assert (code.left_out[0], code.left_out[-1]) == ("pictures/00.png", "and 10 more")
+    assert code == replace(code_state(root), left_out=code.left_out)
 
 
 def _edit_everything(root: Path) -> None:
@@ -198,7 +218,32 @@ def test_a_large_binary_that_git_tracks_stays_out_and_the_rest_applies(
     initialise(root, "first")
     (root / "weights.bin").write_bytes(b"\0" + os.urandom(1_200_000))
     (root / "train.py").write_text("print(2)\n")
-    assert len(dirty_diff(root)) < 10_000
+    code, diff = code_and_diff(root)
+    assert len(diff) < 10_000
+    assert code.left_out == ("weights.bin",)
+    assert (_applied(root, tmp_path) / "train.py").read_text() == "print(2)\n"
+
+
+def test_what_was_edited_in_a_submodule_is_named_and_the_rest_applies(
+    root: Path, tmp_path: Path
+) -> None:
+    library = tmp_path / "library"
+    library.mkdir()
+    (library / "lib.py").write_text("1\n")
+    initialise(library, "first")
+    initialise(root, "first")
+    add = ("submodule", "--quiet", "add", str(library), "lib")
+    _git(root, "-c", "protocol.file.allow=always", *add)
+    initialise(root, "with the library")
+    (root / "train.py").write_text("print(2)\n")
+    (root / "lib" / "lib.py").write_text("2\n")
+    code, diff = code_and_diff(root)
+    assert (code.changed_files, code.left_out) == (2, ("lib",))
+    assert "Subproject" not in diff
+    initialise(root / "lib", "second")
+    code, diff = code_and_diff(root)
+    assert code.left_out == ()
+    assert f"+Subproject commit {code_state(root / 'lib').commit}\n" in diff
     assert (_applied(root, tmp_path) / "train.py").read_text() == "print(2)\n"
 
 

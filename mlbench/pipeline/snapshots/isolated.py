@@ -126,8 +126,8 @@ class IsolatedBuild(Build):
     def _execute(self, fingerprint: Fingerprint, reasons: tuple[Reason, ...]) -> BuildResult | None:
         snapshot = Snapshot.take_free(self._layout, f"{_PURPOSE}{file_name(self._stage.name)}")
         try:
-            newest = self._workspace.traces.newest(self._stage.name)
-            found = newest.found if newest is not None else ()
+            latest = self._workspace.traces.latest(self._stage.name)
+            found = latest.found if latest is not None else ()
             kept = (out.path for out in self._stage.outs if out.persist)
             also = (*inputs_among((*fingerprint.parts, *found)), *kept)
             snapshot.bring_up_to_date((self._stage,), self._project, also)

@@ -155,8 +155,8 @@ class Variant:
         write_json(self._snapshot.folder / _CLAIM, claim)
         inputs: list[str] = []
         for stage in stages:
-            newest = self._origin.traces.newest(stage.name)
-            found = newest.found if newest is not None else ()
+            latest = self._origin.traces.latest(stage.name)
+            found = latest.found if latest is not None else ()
             inputs += (*self._origin.fingerprint(stage, self.project).parts, *found)
         # A frozen stage does not run: what it gave once is an input like any other.
         kept = [out for stage in stages if not stage.frozen for out in stage.out_paths]

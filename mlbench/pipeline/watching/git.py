@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+from mlbench.inside import worktree
 
 STALE_SECONDS = 10.0
 STALE_QUIET_SECONDS = 1.0
@@ -14,30 +15,18 @@ LONGEST_HOLD_SECONDS = 60.0
 
 def work_tree(folder: Path) -> Path | None:
     """The nearest folder at or above this one that holds a `.git`, None outside of a repository."""
-    return next((at for at in (folder, *folder.parents) if (at / ".git").exists()), None)
+    top = worktree.top_of(str(folder))
+    return None if top is None else Path(top)
 
 
 def git_folder(top: Path) -> Path:
-    """Where a work tree's index lies; `.git` is a file that says so in worktrees and submodules.
-
-    The format is gitrepository-layout(5)'s.
-    """
-    dot_git = top / ".git"
-    try:
-        text = dot_git.read_text(encoding="utf-8", errors="surrogateescape")
-    except OSError:
-        return dot_git
-    return Path(os.path.normpath(top / text.removeprefix("gitdir:").strip()))
+    """Where a work tree's index lies."""
+    return Path(worktree.git_folder(str(top)))
 
 
 def common_folder(top: Path) -> Path:
     """What all worktrees of a repository share, `info/exclude` among it."""
-    own = git_folder(top)
-    try:
-        shared = (own / "commondir").read_text(encoding="utf-8", errors="surrogateescape")
-    except OSError:
-        return own
-    return Path(os.path.normpath(own / shared.strip()))
+    return Path(worktree.common_folder(str(top)))
 
 
 def is_left_over(age: float, held: float, quiet: float) -> bool:

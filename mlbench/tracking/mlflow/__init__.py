@@ -1,0 +1,1 @@
+"""Reads what MLflow keeps, in folders and in SQLite, without MLflow."""
