@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mlbench.domain.errors import UsageError, nearest
 from mlbench.domain.plan import Plan
@@ -16,9 +16,12 @@ from mlbench.project.layout import Layout
 from mlbench.system.locks import is_held
 
 if TYPE_CHECKING:
+    from mlbench.domain.curves import CurveSource
     from mlbench.domain.release import Candidate, EnvironmentStatus, LedgerEntry
     from mlbench.domain.runs import Run, TestResult
-    from mlbench.tracking.steps import Series, StepReader
+    from mlbench.domain.use import Use
+    from mlbench.tracking.history import History
+    from mlbench.tracking.logged import Artifact
     from mlbench.tracking.store import ExperimentStore
 
 
@@ -85,23 +88,37 @@ class Queries:
         sort: str | None = None,
         limit: int | None = None,
         everything: bool = False,
-    ) -> list[Run]:
-        """Recorded runs, newest first; UsageError for a bad expression or sort key."""
-        from mlbench.tracking.query import select
+        best: str | None = None,
+        last: bool = False,
+    ) -> History:
+        """Recorded runs, newest first or by a key, decoded as they are touched.
 
-        return select(
-            self.store().runs(), where=where, sort=sort, limit=limit, everything=everything
-        )
+        `best` gives those that passed by an objective, the project's where it is empty; `last`
+        those that passed. UsageError for a bad expression, key or objective.
+        """
+        from mlbench.tracking.query import objective_of, passed, ranked, select
+
+        newest = self.store().newest()
+        if best is None and not last:
+            return select(newest, where=where, sort=sort, limit=limit, everything=everything)
+        found = select(newest, where=where, everything=everything).lines
+        if best is not None:
+            objective = objective_of(best, self.project().objective)
+            return ranked(found, objective, "--best")[:limit]
+        return passed(found, limit)
 
     def run(self, name: str) -> Run:
         """The whole run of an id, prefix, friendly name or @name; UsageError if there is none."""
         from mlbench.tracking.query import resolve
 
-        project = self.project()
-        environment, _, model = name.removeprefix("@").partition("/")
-        if name.startswith("@") and environment in {item.name for item in project.environments}:
-            name = self._live_run(environment, model or None)
-        run = resolve(name, self.store().runs(), project.objective)
+        objective = None
+        if name.startswith("@") and name not in ("@last", "@baseline"):
+            project = self.project()
+            objective = project.objective
+            environment, _, model = name.removeprefix("@").partition("/")
+            if environment in {item.name for item in project.environments}:
+                name = self._live_run(environment, model or None)
+        run = resolve(name, self.store().newest(), objective)
         return self.store().get(run.id) or run
 
     def stage_folder(self, run: Run, stage: str) -> Path:
@@ -113,6 +130,21 @@ class Queries:
     def run_folder(self, run: Run) -> Path:
         """Where everything about a run lies."""
         return self.layout.run_folder(run.id)
+
+    def environment_of(self, run: Run) -> Mapping[str, Any]:
+        """What a run ran on: its `environment.json`, empty where it has none."""
+        from mlbench.system.files import read_json
+        from mlbench.tracking.folder import ENVIRONMENT_NAME
+
+        found = read_json(self.run_folder(run) / ENVIRONMENT_NAME)
+        return found if isinstance(found, dict) else {}
+
+    def saved(self, run: Run) -> dict[str, tuple[Artifact, ...]]:
+        """The artifacts, figures and tables that the scripts of each stage of a run saved."""
+        from mlbench.tracking.logged import read_logged
+
+        folders = {stage: self.stage_folder(run, stage) for stage in run.stages}
+        return {stage: read_logged(folder).artifacts for stage, folder in folders.items()}
 
     def stage_folders(self, name: str, stage: str | None) -> dict[str, Path]:
         """The folders of one or all stages of a run, also of one that is still going."""
@@ -126,6 +158,15 @@ class Queries:
         run = self.run(name)
         wanted = [stage] if stage is not None else list(run.stages)
         return {item: self.stage_folder(run, item) for item in wanted}
+
+    def is_script(self, name: str) -> bool:
+        """Whether a run was begun by a script itself, outside of any stage."""
+        from mlbench.inside.script import SCRIPT_NAME
+
+        folder = self.layout.run_folder(name)
+        if "/" in name or not folder.is_dir():
+            folder = self.run_folder(self.run(name))
+        return (folder / SCRIPT_NAME).exists()
 
     def live_stage_folder(self, run_id: str, stage: str) -> Path:
         """Where the log and steps of a stage of the run in flight lie."""
@@ -146,15 +187,25 @@ class Queries:
         except OSError:
             return None
 
-    def steps(self, folder: Path) -> StepReader:
-        """A reader that follows what a stage logs."""
-        from mlbench.tracking.steps import StepReader
+    def curves(self, folder: Path, running: str | None = None) -> CurveSource:
+        """What gives the curves of a stage's folder, also while they grow.
 
-        return StepReader(folder)
+        While the stage `running` runs, those in files that it writes are among them.
+        """
+        from mlbench.tracking.curves import CurveReader
 
-    def series(self, folder: Path) -> Mapping[str, Series]:
-        """All that a stage logged so far."""
-        return self.steps(folder).read()
+        if running is None:
+            return CurveReader(folder)
+        from mlbench.engine.followed_files import FollowedFiles
+
+        return CurveReader(folder, FollowedFiles(self.layout, running, folder).look)
+
+    def system_use(self, run: Run) -> dict[str, dict[str, Use]]:
+        """What each stage that took a while used, and the machine meanwhile: `system/cpu` etc."""
+        from mlbench.tracking.system_use import read_system
+
+        found = {name: read_system(self.stage_folder(run, name)) for name in run.stages}
+        return {name: use for name, use in found.items() if use}
 
     def models(self) -> list[ModelRow]:
         """Every version and candidate, newest first, with where it is live."""

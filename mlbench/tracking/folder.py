@@ -6,11 +6,8 @@ people made of it since.
 
 from __future__ import annotations
 
-import os
-import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from mlbench.domain.plain import from_plain, to_plain
 from mlbench.domain.runs import Marks, Run
@@ -22,13 +19,12 @@ DIFF_NAME = "diff.patch"
 ENVIRONMENT_NAME = "environment.json"
 
 
-def write_run(folder: Path, run: Run, diff: str, python: str) -> None:
-    """Write the run with its dirty diff and the machine it ran on; the record comes last."""
+def write_run(folder: Path, run: Run, diff: str = "") -> None:
+    """Write the run with its dirty diff; the record comes last."""
     folder.mkdir(parents=True, exist_ok=True)
     if diff:
         # Lines of files in other encodings come as surrogates, and leave as the bytes they were.
         (folder / DIFF_NAME).write_text(diff, encoding="utf-8", errors="surrogateescape")
-    write_json(folder / ENVIRONMENT_NAME, describe_machine(python))
     write_json(folder / RUN_NAME, to_plain(run))
 
 
@@ -55,17 +51,3 @@ def read_marks(folder: Path) -> Marks | None:
         return None if plain is None else from_plain(Marks, plain)
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
-
-
-def describe_machine(python: str) -> dict[str, Any]:
-    """Host, system, cores and the interpreters: the project's and mlbench's own."""
-    # Late: who only reads runs describes no machine.
-    import platform
-
-    return {
-        "host": platform.node(),
-        "system": platform.platform(),
-        "cores": os.cpu_count(),
-        "python": python,
-        "mlbench_python": sys.version.split()[0],
-    }

@@ -52,6 +52,9 @@ def noise_of(groups: Iterable[Sequence[Run]]) -> dict[str, Noise]:
 def _likeness(run: Run) -> Any:
     """What equal runs have in common."""
     clean = run.code.commit is not None and not run.code.dirty
+    if not clean and None in run.state.values():
+        # Of a script by itself, and from elsewhere: nobody knows what it was made from.
+        return run.id
     if not clean:
         return tuple(sorted((name, str(key)) for name, key in run.state.items()))
     params = {name: value for name, value in run.params.items() if not _SEED.fullmatch(name)}

@@ -5,27 +5,41 @@ from __future__ import annotations
 import ast
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from itertools import islice
+from operator import itemgetter
 from typing import Any
 
 from mlbench.domain.errors import UsageError
 from mlbench.domain.expression import (
     ExpressionError,
     MissingFactError,
-    evaluate,
-    look_up,
+    compiled,
     names_in,
     parse,
 )
-from mlbench.domain.outcomes import RunOutcome
 from mlbench.domain.runs import Run
+from mlbench.tracking.history import History
+from mlbench.tracking.index import run_of
+from mlbench.tracking.peek import (
+    AmbiguousNameError,
+    Peek,
+    has_passed,
+    id_of,
+    is_archived,
+    is_shown,
+    peek,
+    peek_first,
+)
+from mlbench.tracking.when import with_times
 
 _SHORTEST_PREFIX = 4
 _OBJECTIVE = re.compile(r"(maximize|minimize)\s+(\S+)")
 
 
 def facts_of(run: Run) -> dict[str, dict[str, Any]]:
-    """A run as the mapping that expressions are evaluated over."""
+    """A run as the mapping that gates are judged over."""
     stages: dict[str, Any] = {}
     for name, record in run.stages.items():
         stages[f"{name}.passed"] = record.outcome.stands
@@ -34,146 +48,220 @@ def facts_of(run: Run) -> dict[str, dict[str, Any]]:
         if record.tests is not None:
             stages[f"{name}.total"] = record.tests.total
             stages[f"{name}.failed"] = record.tests.failed
-    fields = {
-        "id": run.id,
-        "name": run.name,
-        "outcome": run.outcome.word if run.outcome else "running",
-        "origin": run.origin,
-        "by": run.by,
-        "started": run.started,
-        "seconds": run.seconds,
-        "commit": run.code.commit or "",
-        "branch": run.code.branch or "",
-        "dirty": run.code.dirty,
-        "note": run.marks.note,
-    }
-    return {
-        "metrics": dict(run.metrics),
-        "params": dict(run.params),
-        "stages": stages,
-        "run": fields,
-    }
+        if record.cpu_seconds is not None:
+            stages[f"{name}.cpu_seconds"] = record.cpu_seconds
+        if record.peak_memory is not None:
+            stages[f"{name}.peak_memory"] = record.peak_memory
+    return {"metrics": dict(run.metrics), "params": dict(run.params), "stages": stages}
 
 
 def select(
-    runs: Iterable[Run],
+    newest_first: Iterable[bytes],
     *,
     where: str | None = None,
     sort: str | None = None,
     limit: int | None = None,
     everything: bool = False,
-) -> list[Run]:
+    now: float | None = None,
+) -> History:
     """Runs that hold the expression, newest first or by a key, `-key` for descending.
 
-    Without `everything`: what passed and what was asked for by hand. UsageError for a bad
-    expression.
+    Without `everything`: what passed and what was asked for by hand, and of what is archived only
+    what the expression asks for. `age` is as of `now`. Only as many lines are read as it takes.
+    UsageError for a bad expression.
     """
     if limit is not None and limit < 0:
         raise UsageError("--limit: must be 0 or more")
-    chosen = [run for run in runs if everything or _is_shown(run)]
-    if where is not None:
-        chosen = _holding(where, chosen)
-    chosen.reverse()
+    tree = None if where is None else _parsed(where)
+    lines = newest_first if tree is None else _holding(tree, where or "", newest_first, now)
+    if not everything:
+        archived_too = tree is not None and bool({"archived", "run.archived"} & names_in(tree))
+        # Behind the filter, which lets fewer through.
+        lines = filter(partial(is_shown, archived_too=True) if archived_too else is_shown, lines)
     if sort is not None:
-        chosen = _sorted(chosen, sort)
-    return chosen if limit is None else chosen[:limit]
+        lines = _sorted(list(lines), sort, now)
+    return History(list(islice(lines, limit)))
 
 
-def resolve(name: str, runs: list[Run], objective: str | None = None) -> Run:
-    """The run of an id, a unique prefix, a friendly name, @last or @best; else UsageError."""
+def resolve(name: str, newest_first: Iterable[bytes], objective: str | None = None) -> Run:
+    """The run of an id, a unique prefix, a friendly name, @last, @best or @baseline.
+
+    Of several with one friendly name it is the newest; @last and @best pass over what is archived.
+    UsageError where there is none, or several.
+    """
     if name == "@last":
-        passed = [run for run in runs if run.outcome is RunOutcome.PASSED]
-        if not passed:
-            raise UsageError("@last: no run has passed yet")
-        return passed[-1]
+        for line in newest_first:
+            if _can_stand(line):
+                return run_of(line)
+        raise UsageError("@last: no run has passed yet")
     if name == "@best":
-        return best(runs, objective)
-    exact = [run for run in runs if name in (run.id, run.name)]
-    near = exact or [
-        run for run in runs if len(name) >= _SHORTEST_PREFIX and run.id.startswith(name)
-    ]
-    if not near:
-        raise UsageError(f'there is no run "{name}"; `mlbench runs --all` lists them')
-    if len(near) > 1 and not exact:
-        raise UsageError(f'"{name}" could be any of {", ".join(run.id for run in near[:5])}')
-    return near[-1]
+        return best(newest_first, objective)
+    if name == "@baseline":
+        return _baseline(newest_first)
+    return run_of(_named(name, newest_first))
 
 
-def best(runs: Iterable[Run], objective: str | None) -> Run:
+def best(newest_first: Iterable[bytes], objective: str | None) -> Run:
     """The passed run that is best by the project's objective; UsageError where there is none."""
+    return ranked(newest_first, objective, "@best")[0]
+
+
+def ranked(newest_first: Iterable[bytes], objective: str | None, what: str) -> History:
+    """The passed runs by an objective such as "maximize accuracy", the best first, then the newest.
+
+    Those without the metric are left out. UsageError where that leaves none, or the objective is
+    none; `what` is what asked for it.
+    """
     match = _OBJECTIVE.fullmatch((objective or "").strip())
     if match is None:
         raise UsageError(
-            "@best: mlbench.toml: project.objective: is missing; "
+            f"{what}: mlbench.toml: project.objective: is missing; "
             'write one such as "maximize accuracy"'
         )
     direction, metric = match.groups()
-    passed = [run for run in runs if run.outcome is RunOutcome.PASSED]
-    known = [run for run in passed if not math.isnan(run.metrics.get(metric, math.nan))]
+    read = peek_first(f"metrics.{metric.removeprefix('metrics.')}")
+    passed = filter(_can_stand, newest_first)
+    known = [(value, line) for line in passed if _has_place(value := read(line))]
     if not known:
-        raise UsageError(f"@best: no passed run has the metric {metric}")
-    sign = 1 if direction == "maximize" else -1
-    return max(known, key=lambda run: (sign * run.metrics[metric], run.started))
+        raise UsageError(f"{what}: no passed run has the metric {metric}")
+    known.sort(key=lambda pair: pair[0], reverse=direction == "maximize")
+    return History([line for _, line in known])
 
 
-def _is_shown(run: Run) -> bool:
-    is_marked = run.marks.keeps
-    return run.outcome is RunOutcome.PASSED or run.origin != "watch" or is_marked
+def objective_of(asked: str, objective: str | None) -> str | None:
+    """What `--best` means: the project's objective, or another such as "minimize loss".
+
+    UsageError for a metric alone of which the project doesn't say what is better.
+    """
+    if not asked or _OBJECTIVE.fullmatch(asked.strip()):
+        return asked or objective
+    match = _OBJECTIVE.fullmatch((objective or "").strip())
+    if match is None or match[2] != asked:
+        raise UsageError(
+            f'--best {asked}: say which way: --best "maximize {asked}" or "minimize {asked}"'
+        )
+    return objective
 
 
-def _holding(where: str, runs: Iterable[Run]) -> list[Run]:
+def passed(newest_first: Iterable[bytes], limit: int | None = None) -> History:
+    """The runs that passed and aren't archived, newest first."""
+    return History(list(islice(filter(_can_stand, newest_first), limit)))
+
+
+def _can_stand(line: bytes) -> bool:
+    return has_passed(line) and not is_archived(line)
+
+
+def _baseline(newest_first: Iterable[bytes]) -> Run:
+    since = peek("baseline_since")
+    marked = [line for line in newest_first if b'"baseline_since":"' in line and since(line)]
+    if not marked:
+        raise UsageError("@baseline: there is none; `mlbench baseline RUN` makes a run it")
+    return run_of(max(marked, key=since))
+
+
+def _named(name: str, newest_first: Iterable[bytes]) -> bytes:
+    read = peek_first("name")
+    exact = None
+    near = []
+    for line in newest_first:
+        run_id = id_of(line)
+        if run_id == name:
+            return line
+        if exact is None and read(line) == name:
+            exact = line
+        if len(name) >= _SHORTEST_PREFIX and run_id.startswith(name):
+            near.append(line)
+    if exact is not None:
+        return exact
+    if not near:
+        raise UsageError(f'there is no run "{name}"; `mlbench runs --all` lists them')
+    if len(near) > 1:
+        listed = ", ".join(id_of(line) for line in reversed(near[:5]))
+        raise UsageError(f'"{name}" could be any of {listed}')
+    return near[0]
+
+
+def _parsed(where: str) -> ast.expr:
     try:
-        tree = parse(where)
-        runs = list(runs)
-        held = [run for run in runs if _holds(tree, run)]
-        unknown = [] if held or not runs else _unknown_names(tree, runs)
+        return with_times(parse(where))
     except ExpressionError as error:
         raise UsageError(f"--where {where!r}: {error}") from None
+
+
+def _holding(
+    tree: ast.expr, where: str, lines: Iterable[bytes], now: float | None
+) -> Iterator[bytes]:
+    """The lines that hold the filter; what it can't be worth for a run, it isn't.
+
+    UsageError where it can be worth nothing for any run, or a name is ambiguous.
+    """
+    holds = compiled(tree, lambda name: _reading(name, now))
+    is_any_held = False
+    others: list[bytes] = []
+    misfit: ExpressionError | None = None
+    for line in lines:
+        try:
+            if holds(line):
+                is_any_held = True
+                yield line
+            elif not is_any_held:
+                others.append(line)
+        except AmbiguousNameError as error:
+            raise UsageError(f"--where {where!r}: {error}") from None
+        except (MissingFactError, ExpressionError) as error:
+            others.append(line)
+            if isinstance(error, ExpressionError):
+                misfit = misfit or error
+    if is_any_held or not others:
+        return
+    unknown = [name for name in sorted(names_in(tree)) if not _is_known(name, others)]
     if unknown:
         raise UsageError(f"--where {where!r}: no run has {unknown[0]}")
-    return held
+    if misfit is not None:
+        raise UsageError(f"--where {where!r}: {misfit}")
 
 
-def _unknown_names(tree: ast.expr, runs: list[Run]) -> list[str]:
-    """Names that no run has a value for: a filter with one of them is a slip, not an answer."""
+def _reading(name: str, now: float | None) -> Callable[[bytes], Any]:
+    read = peek(name, now)
 
-    def is_known(name: str, run: Run) -> bool:
-        try:
-            look_up(name, facts_of(run))
-        except MissingFactError:
-            return False
-        return True
+    def value(line: bytes) -> Any:
+        found = read(line)
+        if found is None:
+            raise MissingFactError(name, f"{name} has no value")
+        return found
 
-    return [name for name in sorted(names_in(tree)) if not any(is_known(name, r) for r in runs)]
-
-
-def _holds(tree: ast.expr, run: Run) -> bool:
-    try:
-        return bool(evaluate(tree, facts_of(run)))
-    except MissingFactError:
-        return False
+    return value
 
 
-def _sorted(runs: list[Run], key: str) -> list[Run]:
+def _is_known(name: str, lines: Sequence[bytes]) -> bool:
+    """Whether any run has a value for a name: a filter without one is a slip, not an answer."""
+    read = peek_first(name)
+    return any(read(line) is not None for line in lines)
+
+
+def _sorted(lines: Sequence[bytes], key: str, now: float | None) -> list[bytes]:
     descending, name = key.startswith("-"), key.removeprefix("-")
-    valued = [(_value(run, name), run) for run in runs]
-    if runs and all(value is None for value, _ in valued):
+    read: Peek = peek_first(name, now)
+    known: list[tuple[Any, bytes]] = []
+    others: list[bytes] = []
+    is_known = not lines
+    for line in lines:
+        value = read(line)
+        is_known = is_known or value is not None
+        # NaN is neither above nor below anything, and one of them would disorder all the others.
+        if not _has_place(value):
+            others.append(line)
+        else:
+            known.append((value, line))
+    if not is_known:
         raise UsageError(f"--sort {key}: no run has {name}")
-    # NaN is neither above nor below anything, and one of them would disorder all the others.
-    known = [(value, run) for value, run in valued if _has_place(value)]
-    known.sort(key=lambda pair: (isinstance(pair[0], str), pair[0]), reverse=descending)
-    return [run for _, run in known] + [run for value, run in valued if not _has_place(value)]
+    try:
+        known = sorted(known, key=itemgetter(0), reverse=descending)
+    except TypeError:
+        known.sort(key=lambda pair: (isinstance(pair[0], str), pair[0]), reverse=descending)
+    return [line for _, line in known] + others
 
 
 def _has_place(value: Any) -> bool:
-    return value is not None and not (isinstance(value, float) and math.isnan(value))
-
-
-def _value(run: Run, name: str) -> Any:
-    facts: Mapping[str, Mapping[str, Any]] = facts_of(run)
-    for root in ("run", "metrics", "params", "stages"):
-        if name in facts[root]:
-            return facts[root][name]
-        if name.startswith(f"{root}.") and name.removeprefix(f"{root}.") in facts[root]:
-            return facts[root][name.removeprefix(f"{root}.")]
-    return None
+    return value is not None and not (type(value) is float and math.isnan(value))

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from mlbench.domain.expression import (
     ExpressionError,
     MissingFactError,
+    compiled,
     evaluate,
     judge,
     look_up,
@@ -210,6 +211,7 @@ def test_a_stray_backslash_in_a_text_warns_nobody() -> None:
         ("metrics.accuracy", 0.97),
         ('m["val/loss"]', 0.3),
         ('metrics["val/loss"]', 0.3),
+        ('m["val/loss"].min', 0.1),
         ("train.alpha", 0.1),
         ("params.train.alpha", 0.1),
         ("tests.passed", True),
@@ -220,7 +222,7 @@ def test_a_stray_backslash_in_a_text_warns_nobody() -> None:
 )
 def test_names_are_found_under_their_roots(text: str, value: object) -> None:
     facts = {
-        "metrics": {"accuracy": 0.97, "val/loss": 0.3},
+        "metrics": {"accuracy": 0.97, "val/loss": 0.3, "val/loss.min": 0.1},
         "params": {"train.alpha": 0.1},
         "stages": {"tests.passed": True, "unit-tests.passed": False},
         "production": {"accuracy": 0.9},
@@ -243,6 +245,23 @@ def test_a_name_without_a_value_is_told_apart(name: str) -> None:
     with pytest.raises(MissingFactError) as caught:
         evaluate(parse(f"{name} > 1"), FACTS)
     assert caught.value.name == name
+
+
+def test_a_compiled_expression_asks_for_each_name_once_and_reads_it_for_each_subject() -> None:
+    asked: list[str] = []
+
+    def find(name: str) -> Callable[[dict[str, float]], Any]:
+        asked.append(name)
+        return lambda subject: subject[name]
+
+    value = compiled(parse("loss < 0.5 and not accuracy < 0.9"), find)
+    subjects = [{"loss": 0.1, "accuracy": 0.95}, {"loss": 0.1, "accuracy": 0.5}, {"loss": 0.9}]
+    assert [value(subject) for subject in subjects] == [True, False, False]
+    assert sorted(asked) == ["accuracy", "loss"]
+    with pytest.raises(KeyError):
+        value({"loss": 0.1})
+    with pytest.raises(ExpressionError, match="not supported between"):
+        compiled(parse("'loss' < 1"), find)({})
 
 
 def test_a_name_that_logic_does_not_reach_is_not_asked_for() -> None:

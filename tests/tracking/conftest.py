@@ -28,13 +28,13 @@ def made(
         StageOutcome.RAN,
         1.5,
         key or f"key-{number}",
-        f"20261123-0915{number:02d}-{number:06x}",
+        f"20261123-0915{number:02d}-{number:08x}",
         outs={"build/model": "digest"},
         metrics=dict(metrics or {}),
         tests=TestCounts(3, 1, 0),
     )
     return Run(
-        id=f"20261123-0915{number:02d}-{number:06x}",
+        id=f"20261123-0915{number:02d}-{number:08x}",
         name=f"brave-{number}",
         outcome=outcome,
         origin=origin,

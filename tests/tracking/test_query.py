@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,18 +13,46 @@ from hypothesis import strategies as st
 
 from mlbench.domain.errors import UsageError
 from mlbench.domain.outcomes import RunOutcome, StageOutcome
-from mlbench.domain.runs import Marks, Run
-from mlbench.tracking.query import best, facts_of, resolve, select
+from mlbench.domain.runs import Extremes, Marks, Run, Scalar
+from mlbench.tracking import query
+from mlbench.tracking.history import History
+from mlbench.tracking.query import facts_of, objective_of
 from tests.tracking.conftest import made
 
 
-def numbers(runs: list[Run]) -> list[int]:
+def newest_first(runs: Sequence[Run]) -> Sequence[bytes]:
+    return History.of(reversed(runs)).lines
+
+
+def select(runs: Sequence[Run], **how: Any) -> list[Run]:
+    return list(query.select(newest_first(runs), **how))
+
+
+def resolve(name: str, runs: Sequence[Run], objective: str | None = None) -> str:
+    return query.resolve(name, newest_first(runs), objective).id
+
+
+def best(runs: Sequence[Run], objective: str | None) -> str:
+    return query.best(newest_first(runs), objective).id
+
+
+def numbers(runs: Iterable[Run]) -> list[int]:
     return [int(run.seconds) for run in runs]
+
+
+def ids(runs: Iterable[Run]) -> list[str]:
+    return [run.id for run in runs]
 
 
 HISTORY = [
     made(1, metrics={"accuracy": 0.90}, params={"train.alpha": 0.1}),
-    made(2, metrics={"accuracy": 0.95, "loss": 0.2}, params={"train.alpha": "auto"}),
+    made(
+        2,
+        metrics={"accuracy": 0.95, "loss": 0.2},
+        params={"train.alpha": "auto"},
+        extremes={"loss": Extremes(0.1, 90, 2.0, 0)},
+        marks=Marks(star=True),
+    ),
     made(3, metrics={"accuracy": 0.93}, origin="watch", outcome=RunOutcome.FAILED),
     made(4, metrics={"accuracy": math.nan}, origin="watch"),
     made(5, origin="sweep", outcome=RunOutcome.CANCELLED, marks=Marks(tags=("odd",))),
@@ -41,7 +71,7 @@ def test_what_the_watch_failed_at_is_behind_all() -> None:
         replace(HISTORY[2], marks=Marks(note="look")),
         replace(HISTORY[2], marks=Marks(tags=("x",))),
     ]
-    assert select(marked) == marked[::-1]
+    assert ids(select(marked)) == ids(marked[::-1])
 
 
 @pytest.mark.parametrize(
@@ -54,11 +84,34 @@ def test_what_the_watch_failed_at_is_behind_all() -> None:
         ("stages.train.seconds > 1", [5, 4, 3, 2, 1]),
         ("origin == 'watch' or loss < 1", [4, 3, 2]),
         ("not dirty", []),
+        ("tags.odd", [5]),
+        ("not tags.odd and accuracy > 0", [3, 2, 1]),
+        ("tags.nothing", []),
+        ("tags.team == 'vision'", []),
+        ("star or baseline", [2]),
+        ("id == '20261123-091503-00000003'", [3]),
+        ("loss.min < 0.11 and loss.max_step == 0", [2]),
+        ("metrics.loss.min_step == 90", [2]),
+        ('m["loss"].min < 0.11', [2]),
+        ("started > '2026-11-23T09:15:03'", [5, 4]),
+        ("started <= '2026-11-23T09:15:03'", [3, 2, 1]),
+        ("'2026-11-23T09:15:01.500Z' < started < '2026-11-23T10:15:04+01:00'", [3, 2]),
+        ("started > '2026-11-23'", [5, 4, 3, 2, 1]),
+        ("started == '2026-11-23'", [5, 4, 3, 2, 1]),
+        ("started != '2026-11-23'", []),
+        ("'2026-11-22' == started", []),
+        ("age <= 3598", [5, 4, 3, 2]),
+        ("age < '1h' and age < '0.5d'", [5, 4, 3, 2, 1]),
+        ("seconds < '0.05m'", [2, 1]),
+        ("train.seconds < '2s'", [5, 4, 3, 2, 1]),
+        ("train.alpha < 1", [1]),
+        ("0 < train.alpha", [1]),
         ("accuracy > 2", []),
     ],
 )
 def test_expressions_choose(where: str, found: list[int]) -> None:
-    assert numbers(select(HISTORY, where=where, everything=True)) == found
+    now = 1795425300.0 + 3600  # an hour after 2026-11-23T09:15:00Z
+    assert numbers(select(HISTORY, where=where, everything=True, now=now)) == found
 
 
 @pytest.mark.parametrize("where", ["1 +", "import os", "__import__('os')", "x.y()", "[1]"])
@@ -111,9 +164,9 @@ def test_an_unknown_key_is_refused() -> None:
 
 def test_a_run_is_found_by_id_prefix_and_name() -> None:
     for name in (HISTORY[1].id, "brave-2", HISTORY[1].id[:-1]):
-        assert resolve(name, HISTORY) == HISTORY[1]
+        assert resolve(name, HISTORY) == HISTORY[1].id
     namesake = replace(HISTORY[3], name="brave-2")
-    assert resolve("brave-2", [*HISTORY, namesake]) == namesake
+    assert resolve("brave-2", [*HISTORY, namesake]) == namesake.id
 
 
 @pytest.mark.parametrize("name", ["brave", "202", "", "nobody", "@first"])
@@ -130,22 +183,22 @@ def test_a_prefix_of_several_lists_them() -> None:
 
 
 def test_last_is_the_last_that_passed() -> None:
-    assert resolve("@last", HISTORY) == HISTORY[3]
+    assert resolve("@last", HISTORY) == HISTORY[3].id
     with pytest.raises(UsageError, match="no run has passed yet"):
         resolve("@last", [HISTORY[2]])
 
 
 def test_best_is_by_the_projects_objective() -> None:
-    assert resolve("@best", HISTORY, "maximize accuracy") == HISTORY[1]
-    assert resolve("@best", HISTORY, "minimize accuracy") == HISTORY[0]
+    assert resolve("@best", HISTORY, "maximize accuracy") == HISTORY[1].id
+    assert resolve("@best", HISTORY, "minimize accuracy") == HISTORY[0].id
     later = made(9, metrics={"accuracy": 0.95})
-    assert best([HISTORY[1], later], "maximize accuracy") == later
+    assert best([HISTORY[1], later], "maximize accuracy") == later.id
 
 
 def test_nan_is_never_best() -> None:
     for runs in (HISTORY[::-1], [HISTORY[3], HISTORY[0]]):
         for direction in ("maximize", "minimize"):
-            assert best(runs, f"{direction} accuracy") != HISTORY[3]
+            assert best(runs, f"{direction} accuracy") != HISTORY[3].id
     with pytest.raises(UsageError, match="metric accuracy"):
         best([HISTORY[3]], "maximize accuracy")
 
@@ -173,9 +226,6 @@ def test_the_facts_of_a_run() -> None:
         "train.total": 4,
         "train.failed": 1,
     }
-    assert facts["run"]["outcome"] == "passed"
-    assert facts["run"]["commit"] == "4f3a1c"
-    assert facts_of(replace(run, outcome=None))["run"]["outcome"] == "running"
 
 
 @pytest.mark.parametrize("outcome", StageOutcome)
@@ -191,3 +241,90 @@ def test_a_name_that_no_run_has_is_told_instead_of_finding_nothing() -> None:
     with pytest.raises(UsageError, match="no run has no_such_name"):
         select(HISTORY, where="no_such_name > 2", everything=True)
     assert select([], where="no_such_name > 2", everything=True) == []
+
+
+def test_what_fits_no_run_is_told_and_what_fits_some_is_found() -> None:
+    assert numbers(select(HISTORY, where="train.alpha < 1")) == [1]
+    with pytest.raises(UsageError, match="not supported between"):
+        select(HISTORY, where="name < 1")
+
+
+def test_a_name_that_is_two_things_is_refused_with_both_ways_to_write_it() -> None:
+    both = [made(1, metrics={"seed": 1.0}, params={"seed": 2})]
+    with pytest.raises(UsageError, match=r"write metrics\.seed or params\.seed"):
+        select(both, where="seed > 0")
+    assert numbers(select(both, where="params.seed == 2")) == [1]
+    field = [made(1, metrics={"seconds": 9.0})]
+    with pytest.raises(UsageError, match=r"write metrics\.seconds or run\.seconds"):
+        select(field, where="seconds > 0")
+    assert numbers(select(field, where="run.seconds == 1")) == [1]
+
+
+@pytest.mark.parametrize("where", ["started > 'yesterday'", "started == '2026-13-01'"])
+def test_a_text_that_is_no_time_is_refused(where: str) -> None:
+    with pytest.raises(UsageError, match="is no time such as 2026-11-23"):
+        select([], where=where)
+
+
+def test_what_is_archived_is_hidden_unless_it_is_asked_for() -> None:
+    runs = [made(1), made(2, marks=Marks(archived=True)), made(3)]
+    assert numbers(select(runs)) == [3, 1]
+    assert numbers(select(runs, everything=True)) == [3, 2, 1]
+    assert numbers(select(runs, where="archived")) == [2]
+    assert numbers(select(runs, where="seconds < 9")) == [3, 1]
+    assert resolve("@last", [*runs, made(4, marks=Marks(archived=True))]) == made(3).id
+    with pytest.raises(UsageError, match="no run has passed yet"):
+        resolve("@last", runs[1:2])
+
+
+def test_only_as_many_lines_are_read_as_it_takes() -> None:
+    read = 0
+
+    def counted() -> Iterable[bytes]:
+        nonlocal read
+        for line in newest_first([made(number) for number in range(1, 50)]):
+            read += 1
+            yield line
+
+    assert numbers(query.select(counted(), limit=3)) == [49, 48, 47]
+    assert read <= 4
+    assert numbers(query.select(counted(), where="seconds < 48", limit=2)) == [47, 46]
+    assert read <= 10
+
+
+def test_equal_values_come_newest_first_in_both_directions() -> None:
+    runs = [made(number, metrics={"loss": number % 2}) for number in range(1, 7)]
+    assert numbers(select(runs, sort="loss")) == [6, 4, 2, 5, 3, 1]
+    assert numbers(select(runs, sort="-loss")) == [5, 3, 1, 6, 4, 2]
+
+
+def test_values_of_several_kinds_are_sorted_too() -> None:
+    values: list[Scalar] = ["b", 2, None, True, "a", 0.5]
+    runs = [made(number, params={"x": value}) for number, value in enumerate(values, start=1)]
+    assert numbers(select(runs, sort="x")) == [6, 4, 2, 5, 1, 3]
+
+
+def test_the_baseline_is_the_run_that_was_made_it_last() -> None:
+    runs = [
+        made(1, marks=Marks(baseline_since="2026-11-23T10:00:00.000Z")),
+        made(2, marks=Marks(baseline_since="2026-11-23T09:00:00.000Z")),
+        made(3),
+    ]
+    assert resolve("@baseline", runs) == made(1).id
+    with pytest.raises(UsageError, match="`mlbench baseline RUN`"):
+        resolve("@baseline", runs[2:])
+
+
+def test_the_best_come_in_order_and_what_is_best_can_be_said() -> None:
+    lines = newest_first(HISTORY)
+    assert numbers(query.ranked(lines, "minimize accuracy", "--best")) == [1, 2]
+    assert objective_of("", "maximize accuracy") == "maximize accuracy"
+    assert objective_of("accuracy", "maximize accuracy") == "maximize accuracy"
+    assert objective_of("minimize loss", "maximize accuracy") == "minimize loss"
+    with pytest.raises(UsageError, match='--best "maximize loss" or "minimize loss"'):
+        objective_of("loss", "maximize accuracy")
+
+
+def test_the_last_that_passed() -> None:
+    assert numbers(query.passed(newest_first(HISTORY))) == [4, 2, 1]
+    assert numbers(query.passed(newest_first(HISTORY), 1)) == [4]

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from mlbench.inside.steplog import NAMES_SUFFIX, POINT, RECORD, RECORDS_SUFFIX
 from mlbench.inside.stepwriter import StepWriter
-from mlbench.tracking.steps import Series, StepReader, last_values
+from mlbench.tracking.pyramid import last_values
+from mlbench.tracking.steps import Series, StepReader
 
 Point = tuple[str, int, float]
 
@@ -43,7 +44,10 @@ def _by_name(logged: list[Point]) -> dict[str, list[tuple[int, float]]]:
 def _comparable(read: dict[str, Series]) -> dict[str, list[tuple[int, str]]]:
     """Series with their values in hexadecimal, so that NaN equals NaN and -0.0 isn't 0.0."""
     return {
-        name: [(step, value.hex()) for step, value in zip(series.steps, series.values, strict=True)]
+        name: [
+            (step, value.hex())
+            for step, value in zip(series.steps.tolist(), series.values.tolist(), strict=True)
+        ]
         for name, series in read.items()
     }
 
@@ -117,6 +121,34 @@ def test_several_processes_are_merged(logged: list[Point], data: st.DataObject) 
     }
 
 
+@given(points, st.lists(st.integers(1, 7), max_size=6))
+def test_later_points_leave_earlier_series_as_they_were(
+    logged: list[Point], sizes: list[int]
+) -> None:
+    with _writer() as writer:
+        reader = StepReader(Path(writer.folder))
+        taken: list[tuple[dict[str, Series], dict[str, list[tuple[int, str]]]]] = []
+        for at, (name, step, value) in enumerate(logged):
+            writer.add(name, value, step, float(at))
+            if at in sizes:
+                read = reader.read()
+                taken.append((read, _comparable(read)))
+        reader.read()
+        for read, as_it_was in taken:
+            assert _comparable(read) == as_it_was
+
+
+def test_a_long_log_is_read_in_blocks_and_loses_nothing(tmp_path: Path) -> None:
+    count = 100_000
+    records = b"".join(RECORD.pack(POINT, n % 3, n, n * 0.5, 1.0) for n in range(count))
+    (tmp_path / f"steps-1-1{NAMES_SUFFIX}").write_bytes(b"a\nb\nc\n")
+    (tmp_path / f"steps-1-1{RECORDS_SUFFIX}").write_bytes(records + bytes(50 * RECORD.size))
+    read = StepReader(tmp_path).read()
+    assert sorted(step for s in read.values() for step in s.steps.tolist()) == list(range(count))
+    assert read["b"].steps[:3].tolist() == [1, 4, 7]
+    assert (read["c"].values == read["c"].steps * 0.5).all()
+
+
 def test_reading_again_with_nothing_new_gives_the_same_objects(tmp_path: Path) -> None:
     writer = StepWriter(str(tmp_path))
     writer.add("loss", 0.5, 0, 1.0)
@@ -125,8 +157,8 @@ def test_reading_again_with_nothing_new_gives_the_same_objects(tmp_path: Path) -
     assert reader.read()["loss"] is first
     writer.add("loss", 0.25, 1, 2.0)
     writer.close()
-    assert reader.read()["loss"].values == (0.5, 0.25)
-    assert first.values == (0.5,)
+    assert reader.read()["loss"].values.tolist() == [0.5, 0.25]
+    assert first.values.tolist() == [0.5]
 
 
 def test_a_folder_that_is_not_there_yet_is_empty(tmp_path: Path) -> None:
@@ -148,7 +180,7 @@ def test_what_was_read_stays_when_the_file_goes(tmp_path: Path) -> None:
     reader.read()
     for file in tmp_path.iterdir():
         file.unlink()
-    assert reader.read()["loss"].values == (0.5,)
+    assert reader.read()["loss"].values.tolist() == [0.5]
 
 
 def test_a_newline_in_a_name_becomes_a_space(tmp_path: Path) -> None:
@@ -157,9 +189,9 @@ def test_a_newline_in_a_name_becomes_a_space(tmp_path: Path) -> None:
         writer.add(name, 0.5, None, 1.0)
     writer.close()
     read = StepReader(tmp_path).read()
-    assert {name: series.steps for name, series in read.items()} == {
-        "val loss": (0, 1, 2),
-        "\\udc80": (0,),
+    assert {name: series.steps.tolist() for name, series in read.items()} == {
+        "val loss": [0, 1, 2],
+        "\\udc80": [0],
     }
 
 
@@ -171,9 +203,9 @@ def test_unfinished_unknown_and_unnamed_records_are_not_points(tmp_path: Path) -
     unnamed = RECORD.pack(POINT, 1, 4, 0.125, 1.0)
     log.write_bytes(unknown + known + unnamed + unknown[:20])
     reader = StepReader(tmp_path)
-    assert {name: series.steps for name, series in reader.read().items()} == {"loss": (1,)}
+    assert {name: s.steps.tolist() for name, s in reader.read().items()} == {"loss": [1]}
     named.write_bytes(b"loss\naccuracy\n")
-    assert reader.read()["accuracy"].steps == (4,)
+    assert reader.read()["accuracy"].steps.tolist() == [4]
 
 
 def test_json_lines_of_other_languages_are_read_to_the_last_whole_line(tmp_path: Path) -> None:
@@ -186,12 +218,12 @@ def test_json_lines_of_other_languages_are_read_to_the_last_whole_line(tmp_path:
     torn = '{"name": "loss", "step": 2, "value": 0.25, "at": 11'
     log.write_text("\n".join([*lines, torn]))
     reader = StepReader(tmp_path)
-    assert reader.read()["loss"].steps == (0, 1)
+    assert reader.read()["loss"].steps.tolist() == [0, 1]
     with log.open("a") as file:
         file.write(".0}\n")
     read = reader.read()
-    assert read["loss"].steps == (0, 1, 2)
-    assert read["loss"].values == (1.0, 0.5, 0.25)
+    assert read["loss"].steps.tolist() == [0, 1, 2]
+    assert read["loss"].values.tolist() == [1.0, 0.5, 0.25]
     assert read["accuracy"].last == 0.75
 
 
@@ -205,6 +237,7 @@ def test_json_lines_of_other_languages_are_read_to_the_last_whole_line(tmp_path:
         '{"name": 3, "step": 1, "value": 1, "at": 1}',
         '{"name": "loss", "step": 1.5, "value": 1, "at": 1}',
         '{"name": "loss", "step": 1, "value": null, "at": 1}',
+        '{"name": "loss", "step": 9223372036854775808, "value": 1, "at": 1}',
         '{"name": "loss", "step": 1, "value": 1, "at": NaN}',
         "[" * 100_000,
         "\udcff",

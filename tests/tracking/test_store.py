@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tinydb import TinyDB
 
 from mlbench.domain.outcomes import RunOutcome
 from mlbench.domain.runs import Marks, Run
 from mlbench.project.layout import Layout
-from mlbench.tracking.folder import DIFF_NAME, ENVIRONMENT_NAME, RUN_NAME, read_run, write_run
+from mlbench.tracking.folder import DIFF_NAME, RUN_NAME, read_run, write_marks, write_run
+from mlbench.tracking.peek import id_of
 from mlbench.tracking.store import ExperimentStore
 from tests.tracking.conftest import made
 from tests.tracking.processes import together
@@ -24,7 +28,7 @@ def record(layout: Layout, *runs: Run) -> ExperimentStore:
     """Record runs as the engine does: each in its folder, then in the index."""
     store = ExperimentStore(layout)
     for run in runs:
-        write_run(layout.run_folder(run.id), run, "", "python")
+        write_run(layout.run_folder(run.id), run)
         store.add(run)
     return store
 
@@ -35,7 +39,7 @@ def ids(store: ExperimentStore) -> list[str]:
 
 def test_nothing_is_written_until_there_is_a_run(layout: Layout) -> None:
     store = ExperimentStore(layout)
-    assert store.runs() == []
+    assert len(store.runs()) == 0
     assert store.get("20261123-091501-000001") is None
     assert store.standing({}) is None
     assert store.notices == []
@@ -93,98 +97,209 @@ def test_what_stands_is_the_newest_passed_run_of_these_fingerprints(layout: Layo
 
 
 def test_a_stock_tinydb_opens_the_file(layout: Layout) -> None:
-    record(layout, made(1), made(2))
+    store = record(layout, made(2), made(1))
+    store.rebuild()
     with TinyDB(layout.experiments) as database:
         documents = database.table("runs").all()
     assert [document["name"] for document in documents] == ["brave-1", "brave-2"]
-    assert [document.doc_id for document in documents] == [1, 2]
 
 
 def test_other_tables_of_the_file_are_left_alone(layout: Layout) -> None:
-    record(layout, made(1))
+    record(layout, made(1)).rebuild()
     with TinyDB(layout.experiments) as database:
         database.table("mine").insert({"a": 1})
-    record(layout, made(2))
-    assert json.loads(layout.experiments.read_text())["mine"] == {"1": {"a": 1}}
+    store = record(layout, made(2))
+    store.rebuild()
+    assert ids(store) == [made(1).id, made(2).id]
+    with TinyDB(layout.experiments) as database:
+        assert database.table("mine").all() == [{"a": 1}]
 
 
-WHOLE = json.dumps({"runs": {"1": {"id": "x"}}}).encode()
+def test_another_process_is_seen_at_the_next_look(layout: Layout) -> None:
+    reader, writer = ExperimentStore(layout), ExperimentStore(layout)
+    for number in (2, 1, 4, 3):
+        writer.add(made(number))
+        assert made(number).id in ids(reader)
+        assert ids(reader) == sorted(ids(reader))
+    writer.add(made(3, metrics={"loss": 0.5}))
+    assert reader.runs()[2].metrics == {"loss": 0.5}
+    assert [id_of(line) for line in reader.newest()] == ids(reader)[::-1]
+    reader.remove(made(2).id)
+    reader.remove("nobody")
+    assert ids(writer) == [made(number).id for number in (1, 3, 4)]
+    assert ExperimentStore(layout).ids() == {made(number).id for number in (1, 3, 4)}
+
+
+def test_with_nothing_new_nothing_is_read_again(layout: Layout) -> None:
+    store = record(layout, made(1), made(2))
+    assert store.runs().lines is store.runs().lines
+
+
+@given(st.lists(st.tuples(st.sampled_from("ard"), st.integers(0, 12), st.booleans()), max_size=30))
+def test_whatever_is_added_and_removed_by_two_the_runs_are_those_in_order(
+    steps: list[tuple[str, int, bool]],
+) -> None:
+    with TemporaryDirectory() as folder:
+        layout = Layout(Path(folder))
+        layout.own.mkdir()
+        stores = [ExperimentStore(layout), ExperimentStore(layout)]
+        expected: dict[str, str] = {}
+        for count, (what, number, second) in enumerate(steps):
+            # Some ids are not as ours are.
+            run = replace(made(number), name=f"name-{count}")
+            run = replace(run, id=f"odd-{number}") if number > 9 else run
+            if what == "r":
+                stores[second].remove(run.id)
+                expected.pop(run.id, None)
+            elif what == "a":
+                stores[second].add(run)
+                expected[run.id] = run.name
+            else:
+                stores[second] = ExperimentStore(layout)
+            for store in stores:
+                found = {run.id: run.name for run in store.runs()}
+                assert found == expected
+                assert list(found) == sorted(found)
+                newest = [id_of(line) for line in store.newest()]
+                assert newest == sorted(expected, reverse=True)
+
+
+def test_the_newest_of_many_are_the_same_however_far_one_reads(layout: Layout) -> None:
+    store = ExperimentStore(layout)
+    runs = [replace(made(1), id=f"20261123-0915{n // 60:02d}-{n:08x}") for n in range(1100)]
+    store.add(*runs)
+    expected = [run.id for run in reversed(runs)]
+    fresh = ExperimentStore(layout)
+    assert [id_of(line) for line in islice(fresh.newest(), 20)] == expected[:20]
+    assert [id_of(line) for line in fresh.newest()] == expected
+    assert ids(fresh) == expected[::-1]
+
+
 DAMAGES = {
     "empty": b"",
     "blank": b" \n",
-    "torn": WHOLE[:-9],
+    "torn": b'{"runs": {"1": ',
     "no json": b"runs: 1",
     "binary": bytes(range(256)),
     "a list": b"[1]",
     "null": b"null",
     "a table that is none": b'{"runs": [1]}',
     "a run that is none": b'{"runs": {"1": 5}}',
-    "a run without fields": WHOLE,
-    "an outcome that is none": b"",
-    "a number that is none": b"",
+    "a run without fields": b'{"runs": {"1": {"id": "x"}}}',
 }
-
-
-def damaged(kind: str, whole: bytes) -> bytes:
-    """The index with this damage."""
-    if kind == "an outcome that is none":
-        return whole.replace(b'"passed"', b'"polished"', 1)
-    if kind == "a number that is none":
-        return whole.replace(b'"1": {', b'"one": {', 1)
-    return DAMAGES[kind]
-
-
-def asides(layout: Layout) -> list[Path]:
-    return sorted(layout.own.glob("experiments.damaged-*"))
 
 
 @pytest.mark.parametrize("kind", DAMAGES)
 @pytest.mark.parametrize("first", ["read", "add"])
-def test_a_damaged_index_is_moved_aside_and_made_again(
-    layout: Layout, kind: str, first: str
-) -> None:
+def test_a_damaged_index_is_made_again(layout: Layout, kind: str, first: str) -> None:
     recorded = [made(number) for number in (1, 2, 3)]
-    record(layout, *recorded)
-    damage = damaged(kind, layout.experiments.read_bytes())
-    layout.experiments.write_bytes(damage)
+    record(layout, *recorded).rebuild()
+    layout.experiments.write_bytes(DAMAGES[kind])
 
     store = ExperimentStore(layout)
     if first == "add":
         store.add(made(4))
         recorded.append(made(4))
     assert ids(store) == [run.id for run in recorded]
-    (aside,) = asides(layout)
-    assert aside.read_bytes() == damage
-    (notice,) = store.notices
-    assert ".mlbench/experiments.json: was damaged" in notice
-    assert f".mlbench/{aside.name}" in notice
-    assert "3 runs" in notice
+    assert any(".mlbench/experiments.json" in notice for notice in store.notices)
     assert ids(ExperimentStore(layout)) == ids(store)
-    assert ExperimentStore(layout).notices == []
 
 
 def test_damage_while_the_store_is_open_is_mended_too(layout: Layout) -> None:
     store = record(layout, made(1), made(2))
+    store.rebuild()
     layout.experiments.write_bytes(b"torn {")
     assert len(store.runs()) == 2
     layout.experiments.write_bytes(b"again {")
-    write_run(layout.run_folder(made(3).id), made(3), "", "python")
+    write_run(layout.run_folder(made(3).id), made(3))
     store.add(made(3))
     assert len(store.runs()) == 3
-    assert {path.read_bytes() for path in asides(layout)} == {b"torn {", b"again {"}
-    assert len(store.notices) == 2
+    assert store.notices
+
+
+def flipped(data: bytes, at: int) -> bytes:
+    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+
+
+@pytest.mark.parametrize("where", ["snapshot", "journal"])
+def test_a_damaged_record_is_named_and_brought_back_from_its_folder(
+    layout: Layout, where: str
+) -> None:
+    store = record(layout, *(made(number) for number in (1, 2, 3)))
+    if where == "snapshot":
+        store.rebuild()
+    path = layout.experiments if where == "snapshot" else layout.own / "experiments.journal"
+    data = path.read_bytes()
+    path.write_bytes(flipped(data, data.index(b"brave-2") + 3))
+
+    damaged = ExperimentStore(layout)
+    assert ids(damaged) == [made(1).id, made(3).id]
+    assert any(f".mlbench/{path.name}" in notice for notice in damaged.check())
+    assert damaged.get(made(2).id) == made(2)
+    assert damaged.rebuild() == 3
+    assert ids(damaged) == [made(number).id for number in (1, 2, 3)]
+    mended = ExperimentStore(layout)
+    assert ids(mended) == ids(damaged)
+    assert mended.check() == []
+
+
+def test_what_another_program_put_among_the_runs_is_passed_over_and_said(layout: Layout) -> None:
+    record(layout, made(1), made(2)).rebuild()
+    with TinyDB(layout.experiments) as database:
+        database.table("runs").insert({"a": 1})
+    store = ExperimentStore(layout)
+    assert ids(store) == [made(1).id, made(2).id]
+    assert any("1 documents of its runs are none" in notice for notice in store.check())
+    store.rebuild()
+    assert ExperimentStore(layout).check() == []
+    assert ids(ExperimentStore(layout)) == [made(1).id, made(2).id]
+
+
+def test_what_another_program_took_out_comes_back_from_its_folder(layout: Layout) -> None:
+    record(layout, made(1), made(2)).rebuild()
+    with TinyDB(layout.experiments) as database:
+        runs = database.table("runs")
+        first = runs.all()[0]
+        runs.truncate()
+        # Under another number.
+        runs.insert(first)
+    store = ExperimentStore(layout)
+    assert ids(store) == [made(1).id, made(2).id]
+    assert any("rebuilt with 2 runs" in notice for notice in store.notices)
+
+
+def test_a_file_gone_from_beside_its_journal_is_made_again(layout: Layout) -> None:
+    store = record(layout, made(1), made(2))
+    store.rebuild()
+    store.add(made(3))
+    layout.experiments.unlink()
+    assert ids(ExperimentStore(layout)) == [made(1).id, made(2).id, made(3).id]
 
 
 def test_a_lost_index_is_made_again(layout: Layout) -> None:
-    record(layout, made(1), made(2))
-    layout.experiments.unlink()
+    record(layout, made(1), made(2)).rebuild()
+    for path in layout.own.glob("experiments.*"):
+        path.unlink()
     store = ExperimentStore(layout)
     assert len(store.runs()) == 2
-    (notice,) = store.notices
-    assert notice == (
-        ".mlbench/experiments.json: was missing and rebuilt with 2 runs from .mlbench/runs"
-    )
-    assert asides(layout) == []
+    assert store.notices == [
+        ".mlbench/experiments.json: was lost; rebuilt with 2 runs from .mlbench/runs"
+    ]
+    assert ExperimentStore(layout).notices == []
+
+
+def test_a_rebuilt_index_keeps_what_it_alone_knows(layout: Layout) -> None:
+    store = record(layout, made(1), made(2))
+    shutil.rmtree(layout.run_folder(made(1).id))
+    assert store.rebuild() == 2
+    assert ids(ExperimentStore(layout)) == [made(1).id, made(2).id]
+
+
+def test_marks_come_back_with_the_rest(layout: Layout) -> None:
+    store = record(layout, made(1))
+    write_marks(layout.run_folder(made(1).id), Marks(star=True))
+    store.rebuild()
+    assert store.runs()[0].marks.star
 
 
 def test_rebuilding_twice_changes_nothing(layout: Layout) -> None:
@@ -227,7 +342,7 @@ for number in range(12):
         ExperimentStore(layout).rebuild()
     else:
         new = replace(run, id=f"{name}-{number:06x}")
-        write_run(layout.run_folder(new.id), new, "", "python")
+        write_run(layout.run_folder(new.id), new)
         ExperimentStore(layout).add(new)
 """
 
@@ -236,15 +351,13 @@ def test_four_processes_add_and_one_rebuilds_and_none_is_lost(
     layout: Layout, tmp_path: Path
 ) -> None:
     model = tmp_path / "model"
-    write_run(model, made(1), "", "python")
+    write_run(model, made(1))
     names = ("a", "b", "c", "d", "rebuild")
     together(ADD, *((str(layout.root), str(model), name) for name in names))
     expected = {f"{name}-{number:06x}" for name in "abcd" for number in range(12)}
     store = ExperimentStore(layout)
     assert set(ids(store)) == expected
     assert len(store.runs()) == len(expected)
-    with TinyDB(layout.experiments) as database:
-        assert len(database.table("runs")) == len(expected)
 
 
 OPEN = """
@@ -255,34 +368,32 @@ from mlbench.tracking.store import ExperimentStore
 ready()
 store = ExperimentStore(Layout(Path(sys.argv[1])))
 assert len(store.runs()) == 3
+print(sum("was lost" in notice for notice in store.notices))
 """
 
 
-def test_processes_that_find_the_damage_together_keep_it_once(layout: Layout) -> None:
+def test_of_processes_that_find_the_loss_together_one_mends_it(layout: Layout) -> None:
     record(layout, made(1), made(2), made(3))
-    layout.experiments.write_bytes(b"torn {")
-    together(OPEN, *[(str(layout.root),)] * 4)
-    assert [path.read_bytes() for path in asides(layout)] == [b"torn {"]
+    for path in layout.own.glob("experiments.*"):
+        path.unlink()
+    assert sorted(together(OPEN, *[(str(layout.root),)] * 4)) == ["0\n", "0\n", "0\n", "1\n"]
 
 
-def test_a_run_folder_says_what_the_code_was_and_where_it_ran(layout: Layout) -> None:
+def test_a_run_folder_says_what_the_code_was(layout: Layout) -> None:
     folder = layout.run_folder(made(1).id)
-    write_run(folder, made(1), "--- a\n+++ b\n+x = 1\n", "/opt/python")
+    write_run(folder, made(1), "--- a\n+++ b\n+x = 1\n")
     assert read_run(folder) == made(1)
     assert (folder / DIFF_NAME).read_text() == "--- a\n+++ b\n+x = 1\n"
-    machine = json.loads((folder / ENVIRONMENT_NAME).read_text())
-    assert machine["python"] == "/opt/python"
-    assert machine["cores"] >= 1
 
 
 def test_clean_code_leaves_no_diff(layout: Layout) -> None:
-    write_run(layout.run_folder(made(1).id), made(1), "", "python")
+    write_run(layout.run_folder(made(1).id), made(1))
     assert not (layout.run_folder(made(1).id) / DIFF_NAME).exists()
 
 
 def test_a_diff_of_a_file_in_another_encoding_is_kept_byte_for_byte(layout: Layout) -> None:
     folder = layout.run_folder(made(1).id)
     latin = "+name = 'größe'\n".encode("latin-1")
-    write_run(folder, made(1), latin.decode("utf-8", errors="surrogateescape"), "python")
+    write_run(folder, made(1), latin.decode("utf-8", errors="surrogateescape"))
     assert (folder / DIFF_NAME).read_bytes() == latin
     assert read_run(folder) == made(1)

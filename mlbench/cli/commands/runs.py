@@ -3,99 +3,150 @@
 from __future__ import annotations
 
 import argparse
-import csv
+import shutil
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
-from mlbench.cli.output import narrate, number, print_json, print_table, seconds
-from mlbench.domain.plain import to_plain
-from mlbench.domain.runs import Run
+from mlbench.cli.output import coloured, narrate, print_json
+from mlbench.cli.runs_table import chosen_columns, columns_for, fitting, table_lines
+from mlbench.domain.errors import MlbenchError, UsageError
+from mlbench.domain.expression import names_in, parse
+from mlbench.engine.exporting import History, as_plain, columns_of, print_csv, write_runs
 from mlbench.engine.queries import Queries
 
-_MOST_METRICS = 6
+# What the first cells of a line say, or the last.
+_SHOWN = frozenset(
+    "name started seconds outcome commit dirty age star baseline archived origin".split()
+)
+
+__all__ = ["as_plain", "configure", "run"]
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Name the arguments."""
-    parser.add_argument("--where", metavar="EXPR", help='such as "accuracy > 0.9 and dirty == 0"')
-    parser.add_argument("--sort", metavar="KEY", help="a field, metric or param; -KEY descends")
+    parser.add_argument(
+        "--where", metavar="EXPR", help="such as \"accuracy > 0.9 and started > '2026-11-01'\""
+    )
+    order = parser.add_mutually_exclusive_group()
+    order.add_argument("--sort", metavar="KEY", help="a field, metric or param; -KEY descends")
+    order.add_argument(
+        "--best",
+        nargs="?",
+        const="",
+        metavar="OBJECTIVE",
+        help='the best that passed, by the project\'s objective or by one such as "minimize loss"',
+    )
+    order.add_argument("--last", action="store_true", help="the last that passed")
     parser.add_argument("--limit", type=int, metavar="N", help="so many at most")
-    parser.add_argument("--all", action="store_true", help="the watch's failures too")
+    parser.add_argument(
+        "--all", action="store_true", help="the watch's failures too, and what is archived"
+    )
+    parser.add_argument("--columns", metavar="KEY,…", help="show these, in this order")
+    parser.add_argument(
+        "--only-differences", action="store_true", help="leave out what is the same for all"
+    )
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="one JSON document")
     form.add_argument("--csv", metavar="FILE", help="a CSV file; - for standard output")
+    form.add_argument("--parquet", metavar="FILE", help="a Parquet file")
 
 
 def run(options: argparse.Namespace) -> int:
     """Print recorded runs, newest first."""
     queries = Queries.of(Path(options.folder))
-    runs = queries.runs(
-        where=options.where, sort=options.sort, limit=options.limit, everything=options.all
-    )
+    runs = _asked_for(queries, options)
     for notice in queries.store().notices:
         narrate(notice)
     if options.json:
         print_json([as_plain(run) for run in runs])
-    elif options.csv:
-        _write_csv(options.csv, runs)
+    elif options.csv == "-":
+        print_csv(runs, _columns(runs, options))
+    elif options.csv or options.parquet:
+        target, form = options.csv or options.parquet, "csv" if options.csv else "parquet"
+        write_runs(runs, Path(target), form, _columns(runs, options))
+        narrate(f"{len(runs)} runs in {target}")
     elif runs:
-        _print(runs)
-    else:
+        _print(runs, queries, options)
+    elif options.where is None:
         narrate("no runs yet; `mlbench run` makes the first")
+    else:
+        narrate("no run is so; --all looks at the watch's failures and the archive, too")
     return 0
 
 
-def as_plain(run: Run) -> dict[str, Any]:
-    """A run as `runs --json` gives it: flat, without its stages."""
-    return {
-        "id": run.id,
-        "name": run.name,
-        "outcome": run.outcome.word if run.outcome else None,
-        "origin": run.origin,
-        "by": run.by,
-        "started": run.started,
-        "seconds": run.seconds,
-        "commit": run.code.commit,
-        "branch": run.code.branch,
-        "dirty": run.code.dirty,
-        "params": to_plain(run.params),
-        "metrics": to_plain(run.metrics),
-        "tags": list(run.marks.tags),
-        "note": run.marks.note,
-    }
+def _asked_for(queries: Queries, options: argparse.Namespace) -> History:
+    limit = options.limit
+    if limit is not None and limit < 0:
+        raise UsageError("--limit: must be 0 or more")
+    if limit is None and (options.last or options.best is not None):
+        limit = 1
+    return queries.runs(
+        where=options.where,
+        sort=options.sort,
+        limit=limit,
+        everything=options.all,
+        best=options.best,
+        last=options.last,
+    )
 
 
-def _print(runs: list[Run]) -> None:
-    metrics = list(dict.fromkeys(name for run in runs for name in run.metrics))[:_MOST_METRICS]
-    rows = [
-        (
-            run.name,
-            f"{run.outcome.glyph} {run.outcome.word}" if run.outcome else "running",
-            run.started[:19].replace("T", " "),
-            seconds(run.seconds),
-            run.origin,
-            f"{(run.code.commit or '')[:8]}{'±' if run.code.dirty and run.code.commit else ''}",
-            *(number(run.metrics.get(name)) for name in metrics),
+def _columns(runs: History, options: argparse.Namespace) -> list[str] | None:
+    """The columns that were asked for; None for all."""
+    if options.columns is None:
+        return columns_of(runs, only_differences=True) if options.only_differences else None
+    names = [name.strip() for name in options.columns.split(",") if name.strip()]
+    rows = list(runs.values(*names))
+    for place, name in enumerate(names):
+        if rows and all(row[place] is None for row in rows):
+            raise UsageError(f"--columns: no run has {name}")
+    return names
+
+
+def _print(runs: History, queries: Queries, options: argparse.Namespace) -> None:
+    names = _columns(runs, options) if options.columns is not None else None
+    if names is not None:
+        columns = chosen_columns(names, runs.values(*names))
+    else:
+        columns = columns_for(
+            runs,
+            time.time(),
+            _asked_columns(runs, options),
+            _objective(queries),
+            only_differences=options.only_differences,
         )
-        for run in runs
+    # A file or another program gets every column.
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    shown = fitting(columns, width)
+
+    def paint(row: int, text: str) -> str:
+        outcome = runs[row].outcome
+        return coloured(text, outcome.colour if outcome else "info")
+
+    heads, *lines = table_lines(shown, paint if names is None else lambda _, text: text)
+    print(coloured(heads, "quiet"))
+    print("\n".join(lines))
+    left_out = len(columns) - len(shown)
+    if left_out:
+        narrate(f"{left_out} more columns don't fit; --columns chooses, --csv has them all")
+
+
+def _asked_columns(runs: History, options: argparse.Namespace) -> dict[str, list[Any]]:
+    """What the runs were sorted and filtered by, as far as the table doesn't show it anyway."""
+    names = [options.sort.removeprefix("-")] if options.sort else []
+    names += sorted(names_in(parse(options.where))) if options.where else []
+    shown = [
+        name
+        for name in names
+        if name.removeprefix("run.") not in _SHOWN and not name.startswith("tags.")
     ]
-    print_table(("run", "outcome", "started (UTC)", "took", "origin", "commit", *metrics), rows)
+    return {name: [value for (value,) in runs.values(name)] for name in dict.fromkeys(shown)}
 
 
-def _write_csv(target: str, runs: list[Run]) -> None:
-    params = sorted({f"params.{name}" for run in runs for name in run.params})
-    metrics = sorted({f"metrics.{name}" for run in runs for name in run.metrics})
-    plain = [as_plain(run) for run in runs]
-    fixed = [key for key in (plain[0] if plain else {}) if key not in ("params", "metrics", "tags")]
-    table = [[*fixed, *params, *metrics]]
-    for row in plain:
-        values = [row[key] for key in fixed]
-        values += [row["params"].get(name.removeprefix("params.")) for name in params]
-        values += [row["metrics"].get(name.removeprefix("metrics.")) for name in metrics]
-        table.append(values)
-    if target == "-":
-        csv.writer(sys.stdout).writerows(table)
-        return
-    with open(target, "w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows(table)
+def _objective(queries: Queries) -> str | None:
+    """The metric that matters most, where the configuration says so."""
+    try:
+        return (queries.project().objective or "").rpartition(" ")[2] or None
+    except MlbenchError:
+        return None
