@@ -9,6 +9,8 @@ from mlbench.engine import inputs as got
 from mlbench.engine.state import LoopState, NewRun
 from mlbench.engine.steps import edits, flights, holders, requests, variants
 from mlbench.engine.steps.answers import Step, plan_next, tell
+from mlbench.engine.steps.flights import go_on
+from mlbench.engine.steps.restoring import note_restored
 
 
 def step(happened: got.Input, state: LoopState, new_run: NewRun) -> Step:
@@ -46,4 +48,6 @@ def _carried_out(happened: got.RunClosed | got.Happened, state: LoopState) -> St
         return plan_next(replace(state, closing=state.closing - {happened.run}), [])
     carried = sum(isinstance(event, CommandDone) for event in happened.events)
     state = replace(state, carrying=max(0, state.carrying - carried))
-    return plan_next(state, [tell(event) for event in happened.events])
+    state = note_restored(happened.events, state)
+    # What waited for a stage whose outs were brought back may start now.
+    return go_on(state, [tell(event) for event in happened.events])

@@ -47,7 +47,7 @@ def plan_next(state: LoopState, told: Effects) -> Step:
         state,
         planning=True,
         asking=request,
-        unsettled=state.running,
+        unsettled=state.running | state.being_restored,
         waiting=state.waiting[1:],
         tree_moved=False,
     )

@@ -52,8 +52,11 @@ def worth_starting(plan: Plan, state: LoopState) -> frozenset[str]:
     """The stages of the run that a save should start; none where nothing would come of it.
 
     A run is one state of all the stages. Left out is only what failed or was stopped with the
-    same fingerprint, what overtakes itself, and what waits for that.
+    same fingerprint, what overtakes itself, and what waits for that; and everything where it was
+    brought back as it is.
     """
+    if state.left_alone:
+        return frozenset()
     hopeless: set[str] = set()
     for status in plan.stages:
         name = status.name

@@ -51,7 +51,7 @@ def go_on(state: LoopState, told: Effects) -> Step:
             state = with_flight(state, flight)
     if state.quitting:
         return plan_next(state, told)
-    starts, refused = startable(state.flights, state.machine, state.jobs)
+    starts, refused = startable(state.flights, state.machine, state.jobs, state.being_restored)
     state, started = _start(state, starts)
     told = told + started
     if not refused:
@@ -59,9 +59,10 @@ def go_on(state: LoopState, told: Effects) -> Step:
     for start in refused:
         flight = _of(state, start.run)
         why = refusal(flight.stages[start.stage], state.machine)
-        flight, effects = ended_at_once(flight, {start.stage: StageOutcome.FAILED}, why)
-        state = with_flight(state, flight)
-        told = told + effects
+        failed = StageOutcome.FAILED
+        ending = got.StageDone(start.run, start.stage, failed, 0.0, None, message=why)
+        state = with_flight(state, flight.with_ending(ending))
+        told = [*told, tell(finished(ending))]
     return go_on(state, told)
 
 
@@ -84,10 +85,10 @@ def stage_done(happened: got.StageDone, state: LoopState, now: float) -> Step:
     if flight is None or happened.stage not in flight.running:
         return state, []
     outcome = happened.outcome
-    flight = flight.ended({happened.stage: outcome})
+    flight = flight.with_ending(happened)
     # What stands is found again by a look; what was told of the rest must be on disk before.
     told: Effects = [] if outcome.stands else [do.KeepFlight(flight)]
-    told.append(tell(_finished(happened)))
+    told.append(tell(finished(happened)))
     if flight.variant:
         # It says nothing of the project's own stages.
         return go_on(with_flight(state, flight), told)
@@ -114,12 +115,10 @@ def stage_left(happened: got.StageLeft, state: LoopState) -> Step:
     return go_on(with_flight(state, flight.unseated(happened.stage)), [])
 
 
-def ended_at_once(
-    flight: Flight, outcomes: Mapping[str, StageOutcome], message: str = ""
-) -> tuple[Flight, Effects]:
+def ended_at_once(flight: Flight, outcomes: Mapping[str, StageOutcome]) -> tuple[Flight, Effects]:
     """The flight with stages ended that never ran."""
     told: Effects = [
-        tell(StageFinished(name, UNSTAMPED, flight.run, outcome, 0.0, (), message))
+        tell(StageFinished(name, UNSTAMPED, flight.run, outcome, 0.0))
         for name, outcome in outcomes.items()
     ]
     return flight.ended(outcomes), told
@@ -203,7 +202,8 @@ def _waits(state: LoopState, stage: str) -> bool:
     return any(stage in flight.waiting for flight in state.in_tree)
 
 
-def _finished(done: got.StageDone) -> StageFinished:
+def finished(done: got.StageDone) -> StageFinished:
+    """What is told of a stage that has ended."""
     return StageFinished(
         done.stage,
         UNSTAMPED,

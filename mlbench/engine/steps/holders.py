@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from mlbench.domain.clock import utc
+from mlbench.domain.commands import BY_HAND
 from mlbench.domain.events import Event, RunStarted, StageFinished, StageStarted
 from mlbench.domain.names import friendly_name, moment_of
 from mlbench.domain.outcomes import StageOutcome
@@ -20,7 +21,7 @@ from mlbench.engine.steps.answers import (
     tell,
     with_flight,
 )
-from mlbench.engine.steps.flights import go_on, stopped
+from mlbench.engine.steps.flights import finished, go_on, stopped
 
 
 def resumed(happened: got.Resumed, state: LoopState) -> Step:
@@ -119,7 +120,7 @@ def _unknown(one: got.Unfinished, planned: got.Planned) -> got.Kept:
     return got.Kept(
         one.run,
         friendly_name(one.run),
-        "manual",
+        BY_HAND,
         moment_of(one.run),
         (one.stage,),
         planned.project.jobs,
@@ -146,6 +147,7 @@ def _taken_up(kept: got.Kept, adopted: set[str], planned: got.Planned | got.Vari
         jobs=kept.jobs,
         running={name: Seat(tuple(kept.seats.get(name, ()))) for name in order if name in adopted},
         outcomes=outcomes,
+        endings={name: kept.endings[name] for name in outcomes if name in kept.endings},
         forced=frozenset(kept.forced) & members,
         requests=kept.requests,
         is_foreign=bool(kept.requests),
@@ -169,7 +171,9 @@ def told_again(flight: Flight) -> list[Event]:
         flight.params,
     )
     ended = [
-        StageFinished(name, UNSTAMPED, flight.run, outcome, 0.0)
+        finished(flight.endings[name])
+        if name in flight.endings
+        else StageFinished(name, UNSTAMPED, flight.run, outcome, 0.0)
         for name, outcome in flight.outcomes.items()
     ]
     running = [
@@ -199,6 +203,7 @@ def to_keep(flight: Flight, *, was_left: bool) -> got.Kept:
         flight.jobs,
         tuple(sorted(flight.forced)),
         fallen,
+        {name: ending for name, ending in flight.endings.items() if name in fallen},
         {name: seat.gpus for name, seat in flight.running.items() if seat.gpus},
         # Whoever asked from the terminal of this holder is gone with it.
         flight.requests if flight.is_foreign else (),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mlbench.domain.commands import RunStages, SetWatch, StopStages
+from mlbench.domain.commands import RestoreRun, RunStages, SetWatch, StopStages
 from mlbench.domain.errors import nearest
 from mlbench.domain.events import Notice, PlanMade, WatchChanged
 from mlbench.domain.graph import with_ancestors
@@ -25,6 +25,7 @@ from mlbench.engine.steps.blaming import note_plan
 from mlbench.engine.steps.edits import apply_verdict, judge_save, worth_starting
 from mlbench.engine.steps.flights import go_on, stopped, take_off
 from mlbench.engine.steps.holders import not_resumed, resume
+from mlbench.engine.steps.restoring import leave_restored_alone, restore
 
 
 def asked(happened: got.Asked, state: LoopState) -> Step:
@@ -44,6 +45,8 @@ def asked(happened: got.Asked, state: LoopState) -> Step:
         return _stop(state, happened.id, command)
     if isinstance(command, SetWatch):
         return _set_watch(state, happened.id, command)
+    if isinstance(command, RestoreRun):
+        return restore(happened.id, command, state)
     return replace(state, carrying=state.carrying + 1), [do.CarryOut(happened.id, command)]
 
 
@@ -66,6 +69,7 @@ def planned(happened: got.Planned, state: LoopState, new_run: NewRun) -> Step:
     if state.quitting:
         # Nobody is answered any more: who asked turns to the next holder.
         return go_on(state, told)
+    state = leave_restored_alone(happened.plan, state)
     state, resumed = resume(note_plan(happened.plan, state), happened)
     told += resumed
     for stop in state.stops:
