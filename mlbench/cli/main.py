@@ -29,6 +29,7 @@ COMMANDS = {
     "show": "everything about one run",
     "diff": "what differs between two runs",
     "logs": "what the stages of a run printed",
+    "restore": "bring a run's outputs and params back, here or in a worktree",
     "note": "say something about a run",
     "tag": "mark a run with words, or with key=value",
     "star": "mark a run as worth keeping",
@@ -36,6 +37,7 @@ COMMANDS = {
     "archive": "hide runs from the history, and lose nothing of them",
     "delete": "take runs out of the record, with what lies under them",
     "undo": "take the last note, tag, star, baseline, archiving or deletion back",
+    "import": "bring in the runs of another tracker",
     "gc": "clean the cache, and what crashes left",
     "models": "versions and candidates with gates and parity",
     "promote": "make a model what an environment serves",
@@ -108,14 +110,16 @@ def build_parser(chosen: str | None = None) -> argparse.ArgumentParser:
     for name, sentence in COMMANDS.items():
         command = commands.add_parser(name, help=sentence, description=sentence.capitalize() + ".")
         if chosen in (name, None):
-            module = importlib.import_module(f"mlbench.cli.commands.{name}")
+            # `import` is no name for a module.
+            file = "import_" if name == "import" else name
+            module = importlib.import_module(f"mlbench.cli.commands.{file}")
             module.configure(command)
             command.set_defaults(carry_out=module.run)
     return parser
 
 
 def _run(arguments: Sequence[str]) -> Ending:
-    options = build_parser(_chosen(arguments)).parse_args(arguments)
+    options = build_parser(_chosen(arguments)).parse_args(_with_keys(arguments))
     if options.version:
         from importlib.metadata import version
 
@@ -141,6 +145,17 @@ def _run(arguments: Sequence[str]) -> Ending:
         print(f"mlbench: internal error: {error!r}; --debug shows where", file=sys.stderr)
         return 1
     return ending
+
+
+def _with_keys(arguments: Sequence[str]) -> list[str]:
+    """`--sort -KEY` as one word: argparse would take -KEY for an option."""
+    words: list[str] = []
+    for word in arguments:
+        if words and words[-1] == "--sort" and word[:1] == "-" and word[:2] != "--":
+            words[-1] = f"--sort={word}"
+        else:
+            words.append(word)
+    return words
 
 
 def _chosen(arguments: Sequence[str]) -> str:

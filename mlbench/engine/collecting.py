@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from mlbench.domain.outcomes import RunOutcome
-from mlbench.domain.runs import Run
 from mlbench.domain.stages import Project
 from mlbench.engine.leftovers import KEPT_DAYS, clear_leftovers
 from mlbench.pipeline.workspace import Workspace
@@ -19,6 +18,7 @@ from mlbench.release.registry import Registry
 from mlbench.system.content import GRACE_SECONDS, ContentStore, Stored
 from mlbench.system.files import read_json, writable
 from mlbench.tracking.folder import RUN_NAME
+from mlbench.tracking.history import History
 from mlbench.tracking.store import ExperimentStore
 
 LARGEST_DEFAULT = 20_000_000_000
@@ -98,13 +98,8 @@ def limit_of(project: Project, layout: Layout) -> int:
     """The cache's limit in bytes: `project.cache`, else 20 GB, or a tenth of a smaller disk."""
     if project.cache_limit is not None:
         return project.cache_limit
-    folder = layout.own if layout.own.exists() else layout.root
+    folder = layout.shared if layout.shared.exists() else layout.root
     return min(LARGEST_DEFAULT, shutil.disk_usage(folder).total // _DISK_SHARE)
-
-
-def is_marked(run: Run) -> bool:
-    """Whether somebody marked a run, so that it keeps what it gave."""
-    return run.marks.keeps
 
 
 class Collector:
@@ -128,7 +123,8 @@ class Collector:
 
     def _collect(self, project: Project, limit: int, *, dry_run: bool, wait: bool) -> Collection:
         runs = ExperimentStore(self._layout).runs()
-        lasting = {run.id for run in runs if is_marked(run) or run.origin != "watch"}
+        looked_at = runs.values("id", "marked", "origin")
+        lasting = {run for run, marked, origin in looked_at if marked or origin != "watch"}
         objects = list(self._store.objects())
         # After the listing: what is recorded from now on was used after it, and stays for that.
         needed = self._needed(project, runs)
@@ -147,7 +143,7 @@ class Collector:
             dry_run=dry_run,
         )
 
-    def _needed(self, project: Project, runs: list[Run]) -> dict[str, str]:
+    def _needed(self, project: Project, runs: History) -> dict[str, str]:
         """The digest of every object that must stay, with the first reason for it."""
         needed: dict[str, str] = {}
         members: dict[str, frozenset[str]] = {}
@@ -158,7 +154,7 @@ class Collector:
                     needed.setdefault(bare, why)
         return needed
 
-    def _needs(self, project: Project, runs: list[Run]) -> Iterator[tuple[str, str]]:
+    def _needs(self, project: Project, runs: History) -> Iterator[tuple[str, str]]:
         registry = Registry(self._layout.models)
         for model in registry.models():
             for item in (*registry.versions(model), *registry.candidates(model)):
@@ -166,16 +162,18 @@ class Collector:
                 yield item.sample_digest, OF_VERSIONS
                 yield from self._outs_of(item.run, OF_VERSIONS)
         since = time.time() - KEPT_DAYS * _DAY_SECONDS
-        for run in runs:
-            if is_marked(run):
-                yield from self._outs_of(run.id, OF_MARKED)
-            elif run.outcome is RunOutcome.PASSED and _started(run) >= since:
-                yield from self._outs_of(run.id, OF_RECENT)
-        traces = Workspace.open(self._layout).traces
-        for stage in project.stages:
-            newest = traces.newest(stage.name)
-            for digest in newest.outs.values() if newest else ():
-                yield digest, OF_STAGES
+        passed = RunOutcome.PASSED.word
+        for run, marked, outcome, started in runs.values("id", "marked", "outcome", "started"):
+            if marked:
+                yield from self._outs_of(run, OF_MARKED)
+            elif outcome == passed and _moment(started) >= since:
+                yield from self._outs_of(run, OF_RECENT)
+        # In this worktree those of its project, in the others all, as long as there are these.
+        own, trees = {stage.name for stage in project.stages}, self._layout.tree_names
+        for tree, trace in Workspace.open(self._layout).traces.standing_in():
+            if trace.stage in own if tree == self._layout.tree_name else tree in trees:
+                for digest in trace.outs.values():
+                    yield digest, OF_STAGES
 
     def _outs_of(self, run_id: str, why: str) -> Iterator[tuple[str, str]]:
         # Plain: a history of large pipelines holds hundreds of thousands of stage records.
@@ -227,8 +225,8 @@ def _is_due(size: int, cleaned: int, since: float, limit: int) -> bool:
     return size > limit and (has_grown or since > _DAY_SECONDS)
 
 
-def _started(run: Run) -> float:
+def _moment(started: str) -> float:
     try:
-        return datetime.fromisoformat(run.started).timestamp()
+        return datetime.fromisoformat(started).timestamp()
     except ValueError:
         return 0.0

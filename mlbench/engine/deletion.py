@@ -47,7 +47,7 @@ def delete_files(layout: Layout, runs: Sequence[Run], queries: Queries) -> None:
     """Take runs out of the index, and set aside their folders and candidates."""
     trash, registry, store = Trash(layout), Registry(layout.models), queries.store()
     going = {run.id for run in runs}
-    needed = _stood_on(layout, going, store.runs())
+    needed = _stood_on(layout, going, store.runs().mentioning(going))
     for run in runs:
         for model in registry.models():
             registry.take_out(model, run.id, trash.beside(run.id))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mlbench.domain.commands import Promote, Rollback
+from mlbench.domain.commands import Promote, RestoreRun, Rollback
 from mlbench.domain.events import Event
 from mlbench.domain.outcomes import StageOutcome
 from mlbench.domain.plan import StageStatus
@@ -130,10 +130,10 @@ class CloseRun:
 
 @dataclass(frozen=True, slots=True)
 class CarryOut:
-    """Promote or roll back."""
+    """Promote, roll back, or bring a run back."""
 
     id: str
-    command: Promote | Rollback
+    command: Promote | Rollback | RestoreRun
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,8 +25,6 @@ def gate_facts(
     Metrics come from the model's stage, the stages before it and those built from it.
     """
     facts = facts_of(run)
-    # A bare name in a gate is a metric, a parameter or a stage, never a field of the run.
-    del facts["run"]
     needs = needs_of(project.stages)
     seen = with_ancestors([model.stage], needs) | with_descendants([model.stage], needs)
     facts["metrics"] = _metrics(run, seen)

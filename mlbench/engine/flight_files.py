@@ -39,6 +39,10 @@ class FlightFiles:
         paths = sorted(self._folder.glob("*.flight.json"))
         return tuple(kept for path in paths if (kept := _read(Kept, path)) is not None)
 
+    def has(self, run: str) -> bool:
+        """Whether this run is on its way."""
+        return (self._folder / f"{run}.flight.json").exists()
+
     def write(self, kept: Kept) -> None:
         """Write a flight down, or write it anew."""
         self._write(f"{kept.run}.flight.json", kept)

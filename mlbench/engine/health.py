@@ -57,6 +57,8 @@ def _examine(layout: Layout, fix: bool) -> Iterator[Finding]:
         "mlbench.toml", "ok", f"{len(project.stages)} stages, {len(project.models)} models"
     )
     yield _repository(layout)
+    if layout.home != layout.root:
+        yield Finding("worktree", "ok", f"has its record in {layout.shared}")
     yield _folder(layout)
     yield from _interpreter(project)
     for check in (_record, _unfinished):
@@ -128,10 +130,14 @@ def _interpreter(project: Project) -> Iterator[Finding]:
 
 def _record(layout: Layout, fix: bool) -> Finding:
     store = ExperimentStore(layout)
-    if store.notices:
-        return Finding("record", "warn", "; ".join(store.notices))
+    said = "; ".join(store.check())
     if fix and layout.runs.is_dir():
-        return Finding("record", "ok", f"index rebuilt with {store.rebuild()} runs")
+        count = store.rebuild()
+        return Finding(
+            "record", "ok", f"{said + '; ' if said else ''}index rebuilt with {count} runs"
+        )
+    if said:
+        return Finding("record", "warn", said, "`mlbench doctor --fix` brings back what it can")
     return Finding("record", "ok", f"{len(store.runs())} runs")
 
 

@@ -119,6 +119,8 @@ class StageDone:
     moved: str | None = None
     moved_by_itself: bool | None = None
     advice: tuple[str, ...] = ()
+    cpu_seconds: float | None = None
+    peak_memory: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +142,9 @@ class RunClosed:
 class Kept:
     """A run on its way as the holder before wrote it down.
 
-    `outcomes` are those that another build would not find again; `seats` the GPUs that were given
-    to a stage; `was_left` says that its holder let it go in good order.
+    `outcomes` are those that another build would not find again, and `endings` what was told of
+    them; `seats` the GPUs that were given to a stage; `was_left` says that its holder let it go in
+    good order.
     """
 
     run: str
@@ -152,6 +155,7 @@ class Kept:
     jobs: int
     forced: tuple[str, ...] = ()
     outcomes: Mapping[str, StageOutcome] = field(default_factory=dict)
+    endings: Mapping[str, StageDone] = field(default_factory=dict)
     seats: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     requests: tuple[str, ...] = ()
     was_left: bool = False

@@ -29,7 +29,7 @@ def clear_leftovers(layout: Layout, lasting: Callable[[str], bool], *, dry_run: 
     now = time.time()
     found = [*_old_events(layout, now), *_unfinished_files(layout, now)]
     found += [*_old_run_outs(layout, lasting, now), *_unfinished_exports(layout, now)]
-    found += _old_trash(layout, now)
+    found += [*_old_trash(layout, now), *_unused_environments(layout, now)]
     freed = _clear(found, dry_run) + _clear_snapshots(layout, now, dry_run)
     loop = FileLock(layout.loop_lock)
     if layout.own.is_dir() and loop.try_acquire():
@@ -91,7 +91,9 @@ def _old_events(layout: Layout, now: float) -> Iterator[Path]:
 
 def _unfinished_files(layout: Layout, now: float) -> Iterator[Path]:
     """Files that were to replace others, of writers that were killed before they did."""
-    for folder in (layout.own, layout.state, layout.inbox, layout.serving, layout.events):
+    own = (layout.own, layout.state, layout.inbox, layout.events)
+    shared = (layout.shared, layout.traces.parent, layout.serving)
+    for folder in dict.fromkeys((*own, *shared)):
         for path in _below(folder):
             if _TORN.fullmatch(path.name) and path.is_file() and _is_old(_modified(path), now, 1):
                 yield path
@@ -117,6 +119,13 @@ def _old_run_outs(layout: Layout, lasting: Callable[[str], bool], now: float) ->
 def _old_trash(layout: Layout, now: float) -> Iterator[Path]:
     """Runs that were deleted long ago."""
     return (path for path in _below(layout.trash) if _is_old(_modified(path), now))
+
+
+def _unused_environments(layout: Layout, now: float) -> Iterator[Path]:
+    """Environments that no run's folder has a link to any more."""
+    for path in _below(layout.environments):
+        if _is_old(_modified(path), now, 1) and path.stat().st_nlink == 1:
+            yield path
 
 
 def _forgotten_outs(layout: Layout) -> Iterator[Path]:

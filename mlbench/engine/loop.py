@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from mlbench.domain.clock import utc
-from mlbench.domain.commands import Command, Promote, Rollback
+from mlbench.domain.commands import Command, Promote, RestoreRun, Rollback
 from mlbench.domain.errors import MlbenchError
 from mlbench.domain.events import (
     CommandDone,
@@ -201,7 +201,7 @@ class Loop:
             case do.CloseRun(flight):
                 self._slow.put(lambda: self._close(flight))
             case do.CarryOut(command_id, command):
-                self._slow.put(lambda: self._release(command_id, command))
+                self._slow.put(lambda: self._carry_out_slowly(command_id, command))
             case do.SetWatching(watching):
                 detail = building.set_watching(watching)
                 if detail:
@@ -309,12 +309,26 @@ class Loop:
         workspace, store = self._building.workspace, self._recording.store
         return ReleaseDesk(self._layout, workspace, store, self._tell)
 
-    def _release(self, command_id: str, command: Promote | Rollback) -> None:
+    def _carry_out_slowly(self, command_id: str, command: Promote | Rollback | RestoreRun) -> None:
         try:
-            status, message = self._desk.release(self._building.project, command)
+            if isinstance(command, RestoreRun):
+                status, message = 0, self._restore(command)
+            else:
+                status, message = self._desk.release(self._building.project, command)
         except MlbenchError as error:
             status, message = error.exit_status, str(error)
+        except OSError as error:
+            status, message = 1, f"{error.filename or self._layout.root}: {error.strerror or error}"
+        except Exception:
+            status, message = 1, f"internal error: {traceback.format_exc()}"
         self._queue.put(got.Happened((CommandDone(utc(), command_id, status, message),)))
+
+    def _restore(self, command: RestoreRun) -> str:
+        # Few loops ever bring something back.
+        from mlbench.engine.restoring import bring_back, find_run
+
+        run = find_run(self._recording.store, command.run)
+        return bring_back(self._layout, self._building.workspace, run, command)
 
     def _say_what_git_lacks(self) -> None:
         """Once, and where there is a repository only when a run needs it: the look takes long."""

@@ -13,6 +13,7 @@ from mlbench.release.ledger import Ledger
 from mlbench.release.promotion import deployment_of
 from mlbench.release.registry import MODEL_NAME, Registry
 from mlbench.system.files import write_json
+from mlbench.system.locks import locked
 from mlbench.tracking.store import ExperimentStore
 
 
@@ -39,15 +40,16 @@ class Releases:
 
     def write_deployment(self, environment: EnvironmentSpec) -> Deployment:
         """Derive what an environment serves from the ledger, for its server to read."""
-        known = {
-            (name, item.version or 0): (item, str(self.registry.folder_of(item) / MODEL_NAME))
-            for name in self.registry.models()
-            for item in self.registry.versions(name)
-        }
-        deployment = deployment_of(environment, self.ledger.entries(), known)
         path = self._layout.deployment(environment.name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(path, to_plain(deployment))
+        # Loops of several worktrees may do so at once: an older ledger must not be written last.
+        with locked(path.with_suffix(".deployment.lock")):
+            known = {
+                (name, item.version or 0): (item, str(self.registry.folder_of(item) / MODEL_NAME))
+                for name in self.registry.models()
+                for item in self.registry.versions(name)
+            }
+            deployment = deployment_of(environment, self.ledger.entries(), known)
+            write_json(path, to_plain(deployment))
         return deployment
 
 

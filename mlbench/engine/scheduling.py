@@ -49,16 +49,20 @@ class _Floor:
 
 
 def startable(
-    flights: Iterable[Flight], machine: Machine, jobs: int
+    flights: Iterable[Flight],
+    machine: Machine,
+    jobs: int,
+    being_restored: frozenset[str] = frozenset(),
 ) -> tuple[tuple[Start, ...], tuple[Start, ...]]:
     """The stages that may start, those that somebody asked for first; and those that never can.
 
     Its needs stand; nobody runs it, reads its outs or writes what it reads; jobs and resources
     allow. A flight that somebody asked for always has one job and the cores for it, so that
-    nobody waits for a long training to end; memory and GPUs can't be shared like that.
+    nobody waits for a long training to end; memory and GPUs can't be shared like that. Of those
+    `being_restored` the outs are being written.
     """
     flights = tuple(flights)
-    floor = _Floor()
+    floor = _Floor(running=set(being_restored))
     for flight in flights:
         for name, seat in flight.running.items():
             # In a snapshot of its own: it reads nothing here once it has begun.

@@ -10,6 +10,7 @@ from mlbench.domain.events import Event
 from mlbench.engine import inbox
 from mlbench.engine.event_log import EventFollower
 from mlbench.engine.loop import Loop
+from mlbench.inside.project import GITIGNORE
 from mlbench.project.config import find_project, load_project
 from mlbench.project.layout import Layout
 from mlbench.project.sample import copy_sample
@@ -19,7 +20,6 @@ from mlbench.system.locks import FileLock
 
 _LOCK_TRIES = 3
 _LOCK_PAUSE = 0.01
-_GITIGNORE = "# everything here is mlbench's own, made anew or kept for this machine\n*\n"
 
 
 class Session:
@@ -114,11 +114,12 @@ def open_session(folder: Path, *, from_start: bool = True) -> Session:
 
 
 def prepare_folder(layout: Layout) -> None:
-    """Make the project's .mlbench with a .gitignore of its own."""
-    layout.own.mkdir(exist_ok=True)
-    ignore = layout.own / ".gitignore"
-    if not ignore.exists():
-        ignore.write_text(_GITIGNORE, encoding="utf-8")
+    """Make the project's .mlbench, and the one that it shares, with a .gitignore of its own."""
+    for folder in {layout.own, layout.shared}:
+        folder.mkdir(exist_ok=True)
+        ignore = folder / ".gitignore"
+        if not ignore.exists():
+            ignore.write_text(GITIGNORE, encoding="utf-8")
 
 
 def find_layout(folder: Path) -> Layout:

@@ -11,7 +11,7 @@ from mlbench.domain.outcomes import StageOutcome
 from mlbench.domain.plan import Plan, Reason
 from mlbench.domain.records import dataclass
 from mlbench.domain.stages import Stage
-from mlbench.engine.inputs import Asked, Kept, Unfinished
+from mlbench.engine.inputs import Asked, Kept, StageDone, Unfinished
 from mlbench.engine.machine import Machine
 
 WATCH_ORIGIN = "watch"
@@ -46,11 +46,11 @@ class Flight:
     """One run on its way; once it is `laid_out`, the methods keep its parts in step.
 
     `order` are its stages: those `waiting`, those `running`, and those that have ended, in
-    `outcomes`; `free` are those that wait for no other of the flight, `fallen` the outcomes that
-    do not stand. `reads` are the stages whose outs a stage reads, `needs` those of them that are of
-    this flight, `users` the other way round. `is_foreign`: another terminal asked for it.
-    `variant` is the slot of the snapshot where it runs with the `params` that were set for it;
-    without one it runs in the project.
+    `outcomes`; `endings` is what was told of those that do not stand, `free` are those that wait
+    for no other of the flight, `fallen` the outcomes that do not stand. `reads` are the stages
+    whose outs a stage reads, `needs` those of them that are of this flight, `users` the other way
+    round. `is_foreign`: another terminal asked for it. `variant` is the slot of the snapshot where
+    it runs with the `params` that were set for it; without one it runs in the project.
     """
 
     run: str
@@ -65,6 +65,7 @@ class Flight:
     waiting: tuple[str, ...] = ()
     running: Mapping[str, Seat] = field(default_factory=dict)
     outcomes: Mapping[str, StageOutcome] = field(default_factory=dict)
+    endings: Mapping[str, StageDone] = field(default_factory=dict)
     forced: frozenset[str] = frozenset()
     requests: tuple[str, ...] = ()
     is_foreign: bool = False
@@ -115,6 +116,13 @@ class Flight:
         """The flight with a stage waiting again."""
         running = {name: seat for name, seat in self.running.items() if name != stage}
         return replace(self, running=running).laid_out()
+
+    def with_ending(self, done: StageDone) -> Flight:
+        """The flight with a stage ended, and why where it does not stand."""
+        flight = self.ended({done.stage: done.outcome})
+        if done.outcome.stands:
+            return flight
+        return replace(flight, endings={**self.endings, done.stage: done})
 
     def ended(self, outcomes: Mapping[str, StageOutcome]) -> Flight:
         """The flight with these stages ended, whether they were running or waiting."""
@@ -183,8 +191,10 @@ class LoopState:
     seem to overtake themselves. While `planning`, `asking` is the request that is planned,
     `called_off` says that it was stopped, and `unsettled` are the stages that were running since,
     of which the plan tells nothing. `copying` are the requests for which a variant is being made.
-    `kept` and `unfinished` are what the holder before left, until
-    there is a plan to go on with it, and `stops` came for that meanwhile.
+    `restoring` maps the command that brings outs back to their stages, and `restored` says that
+    one has since the last plan was begun; `left_alone` are the keys of all stages as of then, as
+    long as they are these. `kept` and `unfinished` are what the holder before left,
+    until there is a plan to go on with it, and `stops` came for that meanwhile.
     """
 
     watching: bool = False
@@ -200,6 +210,9 @@ class LoopState:
     copying: tuple[Asked, ...] = ()
     closing: frozenset[str] = frozenset()
     carrying: int = 0
+    restoring: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    restored: bool = False
+    left_alone: Mapping[str, str | None] = field(default_factory=dict)
     given_up: Mapping[str, str | None] = field(default_factory=dict)
     blames: Mapping[str, Blame] = field(default_factory=dict)
     blamed: frozenset[str] = frozenset()
@@ -225,6 +238,11 @@ class LoopState:
     def running(self) -> frozenset[str]:
         """The stages that run in the project, in whatever flight."""
         return frozenset(name for flight in self.in_tree for name in flight.running)
+
+    @property
+    def being_restored(self) -> frozenset[str]:
+        """The stages whose outs are being brought back from the cache."""
+        return frozenset(name for stages in self.restoring.values() for name in stages)
 
     def flight(self, run: str) -> Flight | None:
         """The flight of this run; None where there is none any more."""

@@ -25,7 +25,7 @@ from mlbench.pipeline.workspace import Workspace
 from mlbench.project.config import load_project
 from mlbench.project.layout import Layout
 from mlbench.system.files import move, remove, writable
-from mlbench.tracking.steps import last_values
+from mlbench.tracking.pyramid import last_values
 
 _PURPOSE = "verify"
 _FULL = (errno.ENOSPC, errno.EDQUOT)

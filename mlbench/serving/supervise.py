@@ -124,7 +124,8 @@ def _running(layout: Layout, environment: str) -> ServerState | None:
 def _start(layout: Layout, environment: EnvironmentSpec) -> subprocess.Popen[bytes]:
     """The server as a process that outlives this one; a thread reaps it where it dies first."""
     command = [sys.executable, "-P", "-m", "mlbench.serving", environment.name]
-    command += ["--root", str(layout.root), "--port", str(environment.port)]
+    # Not this worktree's folder: the server may outlive it.
+    command += ["--root", str(layout.home), "--port", str(environment.port)]
     with writable(layout.serving):
         layout.serving.mkdir(parents=True, exist_ok=True)
         with layout.server_log(environment.name).open("ab") as log:
@@ -133,7 +134,7 @@ def _start(layout: Layout, environment: EnvironmentSpec) -> subprocess.Popen[byt
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                cwd=layout.root,
+                cwd=layout.home,
                 env=_variables(),
                 start_new_session=True,
             )

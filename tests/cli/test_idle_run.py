@@ -81,7 +81,8 @@ def _edit_a_stage(project: SmallProject) -> None:
 def _lose_the_record(project: SmallProject) -> None:
     for path in Layout(project.root).runs.glob("*/run.json"):
         path.unlink()
-    Layout(project.root).experiments.unlink()
+    for path in Layout(project.root).own.glob("experiments.*"):
+        path.unlink()
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,7 @@ def run_of(number: int, out: str, *, days: float, **fields: object) -> Run:
 
 
 def record(layout: Layout, run: Run) -> None:
-    write_run(layout.run_folder(run.id), run, "", "python")
+    write_run(layout.run_folder(run.id), run)
     ExperimentStore(layout).add(run)
 
 

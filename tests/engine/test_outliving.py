@@ -298,6 +298,10 @@ def test_what_failed_before_the_holder_went_is_not_repeated_by_the_next(
     done = finished(follower)
     assert outcomes(done) == {"prepare": "ran", "train": "ran", "report": "failed"}
     assert gated.read("reports") == "x"
+    report = Queries.of(gated.root).run(done.name).stages["report"]
+    assert report.message.startswith("python report.py: exit status 1")
+    assert [reason.kind.word for reason in report.reasons] == ["new"]
+    assert (report.ran_in, report.cpu_seconds is None) == (done.run, False)
 
 
 def test_a_reopened_loop_stops_what_it_adopted_when_asked(

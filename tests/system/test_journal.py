@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlbench.system.journal import append, line_of, read_lines, value_of
+from mlbench.system.journal import Journal, append, line_of, read_lines, value_of
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(st.characters()),
@@ -92,6 +93,47 @@ def test_a_line_is_checksum_space_json_newline() -> None:
     for broken in (b"", b"\n", b"12345678", line[1:], line.upper(), b"0x" + line[2:]):
         with pytest.raises(ValueError, match="checksum"):
             value_of(broken)
+
+
+@given(
+    deeds=st.lists(
+        st.tuples(st.sampled_from(["append", "halve", "look", "tear"]), st.integers(0, 1)),
+        max_size=25,
+    )
+)
+def test_who_takes_in_the_news_knows_what_the_file_says(
+    path: Path, deeds: list[tuple[str, int]]
+) -> None:
+    path.unlink(missing_ok=True)
+    journals = [Journal(path), Journal(path)]
+    known: list[list[Any]] = [[], []]
+    for number, (deed, which) in enumerate(deeds):
+        journal = journals[which]
+        if deed == "append":
+            journal.append(number)
+        elif deed == "halve":
+            journal.rewrite(lambda values: values[len(values) // 2 :] if values else None)
+        elif deed == "tear" and path.exists():
+            with path.open("ab") as file:
+                file.write(b"torn")
+        else:
+            is_anew, news = journal.news()
+            known[which] = [*([] if is_anew else known[which]), *news]
+            assert known[which] == list(read_lines(path))
+
+
+def test_nothing_is_lost_that_is_appended_while_the_journal_is_rewritten(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "lines.jsonl")
+    journal.append("first")
+    other = threading.Thread(target=lambda: Journal(tmp_path / "lines.jsonl").append("second"))
+
+    def change(values: list[Any]) -> list[Any]:
+        other.start()
+        return [*values, "changed"]
+
+    journal.rewrite(change)
+    other.join()
+    assert list(journal.read()) == ["first", "changed", "second"]
 
 
 def test_a_missing_journal_is_empty(tmp_path: Path) -> None:

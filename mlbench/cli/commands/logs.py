@@ -22,7 +22,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print logs whole, as they were written; also of a run that is still going."""
-    folders = Queries.of(Path(options.folder)).stage_folders(options.name, options.stage)
+    queries = Queries.of(Path(options.folder))
+    folders = queries.stage_folders(options.name, options.stage)
+    if queries.is_script(options.name):
+        narrate("no log: what a script outside of a pipeline prints goes to its terminal alone")
+        return 0
     for stage, folder in folders.items():
         if len(folders) > 1:
             narrate(coloured(f"── {stage}", "strong", sys.stderr))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 from mlbench.cli.commands.status import print_plan
 from mlbench.cli.output import narrate, print_json
 from mlbench.cli.phrases import phrase
-from mlbench.domain.commands import RunStages
+from mlbench.domain.commands import RunStages, origin_of
 from mlbench.domain.errors import GateRefusedError, UsageError, nearest
 from mlbench.domain.events import (
     CandidateKept,
@@ -60,7 +61,8 @@ def run(options: argparse.Namespace) -> int:
         print_plan(_planned(options, params), options.json)
         return 0
     stages = tuple(options.stages)
-    command = RunStages(stages, force=options.force, jobs=options.jobs, params=params)
+    origin, jobs = origin_of(os.environ), options.jobs
+    command = RunStages(stages, force=options.force, origin=origin, jobs=jobs, params=params)
     printer = _Printer(options.json)
     status = 0
     if not told_without_loop(Path(options.folder), command, printer):

@@ -7,7 +7,6 @@ import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from mlbench.domain.clock import utc
 from mlbench.domain.errors import MlbenchError
@@ -32,7 +31,6 @@ from mlbench.engine.inputs import (
 )
 from mlbench.engine.machine import Machine, this_machine
 from mlbench.pipeline.builder import Build
-from mlbench.pipeline.fingerprint import params_in
 from mlbench.pipeline.job import BuildResult, Job
 from mlbench.pipeline.snapshots import isolated
 from mlbench.pipeline.traces import Trace
@@ -41,7 +39,8 @@ from mlbench.pipeline.watching.watch import Watch
 from mlbench.pipeline.workspace import Workspace
 from mlbench.project.config import load_project
 from mlbench.project.layout import Layout
-from mlbench.tracking.steps import last_values
+from mlbench.system.processes import ending_in
+from mlbench.tracking.pyramid import build_pyramid, last_values
 
 Put = Callable[[Input], None]
 
@@ -128,7 +127,7 @@ class BuildingHand:
 
         job = Job(run, self._layout.stage_folder(run, name), force=force, gpus=effect.gpus)
         if variant is not None:
-            self._fly(run, name, variant.build(stage, job, on_start, last_values), in_tree=False)
+            self._fly(run, name, variant.build(stage, job, on_start, _summed_up), in_tree=False)
             return
         self._fly(run, name, self._new_build(stage, job, on_start))
 
@@ -143,22 +142,20 @@ class BuildingHand:
                 stage,
                 job,
                 on_start=on_start,
-                logged=last_values,
+                logged=_summed_up,
             )
-        return Build(
-            self.workspace, self.project, stage, job, on_start=on_start, logged=last_values
-        )
+        return Build(self.workspace, self.project, stage, job, on_start=on_start, logged=_summed_up)
 
     def adopt(self, run: str, name: str) -> None:
         """Go on with a stage that the holder before started."""
         adopted = self.variants.adopted(run, name)
         if adopted is not None:
             variant, launch = adopted
-            build = variant.adopt(launch, last_values)
+            build = variant.adopt(launch, _summed_up)
         else:
             found = self._launches.pop((run, name))
             launch, space = found.launch, self.workspace
-            build = isolated.adopt(self._layout, space, self.project, found, last_values)
+            build = isolated.adopt(self._layout, space, self.project, found, _summed_up)
         began = StageBegan(run, name, launch.reasons, utc(launch.started), is_adopted=True)
         self._put(began)
         self._fly(run, name, build, in_tree=adopted is None)
@@ -195,14 +192,14 @@ class BuildingHand:
             if trace is not None and variant is None:
                 space.traces.touch(trace)
             trace = trace or space.traces.newest(status.name)
-            params = params_in(trace.parts) if trace is not None else {}
-            told.append(self._stands(run, _unchanged(status.name, status.key, trace, params)))
+            parts = {**trace.parts, **trace.found} if trace is not None else {}
+            told.append(self._stands(run, _unchanged(status.name, status.key, trace, parts)))
         return told
 
     def share(self, run: str, name: str, source: str) -> Event:
         """What stands of a stage that another run has just made; it becomes this one's result."""
         made = self._results[source][name]
-        return self._stands(run, _unchanged(name, made.key, made.trace, made.params))
+        return self._stands(run, _unchanged(name, made.key, made.trace, made.parts))
 
     def results(self, run: str) -> dict[str, BuildResult]:
         """What became of each stage of a run, once; they are forgotten by this."""
@@ -308,7 +305,7 @@ class BuildingHand:
         if outcome is StageOutcome.UNCHANGED and trace is not None and trace.run == run:
             # The holder before saw it run, in this very run.
             outcome, seconds = StageOutcome.RAN, trace.seconds
-            result = replace(result, outcome=outcome, seconds=seconds)
+            result = _as_it_ran(result, trace, self._layout.stage_folder(run, name))
         self._results.setdefault(run, {})[name] = result
         self._put(
             StageDone(
@@ -324,6 +321,8 @@ class BuildingHand:
                 result.moved,
                 self._wrote_it(run, name, result),
                 result.advice,
+                result.cpu_seconds,
+                result.peak_memory,
             )
         )
 
@@ -352,8 +351,25 @@ class BuildingHand:
         return thread
 
 
+def _summed_up(folder: Path) -> dict[str, float]:
+    """The last values that a stage logged, once nobody has to read all the others again."""
+    build_pyramid(folder)
+    return last_values(folder)
+
+
+def _as_it_ran(result: BuildResult, trace: Trace, folder: Path) -> BuildResult:
+    ending = ending_in(folder)
+    return replace(
+        result,
+        outcome=StageOutcome.RAN,
+        seconds=trace.seconds,
+        cpu_seconds=ending.cpu_seconds if ending is not None else None,
+        peak_memory=ending.peak_memory if ending is not None else None,
+    )
+
+
 def _unchanged(
-    name: str, key: str | None, trace: Trace | None, params: Mapping[str, Any]
+    name: str, key: str | None, trace: Trace | None, parts: Mapping[str, str]
 ) -> BuildResult:
     outcome = StageOutcome.UNCHANGED
-    return BuildResult(name, outcome, 0.0, key=key, trace=trace, params=params)
+    return BuildResult(name, outcome, 0.0, key=key, trace=trace, parts=parts)

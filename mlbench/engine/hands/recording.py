@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
-import getpass
+import contextlib
+import os
 import threading
-import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from mlbench.domain.clock import utc
 from mlbench.domain.errors import ProjectFileError
-from mlbench.domain.outcomes import RunOutcome, StageOutcome, outcome_of_run
+from mlbench.domain.outcomes import RunOutcome, StageOutcome
 from mlbench.domain.records import dataclass
-from mlbench.domain.runs import Run, Scalar, StageRecord
+from mlbench.domain.runs import Run, Scalar
 from mlbench.domain.stages import Project
+from mlbench.engine.assembling import NOTHING_SAID, Said, assemble, scalar, without_secrets_in
 from mlbench.engine.flight_files import FlightFiles, Opening
 from mlbench.engine.state import Flight
+from mlbench.inside import logged, steplog
+from mlbench.inside.secrets import of_this_process, without_secrets
 from mlbench.pipeline.job import BuildResult
-from mlbench.project.git import code_state, dirty_diff
+from mlbench.project.git import code_and_diff
 from mlbench.project.layout import Layout
 from mlbench.project.params import flatten, read_params
 from mlbench.system.files import remove
-from mlbench.tracking.folder import write_run
+from mlbench.tracking.folder import ENVIRONMENT_NAME, write_run
+from mlbench.tracking.logged import read_logged
+from mlbench.tracking.pyramid import build_pyramid, summary_of
 from mlbench.tracking.store import ExperimentStore
 
+if TYPE_CHECKING:
+    from mlbench.tracking.environment import Surroundings
+
+_SPOKEN = (steplog.PREFIX, logged.PREFIX)
 _WORTH_RECORDING = frozenset(StageOutcome) - {StageOutcome.UNCHANGED}
 
 
@@ -46,12 +55,14 @@ class RecordingHand:
         self.store = ExperimentStore(layout)
         self.flights = FlightFiles(layout.flights)
         self._openings: dict[str, threading.Thread] = {}
+        self._surroundings: Surroundings | None = None
 
     def open(self, run: str, project: Project, root: Path) -> None:
-        """Begin to note commit, diff, and the parameters below `root`, of a run."""
+        """Begin to note commit, diff, parameters below `root` and surroundings of a run."""
 
         def look() -> None:
             self.flights.write_opening(run, self._look(project, root))
+            self._describe(run, project)
 
         thread = self._openings[run] = threading.Thread(target=look, daemon=True)
         thread.start()
@@ -68,8 +79,8 @@ class RecordingHand:
         looking = self._openings.pop(flight.run, None)
         if looking is not None:
             looking.join()
-        opening = (self.flights.opening(flight.run) if flight.is_open else None) or Opening()
-        run = assemble(flight, results, opening, time.time() - flight.started)
+        opening = self._opening(flight, project)
+        run = assemble(flight, results, opening)
         standing = self.store.standing(run.state) if run.outcome is RunOutcome.PASSED else None
         # What a variant had from before says nothing of what is on record.
         ran = bool(flight.variant) or any(
@@ -78,11 +89,9 @@ class RecordingHand:
         is_new = ran and (standing is None or bool(flight.forced))
         if not ran and standing is None and self._is_lost(run):
             is_new, opening = True, self._look(project, self._layout.root)
-            run = assemble(flight, results, opening, time.time() - flight.started)
         folder = self._layout.run_folder(run.id)
         if is_new:
-            write_run(folder, run, opening.diff, project.python)
-            self.store.add(run)
+            run = self._write(flight, results, opening, project)
             standing = run if run.outcome is RunOutcome.PASSED else None
         elif not any(outcome is StageOutcome.RAN for outcome in flight.outcomes.values()):
             remove(folder)
@@ -90,61 +99,81 @@ class RecordingHand:
             self.flights.forget(flight.run)
         return Recorded(run, standing, is_new)
 
+    def _opening(self, flight: Flight, project: Project) -> Opening:
+        if not flight.is_open:
+            return Opening()
+        noted = self.flights.opening(flight.run)
+        if noted is not None:
+            return noted
+        # The holder before ended too early to note it: that the code was the commit's is unknown.
+        late = self._look(project, self._layout.root)
+        return replace(
+            late, code=replace(late.code, dirty=late.code.dirty or late.code.commit is not None)
+        )
+
+    def _write(
+        self,
+        flight: Flight,
+        results: Mapping[str, BuildResult],
+        opening: Opening,
+        project: Project,
+    ) -> Run:
+        """Put a run on record, with what its stages' own processes said."""
+        said: dict[str, Said] = {}
+        for name, outcome in flight.outcomes.items():
+            trace = results[name].trace if name in results else None
+            if trace is not None or outcome is not StageOutcome.BLOCKED:
+                ran_in = trace.run if trace is not None else flight.run
+                said[name] = said_in(self._layout.stage_folder(ran_in, name))
+        run = without_secrets_in(assemble(flight, results, opening, said), of_this_process())
+        self._describe(run.id, project)
+        diff = without_secrets(opening.diff, of_this_process())
+        write_run(self._layout.run_folder(run.id), run, diff)
+        self.store.add(run)
+        return run
+
     def _is_lost(self, run: Run) -> bool:
         """Whether what stands was made by a run that a crash kept from the record."""
         if run.outcome is not RunOutcome.PASSED:
             return False
-        known = {one.id for one in self.store.runs()}
-        return any(stage.ran_in not in (None, *known) for stage in run.stages.values())
+        ran_in = {stage.ran_in for stage in run.stages.values() if stage.ran_in is not None}
+        lost = ran_in - self.store.ids()
+        # What another worktree has on its way will be on record.
+        others = [FlightFiles(other.flights) for other in self._layout.others] if lost else []
+        return any(not any(flights.has(one) for flights in others) for one in lost)
 
     def _look(self, project: Project, root: Path) -> Opening:
-        own = self._layout.root
-        return Opening(code_state(own), dirty_diff(own), _all_params(project, root))
+        code, diff = code_and_diff(self._layout.root)
+        return Opening(code, diff, _all_params(project, root))
+
+    def _describe(self, run: str, project: Project) -> None:
+        """Note what the run is made in, unless it is noted; a run counts without it, too."""
+        folder = self._layout.run_folder(run)
+        if (folder / ENVIRONMENT_NAME).exists():
+            return
+        # Late: a command that runs nothing describes nothing.
+        from mlbench.tracking.environment import Surroundings, keep_environment
+
+        if self._surroundings is None:
+            self._surroundings = Surroundings(self._layout.environments / "interpreter.json")
+        declared = (name for stage in project.stages for name in stage.env)
+        with contextlib.suppress(OSError):
+            environment = self._surroundings.describe(project.python, declared)
+            keep_environment(self._layout.environments, folder, environment)
 
 
-def assemble(
-    flight: Flight, results: Mapping[str, BuildResult], opening: Opening, seconds: float
-) -> Run:
-    """The record of a run whose stages have all ended; pure."""
-    stages = {
-        name: _stage_record(flight.run, flight.outcomes[name], results.get(name))
-        for name in flight.order
-    }
-    metrics: dict[str, float] = {}
-    for record in stages.values():
-        metrics.update(record.metrics)
-    # An edit between the run's start and a stage's is in what the stage ran with.
-    params = dict(opening.params)
-    for result in results.values():
-        params |= {name: _scalar(value) for name, value in result.params.items()}
-    return Run(
-        id=flight.run,
-        name=flight.name,
-        outcome=outcome_of_run(dict(flight.outcomes)),
-        origin=flight.origin,
-        by=getpass.getuser(),
-        started=utc(flight.started),
-        seconds=round(seconds, 3),
-        code=opening.code,
-        params=params,
-        metrics=metrics,
-        stages=stages,
-    )
-
-
-def _stage_record(run: str, outcome: StageOutcome, result: BuildResult | None) -> StageRecord:
-    if result is None:
-        return StageRecord(outcome, 0.0, None, None)
-    trace = result.trace
-    return StageRecord(
-        outcome=outcome,
-        seconds=round(result.seconds, 3),
-        key=result.key,
-        ran_in=trace.run if trace else run,
-        outs=trace.outs if trace else {},
-        metrics=trace.metrics if trace else {},
-        tests=trace.tests if trace else None,
-    )
+def said_in(folder: Path) -> Said:
+    """What a stage's processes said, from the folder of the run that it ran in."""
+    # Most stages say nothing, and a run may have hundreds of them.
+    try:
+        is_silent = not any(name.startswith(_SPOKEN) for name in os.listdir(folder))
+    except OSError:
+        is_silent = True
+    if is_silent:
+        return NOTHING_SAID
+    build_pyramid(folder)
+    said = read_logged(folder)
+    return Said(summary_of(folder), said.params, said.tags)
 
 
 def _all_params(project: Project, root: Path) -> dict[str, Scalar]:
@@ -154,12 +183,8 @@ def _all_params(project: Project, root: Path) -> dict[str, Scalar]:
     for file in files:
         try:
             params |= {
-                name: _scalar(value) for name, value in flatten(read_params(root, file)).items()
+                name: scalar(value) for name, value in flatten(read_params(root, file)).items()
             }
         except ProjectFileError:
             continue
     return params
-
-
-def _scalar(value: Any) -> Scalar:
-    return value if isinstance(value, (str, int, float, bool)) or value is None else str(value)

@@ -165,4 +165,4 @@ class ReleasingHand:
         if which is None or which.isdecimal():
             return which
         name = f"@{which}" if which in ("last", "best") else which
-        return resolve(name, self._store.runs(), project.objective).id
+        return resolve(name, self._store.newest(), project.objective).id
