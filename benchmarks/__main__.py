@@ -6,7 +6,18 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from benchmarks import imports, infer, pipeline, reaction, status, trace
+from benchmarks import (
+    curves,
+    history,
+    imports,
+    infer,
+    log,
+    pipeline,
+    reaction,
+    status,
+    store,
+    trace,
+)
 from benchmarks.common import Figure, write_figure
 
 FIGURES: dict[str, Callable[[], Figure]] = {
@@ -15,6 +26,10 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "pipeline": pipeline.measure,
     "reaction": reaction.measure,
     "trace": trace.measure,
+    "log": log.measure,
+    "curves": curves.measure,
+    "store": store.measure,
+    "history": history.measure,
     "infer": infer.measure,
 }
 

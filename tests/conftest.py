@@ -32,6 +32,7 @@ def _user_without_configuration(
 ) -> None:
     monkeypatch.setenv("MLBENCH_CONFIG_HOME", str(tmp_path_factory.mktemp("user-config")))
     monkeypatch.delenv("VIRTUAL_ENV", raising=False)
+    monkeypatch.delenv("CI", raising=False)
     # Stages under test must run as they do for a user, bytecode caches included.
     monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
 

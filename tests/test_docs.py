@@ -11,7 +11,8 @@ from mlbench.cli.main import COMMANDS, build_parser
 from mlbench.domain.events import EVENTS
 from mlbench.domain.outcomes import ReasonKind, RunOutcome, StageOutcome, StageState
 from mlbench.project import keys
-from mlbench.tui.actions import ACTIONS, Action
+from mlbench.tui.action import Action
+from mlbench.tui.actions import ACTIONS
 from tests.support import REPOSITORY
 
 COMMAND_PAGE = (REPOSITORY / "docs/commands.md").read_text(encoding="utf-8")
@@ -66,7 +67,9 @@ def test_every_key_has_a_row_and_every_row_a_key(heading: str, known: tuple[str,
     assert tuple(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)) == known
 
 
-@pytest.mark.parametrize(("table", "known"), [("outs", keys.OUT), ("gates", keys.GATE)])
+@pytest.mark.parametrize(
+    ("table", "known"), [("outs", keys.OUT), ("plots", keys.PLOT), ("gates", keys.GATE)]
+)
 def test_every_key_of_an_inner_table_has_a_row(table: str, known: tuple[str, ...]) -> None:
     assert tuple(re.findall(rf"^\| `{table}` · `(\w+)` \|", KEY_PAGE, re.MULTILINE)) == known
 
