@@ -7,6 +7,7 @@ import os
 import re
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from mlbench.engine.sandbox import Sandbox
@@ -19,16 +20,19 @@ _PATIENCE_SECONDS = 120.0
 
 
 async def draw(folder: Path, target: Path) -> None:
-    """Let the first run pass, promote it, edit a parameter, and draw the run that follows."""
+    """Let the first run pass, promote it, edit a parameter; draw the run that follows, and why."""
     app = Workbench(folder)
     async with app.run_test(size=_SIZE) as pilot:
 
-        async def see(words: str) -> None:
+        async def until(holds: Callable[[], bool], story: str) -> None:
             deadline = time.monotonic() + _PATIENCE_SECONDS
-            while words not in _text(app):
+            while not holds():
                 if time.monotonic() > deadline:
-                    raise TimeoutError(words)
+                    raise TimeoutError(story)
                 await pilot.pause(0.05)
+
+        async def see(words: str) -> None:
+            await until(lambda: words in _text(app), words)
 
         await see("p promotes")
         await pilot.press("p")
@@ -38,7 +42,19 @@ async def draw(folder: Path, target: Path) -> None:
         await see("epoch 120")
         app.clear_notifications()
         await pilot.pause(0.2)
-        target.write_text(_without_web_fonts(app.export_screenshot()), encoding="utf-8")
+        _save(app, target / "workbench.svg")
+        await until(lambda: len(app.known.history.runs) > 1, "the second run")
+        await pilot.press("2", "d")
+        await see("╭─ curves")
+        await see("because")
+        await pilot.press("L")
+        app.clear_notifications()
+        await pilot.pause(0.5)
+        _save(app, target / "runs.svg")
+
+
+def _save(app: Workbench, target: Path) -> None:
+    target.write_text(_without_web_fonts(app.export_screenshot()), encoding="utf-8")
 
 
 def _text(app: Workbench) -> str:
@@ -58,7 +74,7 @@ def main() -> None:
         os.environ.pop("NO_COLOR", None)
         make_sample(folder)
         try:
-            asyncio.run(draw(folder, _HERE / "workbench.svg"))
+            asyncio.run(draw(folder, _HERE))
         finally:
             sandbox = Sandbox(find_layout(folder))
             for environment in sandbox.environments():
