@@ -2,62 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 from mlbench.domain.commands import Command, Promote, RunStages, SetWatch, StopStages
 from mlbench.domain.release import Candidate
+from mlbench.tui.action import Action
 from mlbench.tui.deploys import first_environment
+from mlbench.tui.record_actions import ON_COMPARISON, ON_RUNS
 from mlbench.tui.situation import (
     MODELS,
     PIPELINE,
     RUN,
     RUNS,
     Situation,
-    no_run,
     no_stage,
     no_stages,
     no_tests,
     no_way_back,
     not_promotable,
     not_promotable_on,
-    not_two,
     nothing_runs,
     refused,
     refused_on,
     subject,
 )
-
-Why = Callable[[Situation], str]
-"""Why an action can't work here and now, in one sentence; empty where it can."""
-
-
-def _always(_: Situation) -> str:
-    return ""
-
-
-@dataclass(frozen=True, slots=True)
-class Action:
-    """One thing a user can do.
-
-    `blocked` says why a key does nothing here; `doubted` why the loop will probably refuse,
-    which it then says itself. `key` is Textual's name, `shown` what the key bar prints.
-    """
-
-    id: str
-    key: str
-    shown: str
-    label: str
-    help: str
-    twin: str = ""
-    screens: tuple[str, ...] = ()
-    blocked: Why = _always
-    doubted: Why = _always
-    rank: int = 5
-
-    def works_on(self, screen: str) -> bool:
-        """Whether it belongs to this screen."""
-        return not self.screens or screen in self.screens
 
 
 def command_for(action: str, situation: Situation) -> Command | None:
@@ -179,58 +145,8 @@ ACTIONS: tuple[Action, ...] = (
         no_way_back,
         rank=6,
     ),
-    Action(
-        "mark",
-        "space",
-        "space",
-        "mark",
-        "mark the run under the cursor to compare it",
-        "",
-        (RUNS,),
-        blocked=no_run,
-        rank=4,
-    ),
-    Action(
-        "compare",
-        "d",
-        "d",
-        "compare",
-        "show the two marked runs side by side",
-        "mlbench diff RUN RUN",
-        (RUNS,),
-        blocked=not_two,
-        rank=4,
-    ),
-    Action(
-        "sort",
-        "o",
-        "o",
-        "sort",
-        "sort by the next column; click a title for any",
-        "mlbench runs --sort KEY",
-        (RUNS,),
-        rank=5,
-    ),
-    Action(
-        "reverse",
-        "O",
-        "O",
-        "reverse",
-        "turn the order round",
-        "mlbench runs --sort -KEY",
-        (RUNS,),
-        rank=8,
-    ),
-    Action(
-        "everything",
-        "a",
-        "a",
-        "all",
-        "show the watch's failures and cancelled runs too",
-        "mlbench runs --all",
-        (RUNS,),
-        rank=5,
-    ),
+    *ON_RUNS,
+    *ON_COMPARISON,
     Action(
         "watch", "w", "w", "watch", "run on every save, or only when asked", "mlbench watch", rank=6
     ),
@@ -264,7 +180,7 @@ ACTIONS: tuple[Action, ...] = (
         "esc",
         "back",
         "close what is open; on screen 1 follow the run again",
-        rank=7,
+        rank=3,
     ),
     Action("theme", "T", "T", "theme", "the next theme", rank=9),
     Action(

@@ -28,18 +28,14 @@ from mlbench.tui.draw.bars import SCREENS, top_pieces
 from mlbench.tui.draw.keys import key_pieces
 from mlbench.tui.draw.status import status_pieces
 from mlbench.tui.following import StageDetail, StageQuestion
+from mlbench.tui.history import History, HistoryQuestion
 from mlbench.tui.line import Heard, Line, LineLost
 from mlbench.tui.memory import Memory, load_memory, save_memory
 from mlbench.tui.palette import ActionProvider
 from mlbench.tui.readers import Readers
-from mlbench.tui.reading import (
-    Head,
-    History,
-    HistoryQuestion,
-    Releases,
-    Surroundings,
-    now,
-)
+from mlbench.tui.reading import Head, Releases, Surroundings, now
+from mlbench.tui.record_hand import RecordHand
+from mlbench.tui.recording import Recording
 from mlbench.tui.screens.models import ModelsPane
 from mlbench.tui.screens.pane import Pane
 from mlbench.tui.screens.pipeline import PipelinePane
@@ -51,6 +47,7 @@ from mlbench.tui.widgets.filter_line import FilterLine
 from mlbench.tui.widgets.piece_bar import PieceBar
 
 _TICK_SECONDS = 1 / 8
+_TALL = 30
 _SCREENS = [name for name, _, _ in SCREENS]
 
 
@@ -63,7 +60,7 @@ class Told(Message):
         super().__init__()
 
 
-class Workbench(Themed, App[int]):
+class Workbench(Recording, Themed, App[int]):
     """The app; gives the exit status that the process should end with."""
 
     TITLE = "mlbench"
@@ -71,7 +68,7 @@ class Workbench(Themed, App[int]):
     COMMANDS = {ActionProvider}  # noqa: RUF012
     ESCAPE_TO_MINIMIZE = False
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (72, "-wide")]  # noqa: RUF012
-    VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (_TALL, "-tall")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(key, f"key('{key}')", action.label, show=False, priority=key.startswith("ctrl"))
         for action in ACTIONS
@@ -88,6 +85,7 @@ class Workbench(Themed, App[int]):
         self.animation_level = "none"
         self.start_themes(self.memory.theme)
         self._line = Line(folder, lambda value: self.post_message(Told(value)))
+        self.record = RecordHand(folder, lambda value: self.post_message(Told(value)))
         self.known = Situation()
         self._ticks = 0
         self._asked: StageQuestion | None = None
@@ -104,7 +102,12 @@ class Workbench(Themed, App[int]):
             initial=_pane_id(memory.screen if memory.screen in _SCREENS else "pipeline"), id="panes"
         ):
             yield PipelinePane(id=_pane_id("pipeline"))
-            yield RunsPane(question, id=_pane_id("runs"))
+            yield RunsPane(
+                question,
+                memory.runs_columns,
+                only_differences=memory.runs_only_differences,
+                id=_pane_id("runs"),
+            )
             yield ModelsPane(id=_pane_id("models"))
         yield FilterLine()
         yield PieceBar(id="status")
@@ -146,6 +149,7 @@ class Workbench(Themed, App[int]):
     async def on_unmount(self) -> None:
         """However it ends, the loop is let go; a fault of ours stops nothing of the user's."""
         self.readers.close()
+        await asyncio.to_thread(self.record.close)
         stop_run = not self.return_code
         await asyncio.to_thread(lambda: self._line.close(stop_run=stop_run))
 
@@ -245,9 +249,13 @@ class Workbench(Themed, App[int]):
                 self.query_one(FilterLine).say(history.error)
             case StageDetail() as detail if detail.question == self._asked:
                 self.pane.show_detail(detail)
+                # The next tick would be an eighth of a second later.
+                self._draw()
             case Broken(text) if text not in self._told_broken:
                 self._told_broken.add(text)
                 self.tell(text, "error")
+            case other:
+                self.take_of_record(other)
 
     def on_resize(self) -> None:
         """Draw for the new size at once."""
@@ -260,20 +268,6 @@ class Workbench(Themed, App[int]):
     def on_line_list_chosen(self) -> None:
         """A double click opens, as enter does."""
         self.action_key("enter")
-
-    def on_runs_pane_asked(self, message: RunsPane.Asked) -> None:
-        """The table of runs needs others, or another order."""
-        asked = message.question
-        self.readers.history.ask(asked)
-        self.remember(
-            replace(
-                self.memory,
-                runs_sort=asked.sort,
-                runs_descending=asked.descending,
-                runs_everything=asked.everything,
-                runs_filter=asked.text,
-            )
-        )
 
     def on_filter_line_changed(self, message: FilterLine.Changed) -> None:
         """Filter as the user types."""
@@ -326,6 +320,10 @@ class Workbench(Themed, App[int]):
             self.readers.stage.ask(question)
         self._draw()
 
+    @property
+    def _key_lines(self) -> int:
+        return 2 if self.size.height >= _TALL else 1
+
     def _draw(self) -> None:
         if len(self.screen_stack) > 1:
             return
@@ -344,7 +342,7 @@ class Workbench(Themed, App[int]):
         )
         self.query_one("#top", PieceBar).show(left, right)
         self.query_one("#status", PieceBar).show(*status_pieces(situation, self.size.width))
-        self.query_one("#keys", PieceBar).show(key_pieces(situation))
+        self.query_one("#keys", PieceBar).show(key_pieces(situation), most_lines=self._key_lines)
 
 
 def run(folder: Path) -> int:

@@ -22,6 +22,7 @@ from mlbench.tui.questions import (
     ask_quit,
     ask_rollback,
 )
+from mlbench.tui.record_deeds import RECORD_DEEDS
 from mlbench.tui.situation import PIPELINE, Situation
 from mlbench.tui.widgets.dialog import HelpPage, QuestionDialog
 
@@ -113,6 +114,7 @@ def _open(workbench: Workbench, situation: Situation) -> None:
 
 
 _DEEDS: Mapping[str, Deed] = {
+    **RECORD_DEEDS,
     "promote-on": lambda bench, known: _ask(
         bench, ask_promote(known, min(WIDTH, bench.size.width - 10))
     ),

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlbench.domain.curves import Curve
 from mlbench.domain.errors import MlbenchError
 from mlbench.domain.runs import Run, TestResult
 from mlbench.tui.draw.ansi import tidy
-from mlbench.tui.draw.curve import Curve, Logged, curve_of
+from mlbench.tui.draw.curve import MOST_COLUMNS
 from mlbench.tui.draw.single_tests import failures_first
 
 if TYPE_CHECKING:
@@ -119,7 +120,6 @@ class StageFollower:
         self._question: StageQuestion | None = None
         self._folder: Path | None = None
         self._records: dict[str, Run] = {}
-        self._curves: dict[str, tuple[Logged, Curve]] = {}
         self._tests: tuple[TestResult, ...] = ()
         self._tests_stamp: int | None = None
 
@@ -132,15 +132,15 @@ class StageFollower:
                 self._folder = folder
                 if folder is not None:
                     self._tail = LogTail(folder / "log")
-                    self._steps = self._queries.steps(folder)
-                    self._curves.clear()
+                    running = question.stage if question.live_run is not None else None
+                    self._curves = self._queries.curves(folder, running)
                     self._tests, self._tests_stamp = (), None
         if self._folder is None:
             return StageDetail(question)
         curves = tuple(
-            self._curve(name, logged)
-            for name, logged in self._steps.read().items()
-            if len(logged.values) > 1
+            curve
+            for curve in self._curves.curves(MOST_COLUMNS)
+            if curve.last_step > curve.first_step
         )
         return StageDetail(question, self._tail.read(), curves, self._read_tests(self._folder))
 
@@ -151,13 +151,6 @@ class StageFollower:
             self._tests_stamp = stamp
             self._tests = failures_first(self._queries.tests(folder))
         return self._tests
-
-    def _curve(self, name: str, logged: Logged) -> Curve:
-        """The series as a curve, thinned anew only where something was added."""
-        known = self._curves.get(name)
-        if known is None or known[0] is not logged:
-            known = self._curves[name] = (logged, curve_of(name, logged))
-        return known[1]
 
     def _folder_of(self, question: StageQuestion) -> Path | None:
         if question.live_run is not None:

@@ -1,4 +1,4 @@
-"""What the workbench remembers for the next day: theme, sort, filter."""
+"""What the workbench remembers for the next day: theme, screen, columns, sort, filter."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """One project's choices in the workbench; the theme is empty until one was chosen."""
+    """One project's choices; theme and columns are empty until some were chosen."""
 
     theme: str = ""
     screen: str = "pipeline"
@@ -20,6 +20,8 @@ class Memory:
     runs_descending: bool = True
     runs_everything: bool = False
     runs_filter: str = ""
+    runs_columns: tuple[str, ...] = ()
+    runs_only_differences: bool = False
 
 
 def load_memory(path: Path) -> Memory:
@@ -30,13 +32,19 @@ def load_memory(path: Path) -> Memory:
         return Memory()
     if not isinstance(plain, dict):
         return Memory()
-    default = Memory()
-    known = {
-        field.name: plain[field.name]
+    found = {
+        field.name: _as_kept(plain[field.name], field.default)
         for field in fields(Memory)
-        if isinstance(plain.get(field.name), type(getattr(default, field.name)))
+        if field.name in plain
     }
-    return Memory(**known)
+    return Memory(**{name: value for name, value in found.items() if value is not None})
+
+
+def _as_kept(value: Any, default: Any) -> Any:
+    """A saved value, or None where it is none that could have been saved here."""
+    if isinstance(default, tuple) and isinstance(value, list):
+        return tuple(value) if all(isinstance(item, str) for item in value) else None
+    return value if isinstance(value, type(default)) else None
 
 
 def save_memory(path: Path, memory: Memory) -> None:

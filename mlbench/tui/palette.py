@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, cast
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 
-from mlbench.tui.actions import ACTIONS, Action
+from mlbench.tui.action import Action
+from mlbench.tui.actions import ACTIONS
 from mlbench.tui.draw.keys import why_dimmed
 from mlbench.tui.draw.lines import line
 

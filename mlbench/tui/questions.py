@@ -4,22 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from mlbench.domain.commands import Command, Rollback
+from mlbench.domain.commands import Command, RestoreRun, Rollback
 from mlbench.domain.names import friendly_name
 from mlbench.domain.release import Candidate
+from mlbench.domain.runs import Run
 from mlbench.tui.actions import promotion
 from mlbench.tui.deploys import live_in, next_environment, ways_back
 from mlbench.tui.draw.gates import gate_lines
 from mlbench.tui.draw.lines import EMPTY, Part, line
 from mlbench.tui.situation import Situation, next_subject
-from mlbench.tui.words import version_of
+from mlbench.tui.words import plural, version_of
+
+if TYPE_CHECKING:
+    from mlbench.engine.restoring import Restoration
 
 WIDTH = 64
 # How to quit: all that runs or serves goes on; stages are stopped; servers too.
 QUIT, STOP_RUN, STOP_ALL = "quit", "stop-run", "quit-and-stop"
+DELETE = "delete"
+_MOST_NAMED = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +110,37 @@ def ask_quit(situation: Situation) -> Question | None:
         what = "what runs and the servers" if is_running else "the servers"
         choices.append(Choice(f"quit and stop {what}", STOP_ALL))
     return Question("Quit?", tuple(lines), tuple(choices))
+
+
+def ask_delete(runs: Sequence[Run]) -> Question:
+    """Before runs go, with what lies under them."""
+    names = ", ".join(run.name for run in runs[:_MOST_NAMED])
+    more = f" and {len(runs) - _MOST_NAMED} more" if len(runs) > _MOST_NAMED else ""
+    lines = [
+        line((names + more, "bold")),
+        line("Record, logs and artifacts go, nested runs too. z brings them back for a while."),
+    ]
+    what = runs[0].name if len(runs) == 1 else plural(len(runs), "run")
+    return Question(f"Delete {what}?", tuple(lines), (Choice(f"delete {what}", DELETE),))
+
+
+def ask_restore(run: Run, restoration: Restoration) -> Question:
+    """Before outputs and parameters of a run come back: what changes, and what is in the way."""
+    lines: list[Content] = []
+    for out in restoration.outs:
+        lost: Part = ("  its changes go to the cache first" if out.is_changed else "", "$warn")
+        lines.append(line(("← ", "$info"), out.path, (f"  of {out.stage}", "$quiet"), lost))
+    for change in restoration.params:
+        lines.append(line(("≔ ", "$info"), f"{change.key}  {change.shown[0]} → {change.shown[1]}"))
+    for out in restoration.gone:
+        lines.append(
+            line(("! ", "$warn"), f"{out.path} is in no cache any more; {out.stage} has to run")
+        )
+    lines += [line(("  " + note, "$quiet")) for note in restoration.notes]
+    command = RestoreRun(run.id, restoration.stages, overwrite=bool(restoration.changed))
+    return Question(
+        f"Bring back {run.name}?", tuple(lines), (Choice(f"bring back {run.name}", command),)
+    )
 
 
 def _warnings(candidate: Candidate, situation: Situation) -> list[Content]:

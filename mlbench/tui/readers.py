@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from mlbench.tui.background import Background
+from mlbench.tui.draw.columns import catalogue, differing
 from mlbench.tui.following import StageDetail, StageFollower, StageQuestion
-from mlbench.tui.reading import (
-    History,
-    HistoryQuestion,
-    queries_of,
-    read_head,
-    read_history,
-    read_releases,
-    read_surroundings,
+from mlbench.tui.history import History, HistoryQuestion, read_history
+from mlbench.tui.opened import (
+    Compared,
+    ComparisonQuestion,
+    Curves,
+    CurvesQuestion,
+    Question,
+    Restorable,
+    RestoreQuestion,
+    RunDetail,
+    RunQuestion,
+    RunReader,
 )
+from mlbench.tui.pictures import Picture, PictureQuestion, read_picture
+from mlbench.tui.reading import queries_of, read_head, read_releases, read_surroundings
 
 if TYPE_CHECKING:
     from mlbench.engine.queries import Queries
@@ -24,6 +32,7 @@ if TYPE_CHECKING:
 A = TypeVar("A")
 _SURROUNDINGS_SECONDS = 2.0
 _HEAD_SECONDS = 10.0
+_RECORD_SECONDS = 2.0
 
 
 class Readers:
@@ -40,7 +49,34 @@ class Readers:
         self.history: Background[HistoryQuestion, History] = Background(self._history, deliver)
         follower = StageFollower(queries_of(folder))
         self.stage: Background[StageQuestion, StageDetail] = Background(follower.look, deliver)
-        self._surroundings_at = self._head_at = 0.0
+        self.run: Background[RunQuestion, RunDetail] = Background(
+            RunReader(queries_of(folder)).run, deliver
+        )
+        self.comparison: Background[ComparisonQuestion, Compared] = Background(
+            RunReader(queries_of(folder)).compare, deliver
+        )
+        self.curves: Background[CurvesQuestion, Curves] = Background(
+            RunReader(queries_of(folder)).curves, deliver
+        )
+        self.restorable: Background[RestoreQuestion, Restorable] = Background(
+            RunReader(queries_of(folder)).restorable, deliver
+        )
+        self.picture: Background[PictureQuestion, Picture] = Background(read_picture, deliver)
+        self._surroundings_at = self._head_at = self._record_at = 0.0
+        self._question = HistoryQuestion()
+        self._record_stamp = self._stamp_of_record()
+
+    def ask(self, question: Question) -> None:
+        """Read about runs that somebody looks at."""
+        match question:
+            case RunQuestion():
+                self.run.ask(question)
+            case ComparisonQuestion():
+                self.comparison.ask(question)
+            case CurvesQuestion():
+                self.curves.ask(question)
+            case RestoreQuestion():
+                self.restorable.ask(question)
 
     def refresh_all(self, question: HistoryQuestion) -> None:
         """Read everything anew."""
@@ -57,6 +93,9 @@ class Readers:
         if elapsed - self._head_at >= _HEAD_SECONDS:
             self._head_at = elapsed
             self.head.ask(None)
+        if elapsed - self._record_at >= _RECORD_SECONDS:
+            self._record_at = elapsed
+            self._look_at_record()
 
     def stop_servers(self) -> None:
         """Stop every environment's server."""
@@ -68,12 +107,44 @@ class Readers:
 
     def close(self) -> None:
         """Let the threads end."""
-        for reader in (self.surroundings, self.head, self.releases, self.history, self.stage):
-            reader.close()
+        self.surroundings.close()
+        self.head.close()
+        self.releases.close()
+        self.history.close()
+        self.stage.close()
+        self.run.close()
+        self.comparison.close()
+        self.curves.close()
+        self.restorable.close()
+        self.picture.close()
+
+    def _look_at_record(self) -> None:
+        """Read the history anew where somebody else changed it, or a script is still going."""
+        stamp, before = self._stamp_of_record(), self._record_stamp
+        self._record_stamp = stamp
+        is_going = any(run.outcome is None for run in self._last_history.recent)
+        if stamp != before or is_going:
+            self.history.ask(self._question)
+
+    def _stamp_of_record(self) -> tuple[int, ...]:
+        """Changes whenever the index does, or a script begins a run by itself."""
+        layout = self._queries.layout
+        index = layout.experiments
+        stamp = []
+        for path in (index, index.with_suffix(".journal"), layout.unrecorded):
+            try:
+                stat = path.stat()
+            except OSError:
+                continue
+            stamp += [stat.st_mtime_ns, stat.st_size]
+        return tuple(stamp)
 
     def _history(self, question: HistoryQuestion) -> History:
+        self._question = question
         history = read_history(self._queries, question, self._last_history)
         if not history.error:
+            sample = history.sample
+            history = replace(history, differing=differing(sample), columns=catalogue(sample))
             self._last_history = history
         return history
 

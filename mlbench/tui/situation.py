@@ -8,15 +8,22 @@ from mlbench.domain.release import Candidate
 from mlbench.domain.runs import Run
 from mlbench.tui.board import Board
 from mlbench.tui.deploys import first_environment, live_in, next_environment, ways_back
-from mlbench.tui.reading import Head, History, Released, Releases, Surroundings
+from mlbench.tui.history import History
+from mlbench.tui.reading import Head, Released, Releases, Surroundings
+from mlbench.tui.saved import Saved
 from mlbench.tui.words import missed, version_of
 
 PIPELINE, RUNS, RUN, COMPARISON, MODELS = "pipeline", "runs", "run", "comparison", "models"
+VALUES, CURVES, PARALLEL, CODE, MACHINES = "values", "curves", "parallel", "code", "environment"
+VIEWS = (VALUES, CURVES, PARALLEL, CODE, MACHINES)
 
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """Everything that is known, and what is under the cursor: it decides what a key does."""
+    """Everything that is known, and what is under the cursor: it decides what a key does.
+
+    `view` is what the comparison shows, `saved` what the opened run has saved.
+    """
 
     screen: str = PIPELINE
     board: Board = field(default_factory=Board)
@@ -27,7 +34,9 @@ class Situation:
     stage: str | None = None
     run: Run | None = None
     release: Released | None = None
-    marked: int = 0
+    marked: tuple[Run, ...] = ()
+    view: str = VALUES
+    saved: tuple[Saved, ...] = ()
     attached: bool = False
 
 
@@ -80,11 +89,62 @@ def no_run(situation: Situation) -> str:
     return "" if situation.run is not None else "there is no run under the cursor"
 
 
-def not_two(situation: Situation) -> str:
+def no_ended_run(situation: Situation) -> str:
+    """Why nothing can be done to the record of the runs that are meant."""
+    going = [run for run in subjects(situation) if run.outcome is None]
+    if going:
+        return f"{going[0].name} is still going; wait until it has ended"
+    return no_run(situation)
+
+
+def subjects(situation: Situation) -> tuple[Run, ...]:
+    """Which runs an action is about: the marked ones, else the one under the cursor."""
+    if situation.screen == RUNS and situation.marked:
+        return situation.marked
+    return (situation.run,) if situation.run is not None else ()
+
+
+def compared(situation: Situation) -> tuple[str, ...]:
+    """The ids of the runs to compare, what is compared with first; fewer than two for none."""
+    marked, run, history = situation.marked, situation.run, situation.history
+    if len(marked) > 1:
+        return tuple(sorted(item.id for item in marked))
+    if run is None:
+        return ()
+    if marked and marked[0].id != run.id:
+        return tuple(sorted((marked[0].id, run.id)))
+    against = history.baseline
+    if against is None or against.id == run.id:
+        against = history.before.of(run.id)
+    return (against.id, run.id) if against is not None else ()
+
+
+def nothing_to_compare(situation: Situation) -> str:
     """Why nothing can be compared."""
-    if situation.marked == 2:
+    if situation.run is None and not situation.marked:
+        return "there is no run under the cursor"
+    if len(compared(situation)) > 1:
         return ""
-    return f"mark two runs with space first; {situation.marked or 'none'} marked"
+    return "no run passed before it; mark two runs with space"
+
+
+def nothing_to_export(situation: Situation) -> str:
+    """Why no file can be written."""
+    return "" if len(situation.history.runs) else "there are no runs in the list"
+
+
+def no_artifacts(situation: Situation) -> str:
+    """Why there is nothing to look at."""
+    if situation.run is None:
+        return "there is no run under the cursor"
+    if not situation.saved:
+        return f"{situation.run.name} saved no figure, table or file with mlbench.log_…"
+    return ""
+
+
+def no_change_to_undo(situation: Situation) -> str:
+    """Why nothing can be taken back."""
+    return "" if situation.history.undoable else "there is nothing to undo"
 
 
 def subject(situation: Situation) -> Released | None:

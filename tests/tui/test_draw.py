@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mlbench.domain.curves import Curve
 from mlbench.domain.events import RunFinished
 from mlbench.domain.outcomes import ReasonKind, RunOutcome, StageOutcome, StageState
 from mlbench.domain.plan import Reason
@@ -17,10 +18,7 @@ from mlbench.domain.runs import TestCounts as Counts
 from mlbench.tui.board import Board, Phase, StageView
 from mlbench.tui.draw.ansi import plain, styled, tidy
 from mlbench.tui.draw.bars import Piece, action_at, fitting
-from mlbench.tui.draw.comparison import comparison
-from mlbench.tui.draw.curve import MOST_POINTS, braille, curve_of
 from mlbench.tui.draw.gates import gate_lines
-from mlbench.tui.draw.history import columns_for, metric_names, run_line
 from mlbench.tui.draw.lanes import bar, lanes, stage_lines
 from mlbench.tui.draw.lines import cell, line
 from mlbench.tui.draw.reasons import in_full, in_short
@@ -110,44 +108,6 @@ def test_a_bar_is_as_wide_as_asked(share: float, width: int) -> None:
     assert drawn.count("━") <= width
 
 
-floats = st.floats(allow_nan=True, allow_infinity=True, width=32)
-
-
-@given(st.lists(floats, max_size=300), st.integers(1, 60), st.integers(1, 8))
-def test_a_curve_fills_its_box_and_nothing_else(
-    values: list[float], width: int, height: int
-) -> None:
-    rows = braille([(value, value) for value in values], width, height)
-    assert [len(row) for row in rows] == [width] * height
-    drawn = {cell for row in rows for cell in row} - {" "}
-    assert bool(drawn) == any(math.isfinite(value) for value in values)
-
-
-@dataclass(frozen=True)
-class Logged:
-    steps: tuple[int, ...]
-    values: tuple[float, ...]
-    min: float = 0.0
-    min_step: int = 0
-    max: float = 1.0
-    max_step: int = 1
-
-
-@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=5 * MOST_POINTS))
-def test_a_thinned_curve_keeps_both_extremes(values: list[float]) -> None:
-    curve = curve_of("loss", Logged(tuple(range(len(values))), tuple(values)))
-    assert len(curve.ranges) <= MOST_POINTS
-    assert min(low for low, _ in curve.ranges) == min(values)
-    assert max(high for _, high in curve.ranges) == max(values)
-
-
-def test_a_rising_line_runs_from_bottom_left_to_top_right() -> None:
-    rows = braille([(float(step), float(step)) for step in range(8)], 4, 2)
-    assert rows[1][0] != " "
-    assert rows[0][-1] != " "
-    assert rows[0][0] == rows[1][-1] == " "
-
-
 GATES = (
     GateResult("accuracy >= 0.95", "digits", "error", True, 0.971, 0.95, 0.021),
     GateResult("tests.passed", "digits", "error", True),
@@ -233,39 +193,14 @@ def test_a_stage_that_failed_shows_its_message_before_anything_else() -> None:
 
 @given(st.integers(1, 200), st.integers(1, 60))
 def test_the_head_of_a_stage_never_outgrows_its_place(width: int, height: int) -> None:
-    series = Logged(tuple(range(50)), tuple(float(v * v) for v in range(50)))
-    curves = tuple(curve_of(name, series) for name in ("loss", "accuracy", "f1"))
+    columns = tuple((float(v * v), float(v * v), float(v * v)) for v in range(50))
+    curves = tuple(
+        Curve(name, 0, 49, 2401.0, 0.0, 0, 2401.0, 49, columns)
+        for name in ("loss", "accuracy", "f1")
+    )
     reasons = tuple(Reason(ReasonKind.PARAM, f"p{n}", "1 → 2") for n in range(9))
     stage = StageView("train", phase=Phase.RUNNING, started=0.0, usual_seconds=9.0, because=reasons)
     assert 1 <= len(stage_head(stage, curves, width, height, 3.0)) <= height
-
-
-def test_wide_tables_show_more_columns_and_narrow_ones_the_name_and_the_metric() -> None:
-    runs = [run("brave-otter", 0.968, 0.2), run("quick-fox", 0.964, 0.1)]
-    metrics = metric_names(runs, "accuracy")
-    assert metrics == ("accuracy", "loss", "recall.0")
-    narrow = [column.key for column in columns_for(runs, metrics, 30)]
-    wide = [column.key for column in columns_for(runs, metrics, 160)]
-    assert narrow == ["name", "accuracy"]
-    assert wide == [
-        "name", "started", "seconds", "accuracy", "loss", "recall.0", "changed", "origin", "commit",
-    ]  # fmt: skip
-
-
-@given(st.integers(12, 200))
-def test_a_row_is_never_wider_than_the_table(width: int) -> None:
-    runs = [run("brave-otter", 0.968, 0.2), run("quick-fox", 0.964, 0.1)]
-    columns = columns_for(runs, metric_names(runs, "accuracy"), width)
-    for each in runs:
-        assert run_line(each, runs[1], columns, 0.0).cell_length <= width
-
-
-def test_a_comparison_puts_differences_first() -> None:
-    rows = [row.plain for row in comparison(run("a", 0.964, 0.1), run("b", 0.968, 0.2), 90)]
-    params = rows.index("Parameters  1 of 2 differ")
-    assert rows[params + 1].split() == ["≠", "train.alpha", "0.1", "0.2", "▲", "0.1"]
-    assert rows[params + 2].split() == ["seed", "7", "7"]
-    assert any(row.startswith("≠ accuracy") and "▲ 0.004" in row for row in rows)
 
 
 def test_logs_keep_colours_and_lose_what_steers_the_terminal() -> None:

@@ -9,14 +9,8 @@ import pytest
 
 from mlbench.tui.background import Background, Broken
 from mlbench.tui.following import LogTail, StageFollower, StageQuestion
-from mlbench.tui.reading import (
-    History,
-    HistoryQuestion,
-    is_plain_words,
-    queries_of,
-    read_history,
-    read_surroundings,
-)
+from mlbench.tui.history import History, HistoryQuestion, is_plain_words, read_history
+from mlbench.tui.reading import queries_of, read_surroundings
 from tests.support import SmallProject, until
 
 
@@ -40,12 +34,12 @@ def test_the_history_takes_words_and_expressions(recorded: SmallProject) -> None
     whole = ask("")
     assert [run.metrics.get("score") for run in whole.runs] == [None, 0.75, 0.5]
     assert whole.total == 3
-    assert whole.before[whole.runs[0].id] == whole.runs[1], "what passed last before"
+    assert whole.before.of(whole.runs[0].id) == whole.runs[1], "what passed last before"
     assert [run.metrics["score"] for run in ask("score > 0.6").runs] == [0.75]
     assert [run.metrics["score"] for run in ask("train.rate=0.5").runs] == []
     assert len(ask("rate").runs) == 3
     assert [run.name for run in ask(whole.runs[2].name).runs] == [whole.runs[2].name]
-    ordered = ask("", sort="score", descending=False)
+    ordered = ask("", sort="metrics.score", descending=False)
     assert [run.metrics.get("score") for run in ordered.runs] == [0.5, 0.75, None]
 
 

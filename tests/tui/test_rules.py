@@ -28,10 +28,21 @@ from mlbench.tui.deploys import ways_back
 from mlbench.tui.draw.keys import help_lines, key_pieces
 from mlbench.tui.draw.releases import ledger_lines, model_table, release_page
 from mlbench.tui.editor import editor_command, place_to_edit
+from mlbench.tui.history import History, PassedBefore
 from mlbench.tui.memory import Memory, load_memory, save_memory
 from mlbench.tui.questions import ask_promote, ask_quit, ask_rollback
 from mlbench.tui.reading import Released, Releases, Surroundings
-from mlbench.tui.situation import MODELS, RUNS, Situation, with_surroundings
+from mlbench.tui.situation import (
+    COMPARISON,
+    CURVES,
+    MODELS,
+    RUN,
+    RUNS,
+    Situation,
+    compared,
+    subjects,
+    with_surroundings,
+)
 from mlbench.tui.toasts import toasts_for
 
 AT = "2026-11-23T09:15:02.120Z"
@@ -196,9 +207,34 @@ def test_other_commands_follow_the_situation() -> None:
     assert command_for("force", known()) == RunStages(("train",), force=True)
     assert command_for("watch", known()) == SetWatch(False)
     assert why("stop", known()) == "nothing is running"
-    assert (
-        why("compare", known(screen=RUNS, marked=1)) == "mark two runs with space first; 1 marked"
-    )
+
+
+def test_fewer_than_two_marked_are_compared_with_what_there_is() -> None:
+    first, second, third = (run_of(f"2026-{n}") for n in range(3))
+    nothing = known(screen=RUNS, run=first)
+    assert why("compare", nothing) == "no run passed before it; mark two runs with space"
+    assert compared(replace(nothing, marked=(third, second))) == (second.id, third.id)
+    assert compared(replace(nothing, marked=(third,))) == (first.id, third.id)
+    newest_first = (third, second, first)
+    before = PassedBefore(newest_first, [run.id for run in newest_first])
+    history = History(before=before)
+    assert compared(known(screen=RUNS, run=third, history=history)) == (second.id, third.id)
+    against = replace(history, baseline=first)
+    assert compared(known(screen=RUN, run=third, history=against)) == (first.id, third.id)
+    assert compared(known(screen=RUN, run=first, history=against)) == (), "with itself"
+
+
+def test_what_is_done_to_the_record_is_done_to_the_marked_runs_and_waits_for_their_end() -> None:
+    one, going = run_of("one"), replace(run_of("going"), outcome=None)
+    assert why("tags", known(screen=RUNS)) == "there is no run under the cursor"
+    assert subjects(known(screen=RUNS, run=one, marked=(going,))) == (going,)
+    marked = known(screen=RUNS, run=one, marked=(one, going))
+    assert "is still going" in why("delete", marked)
+    assert why("delete", replace(marked, marked=(one,))) == ""
+    assert why("undo", marked) == "there is nothing to undo"
+    assert why("undo", replace(marked, history=History(undoable="noted x"))) == ""
+    assert why("metric", known(screen=COMPARISON)).startswith("it is for the curves")
+    assert why("metric", known(screen=COMPARISON, view=CURVES)) == ""
 
 
 def test_one_key_does_one_thing_on_each_screen() -> None:

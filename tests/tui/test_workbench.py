@@ -141,7 +141,7 @@ async def test_the_history_opens_a_run_compares_two_and_filters_as_one_types(
         await see(pilot, "2 runs of 2")
         await pilot.press("o", "o")
         pane = app.query_one(RunsPane)
-        assert pane.question.sort == "score"
+        assert pane.question.sort == "metrics.score"
         await pilot.press("O")
         await until(
             pilot,
@@ -158,7 +158,7 @@ async def test_what_was_chosen_is_there_again_the_next_day(small: SmallProject) 
         await until(pilot, lambda: app.memory.runs_everything, "not remembered")
     again = Workbench(small.root)
     async with again.run_test(size=WIDE) as pilot:
-        await see(pilot, "failed and cancelled too")
+        await see(pilot, "archived and failed too")
         assert again.query_one(RunsPane).question.sort == "seconds"
 
 
@@ -170,9 +170,10 @@ async def test_everything_can_be_clicked(small: SmallProject) -> None:
 
         async def click(bar: str, words: str) -> None:
             await see(pilot, words)
-            row = app.query_one(bar)
-            text = screen_text(app).splitlines()[row.region.y]
-            await pilot.click(bar, offset=(text.index(words) - row.region.x + 1, 0))
+            place = app.query_one(bar).region
+            rows = screen_text(app).splitlines()[place.y : place.bottom]
+            row, text = next((n, text) for n, text in enumerate(rows) if words in text)
+            await pilot.click(bar, offset=(text.index(words) - place.x + 1, row))
 
         await click("#top", "2 Runs")
         await see(pilot, "changed params")

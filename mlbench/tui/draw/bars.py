@@ -36,6 +36,30 @@ def fitting(pieces: Sequence[Piece], width: int) -> list[Piece]:
     return [piece for index, piece in enumerate(pieces) if index in kept]
 
 
+def in_lines(pieces: Sequence[Piece], width: int, most: int) -> list[list[Piece]]:
+    """The pieces in at most so many lines, in their order; the least important ones give way."""
+    kept = list(pieces)
+    while True:
+        lines = _folded(kept, width)
+        if len(lines) <= most or not kept:
+            return lines
+        # Of equally important ones the last one goes first.
+        del kept[max(range(len(kept)), key=lambda index: (kept[index].rank, index))]
+
+
+def _folded(pieces: Sequence[Piece], width: int) -> list[list[Piece]]:
+    lines: list[list[Piece]] = [[]]
+    room = width
+    for piece in pieces:
+        length = piece.content.cell_length
+        if length > room and lines[-1]:
+            lines.append([])
+            room = width
+        lines[-1].append(piece)
+        room -= length
+    return lines
+
+
 def action_at(pieces: Sequence[Piece], x: int) -> str:
     """What a click at this cell does; nothing where there is no piece."""
     left = 0

@@ -4,161 +4,114 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+
+from mlbench.domain.curves import Column
 
 _DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
 _BLANK = 0x2800
-MOST_POINTS = 512
+_GAP: Column = (math.nan, math.nan, math.nan)
 
-Range = tuple[float, float]
-"""The lowest and the highest value of a stretch of steps."""
-
-
-class Logged(Protocol):
-    """One metric over its steps, as the step log gives it."""
-
-    @property
-    def steps(self) -> tuple[int, ...]:
-        """Ascending."""
-        ...
-
-    @property
-    def values(self) -> tuple[float, ...]:
-        """One a step; NaN where the script logged it."""
-        ...
-
-    @property
-    def min(self) -> float:
-        """The lowest value, NaN left out."""
-        ...
-
-    @property
-    def min_step(self) -> int:
-        """Where it was first."""
-        ...
-
-    @property
-    def max(self) -> float:
-        """The highest value, NaN left out."""
-        ...
-
-    @property
-    def max_step(self) -> int:
-        """Where it was first."""
-        ...
+MOST_COLUMNS = 512
+"""As many columns as the widest screen has dots for a curve: what readers are asked for."""
 
 
-@dataclass(frozen=True, slots=True)
-class Curve:
-    """A logged metric, small enough to be drawn anew at every tick."""
-
-    name: str
-    first_step: int
-    last_step: int
-    last: float
-    low: float
-    low_step: int
-    high: float
-    high_step: int
-    ranges: tuple[Range, ...]
+Scale = tuple[float, float]
+"""The values at the lower and at the upper edge."""
 
 
-def curve_of(name: str, series: Logged) -> Curve:
-    """A series thinned to at most MOST_POINTS stretches, each with both its extremes."""
-    return Curve(
-        name=name,
-        first_step=series.steps[0],
-        last_step=series.steps[-1],
-        last=series.values[-1],
-        low=series.min,
-        low_step=series.min_step,
-        high=series.max,
-        high_step=series.max_step,
-        ranges=tuple(_stretches(series.values)),
-    )
+def scale_of(columns: Sequence[Column | None]) -> Scale | None:
+    """The scale that these columns fill; None where there is nothing to draw."""
+    known = [value for column in columns if column for value in column[:2] if math.isfinite(value)]
+    return (min(known), max(known)) if known else None
 
 
-def thinned(ranges: Sequence[Range], most: int) -> list[Range]:
-    """At most so many ranges that cover the given ones in order; NaN where all is NaN."""
-    count = len(ranges)
-    if count <= most:
-        return list(ranges)
-    return [
-        _cover(ranges[count * index // most : count * (index + 1) // most]) for index in range(most)
-    ]
+def braille(
+    columns: Sequence[Column | None], width: int, height: int, scale: Scale | None = None
+) -> list[str]:
+    """Columns as `height` lines of `width` cells; NaN leaves a gap, a constant a middle line.
+
+    Without a scale they get the one that they fill.
+    """
+    scale = scale or scale_of(columns)
+    cells = _cells(columns, width, height, scale)
+    return ["".join(_sign(bits) for bits in line) for line in cells]
 
 
-def braille(ranges: Sequence[Range], width: int, height: int) -> list[str]:
-    """The ranges as `height` lines of `width` cells; NaN leaves a gap, a constant a middle line."""
-    columns, rows = width * 2, height * 4
-    known = [value for pair in ranges for value in pair if math.isfinite(value)]
-    if not known or width < 1 or height < 1:
-        return [" " * width for _ in range(height)]
-    low, high = min(known), max(known)
-    levels = [_levels(pair, low, high, rows) for pair in thinned(ranges, columns)]
-    dots = [[0] * width for _ in range(height)]
-    for column, (bottom, top) in _strokes(levels, columns):
+def resized(columns: Sequence[Column | None], width: int) -> list[Column | None]:
+    """As many columns as wanted, the first and last of them where they were."""
+    found: list[list[Column]] = [[] for _ in range(width)]
+    count = len(columns)
+    for index, column in enumerate(columns):
+        if column is not None:
+            found[round(index * (width - 1) / (count - 1)) if count > 1 else 0].append(column)
+    return [_cover(some) if some else None for some in found]
+
+
+def _cover(columns: Sequence[Column]) -> Column:
+    known = [column for column in columns if all(map(math.isfinite, column))]
+    if not known:
+        return _GAP
+    lows, highs, means = zip(*known, strict=True)
+    return min(lows), max(highs), sum(mean / len(means) for mean in means)
+
+
+def _sign(bits: int) -> str:
+    return chr(_BLANK + bits) if bits else " "
+
+
+def _cells(
+    columns: Sequence[Column | None], width: int, height: int, scale: Scale | None
+) -> list[list[int]]:
+    """The dots of each cell, row by row."""
+    cells = [[0] * max(width, 0) for _ in range(height)]
+    if scale is None or width < 1 or height < 1:
+        return cells
+    dots = height * 4
+    levels = [column and _levels(column, scale, dots) for column in resized(columns, width * 2)]
+    for column, (bottom, top) in _strokes(levels):
         for level in range(bottom, top + 1):
-            row = rows - 1 - level
-            dots[row // 4][column // 2] |= _DOTS[column % 2][row % 4]
-    return ["".join(chr(_BLANK + bits) if bits else " " for bits in line) for line in dots]
+            row = dots - 1 - level
+            cells[row // 4][column // 2] |= _DOTS[column % 2][row % 4]
+    return cells
 
 
-def _stretches(values: Sequence[float]) -> Iterable[Range]:
-    count = len(values)
-    most = min(count, MOST_POINTS)
-    for index in range(most):
-        part = values[count * index // most : count * (index + 1) // most]
-        finite = [value for value in part if math.isfinite(value)]
-        yield (min(finite), max(finite)) if finite else (math.nan, math.nan)
+_Levels = tuple[int, int, int]
 
 
-def _cover(ranges: Sequence[Range]) -> Range:
-    lows = [low for low, _ in ranges if math.isfinite(low)]
-    highs = [high for _, high in ranges if math.isfinite(high)]
-    return (min(lows), max(highs)) if lows and highs else (math.nan, math.nan)
-
-
-def _levels(pair: Range, low: float, high: float, rows: int) -> tuple[int, int] | None:
-    if not (math.isfinite(pair[0]) and math.isfinite(pair[1])):
-        return None
-    if high == low:
-        return rows // 2, rows // 2
+def _levels(column: Column, scale: Scale, dots: int) -> _Levels | tuple[()]:
+    """The lowest, highest and middle dot of a column; nothing where it leaves a gap."""
+    if not (math.isfinite(column[0]) and math.isfinite(column[1])):
+        return ()
     # Halved first: the difference of two finite floats may overflow.
-    span = high / 2 - low / 2
-    bottom, top = ((value / 2 - low / 2) / span * (rows - 1) for value in pair)
-    return round(bottom), round(top)
+    low, span = scale[0] / 2, scale[1] / 2 - scale[0] / 2
+    shares = ((value / 2 - low) / span if span else 0.5 for value in column[:2])
+    first, last = (round(share * (dots - 1)) for share in shares)
+    return first, last, (first + last) // 2
 
 
 def _strokes(
-    levels: Sequence[tuple[int, int] | None], columns: int
+    levels: Sequence[_Levels | tuple[()] | None],
 ) -> Iterable[tuple[int, tuple[int, int]]]:
     """Each dot column with the levels to fill, neighbours joined so that the line has no holes."""
-    count = len(levels)
-    before: tuple[int, tuple[int, int]] | None = None
+    before: tuple[int, _Levels] | None = None
     for index, level in enumerate(levels):
         if level is None:
+            continue
+        if not level:
             before = None
             continue
-        at = index if count >= columns or count == 1 else index * (columns - 1) // (count - 1)
         if before is not None:
-            yield from _joined(before, (at, level))
-        yield at, level
-        before = at, level
+            yield from _joined(before[0], before[1][2], index, level[2])
+        yield index, level[:2]
+        before = index, level
 
 
-def _joined(
-    before: tuple[int, tuple[int, int]], after: tuple[int, tuple[int, int]]
-) -> Iterable[tuple[int, tuple[int, int]]]:
-    (start, (_, start_top)), (end, (end_bottom, end_top)) = before, after
-    start_middle = (before[1][0] + start_top) / 2
-    end_middle = (end_bottom + end_top) / 2
-    previous = round(start_middle)
+def _joined(start: int, low: int, end: int, high: int) -> Iterable[tuple[int, tuple[int, int]]]:
+    """A straight line from one dot to another, each column reaching up to the one before."""
+    previous = low
     for column in range(start + 1, end + 1):
-        share = (column - start) / (end - start)
-        level = round(start_middle + (end_middle - start_middle) * share)
+        level = round(low + (high - low) * (column - start) / (end - start))
+        bottom, top = sorted((previous, level))
         # A steep step is drawn upright, half in either column's own cell.
-        low, high = sorted((previous, level))
-        yield column, (low if level < previous else min(low + 1, high), high)
+        yield column, (bottom if level < previous else min(bottom + 1, top), top)
         previous = level

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from textual.content import Content
 
-from mlbench.tui.actions import ACTIONS, Action
+from mlbench.tui.action import Action
+from mlbench.tui.actions import ACTIONS
 from mlbench.tui.draw.bars import Piece
 from mlbench.tui.draw.lines import EMPTY, cell, line, widest
 from mlbench.tui.situation import Situation
 
+_SIGNS = {
+    "slash": "/", "colon": ":", "question_mark": "?", "escape": "esc", "equals_sign": "=",
+    "asterisk": "*", "number_sign": "#", "plus": "+", "minus": "-", "left": "←", "right": "→",
+}  # fmt: skip
 _IN_HELP_ALONE = ("theme", "screen-pipeline", "screen-runs", "screen-models")
 
 
@@ -58,8 +63,7 @@ def _hint(action: Action, situation: Situation) -> Content:
 
 
 def _key_words(action: Action) -> str:
-    names = {"slash": "/", "colon": ":", "question_mark": "?", "escape": "esc"}
-    return " ".join(names.get(key, key) for key in action.key.split(","))
+    return " ".join(_SIGNS.get(key, key) for key in action.key.split(","))
 
 
 def _hands(keys: int) -> list[Content]:

@@ -26,6 +26,30 @@ def cell(content: Part, width: int, *, right: bool = False) -> Content:
     return text.pad_left(width - text.cell_length) if right else text.truncate(width, pad=True)
 
 
+def length(part: Part) -> int:
+    """How many cells a part takes."""
+    text = part if isinstance(part, str) else part[0] if isinstance(part, tuple) else None
+    if text is not None and _is_simple(text):
+        return len(text)
+    return line(part).cell_length
+
+
+def fitted(part: Part, width: int, *, right: bool = False) -> Part:
+    """As `cell`, but quicker for plain text, of which a table has many cells."""
+    text, style = part if isinstance(part, tuple) else (part, "")
+    if not isinstance(text, str) or not _is_simple(text):
+        return cell(part, width, right=right)
+    if len(text) > width:
+        text = text[: width - 1] + "…" if width > 1 else text[: max(0, width)]
+    text = text.rjust(width) if right else text.ljust(width)
+    return (text, style) if style else text
+
+
+def _is_simple(text: str) -> bool:
+    """Whether each character is one cell."""
+    return text.isascii() and text.isprintable()
+
+
 def spread(left: Content, right: Content, width: int) -> Content:
     """Left text and right text at both ends of a line; the left one gives way."""
     room = width - right.cell_length

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 
 from textual.content import Content
 
+from mlbench.domain.curves import Curve
 from mlbench.domain.outcomes import StageOutcome, StageState
 from mlbench.tui.board import Phase, StageView
 from mlbench.tui.draw.ansi import safe
-from mlbench.tui.draw.curve import Curve, braille
+from mlbench.tui.draw.curve import braille, scale_of
 from mlbench.tui.draw.lanes import bar, stage_sign
 from mlbench.tui.draw.lines import EMPTY, Part, cell, joined, line, widest
 from mlbench.tui.draw.reasons import in_full
@@ -66,14 +67,15 @@ def curve_block(curve: Curve, width: int, height: int) -> list[Content]:
         number(curve.last),
         (f"  best {number(best)} at {step}", "$quiet"),
     )
-    labels = [number(curve.high), number(curve.low)]
+    scale = scale_of(curve.columns)
+    labels = [number(scale[1]), number(scale[0])] if scale else ["", ""]
     label_width = widest(labels)
     rows = height - 1
-    drawn = braille(curve.ranges, max(1, width - label_width - 1), rows)
-    scale = [labels[0], *[""] * (rows - 2), labels[1]] if rows > 1 else [labels[0]]
+    drawn = braille(curve.columns, max(1, width - label_width - 1), rows, scale)
+    marks = [labels[0], *[""] * (rows - 2), labels[1]] if rows > 1 else [labels[0]]
     body = [
         line((cell(text, label_width, right=True).plain, "$quiet"), " ", (dots, "$info"))
-        for text, dots in zip(scale, drawn, strict=True)
+        for text, dots in zip(marks, drawn, strict=True)
     ]
     return [cell(title, width), *(cell(row, width) for row in body)]
 

@@ -42,7 +42,7 @@ def _sentence(situation: Situation, width: int) -> Content:
         board = _with_record(board, situation.history.recent)
     last = board.last.run if board.last else None
     recorded = next((run for run in situation.history.recent if run.id == last), None)
-    before = situation.history.before.get(recorded.id) if recorded else None
+    before = situation.history.before.of(recorded.id) if recorded else None
     objective = surroundings.project.objective if surroundings.project else None
     told = story(board, recorded, before, objective, width)
     if told.plain:

@@ -47,7 +47,7 @@ def objective_metric(objective: str | None) -> tuple[str | None, int]:
 
 def finished(run: Run) -> RunFinished:
     """A recorded run as the event that told of its end."""
-    outcomes = {name: stage.outcome for name, stage in run.stages.items()}
+    outcomes = {name: stage.outcome for name, stage in run.stages.items() if stage.outcome}
     outcome = run.outcome or RunOutcome.CANCELLED
     return RunFinished(
         run.started, run.id, run.name, outcome, run.seconds, outcomes, run.metrics, ()

@@ -8,10 +8,10 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
 
+from mlbench.domain.curves import Curve
 from mlbench.domain.outcomes import RunOutcome
 from mlbench.domain.stages import Project
 from mlbench.tui.board import Board, Phase, StageView, followed
-from mlbench.tui.draw.curve import Curve
 from mlbench.tui.draw.empty import no_gates, no_stages_yet, problem_lines
 from mlbench.tui.draw.gates import gate_lines
 from mlbench.tui.draw.history import recent_lines

@@ -42,6 +42,8 @@ class LineList(ScrollView, can_focus=True):
         Binding("pagedown", "page(1)", show=False),
         Binding("home,g", "to_end(-1)", show=False),
         Binding("end,G", "to_end(1)", show=False),
+        Binding("left", "sideways(-1)", show=False),
+        Binding("right", "sideways(1)", show=False),
     ]
 
     class Moved(Message):
@@ -50,6 +52,14 @@ class LineList(ScrollView, can_focus=True):
         def __init__(self, source: LineList, index: int) -> None:
             """Say in which list, and which line."""
             self.source, self.index = source, index
+            super().__init__()
+
+    class Sideways(Message):
+        """The user wants to see more at the left (-1) or at the right (1)."""
+
+        def __init__(self, source: LineList, by: int) -> None:
+            """Say in which list, and which way."""
+            self.source, self.by = source, by
             super().__init__()
 
     class Chosen(Message):
@@ -62,6 +72,7 @@ class LineList(ScrollView, can_focus=True):
 
     def __init__(self, *, id: str | None = None, is_selection: bool = True) -> None:
         """Draw the cursor without the focus too where it is a selection that others depend on."""
+        self._strips: dict[tuple[object, ...], Strip] = {}
         super().__init__(id=id)
         self._is_selection = is_selection
         self._count = 0
@@ -76,6 +87,7 @@ class LineList(ScrollView, can_focus=True):
     def show(self, count: int, draw: Draw) -> None:
         """Draw these lines from now on, keeping the cursor's line as far as there is one."""
         is_resized = count != self._count
+        self._strips.clear()
         self._count, self._draw = count, draw
         self._cursor = max(0, min(self._cursor, count - 1))
         if is_resized:
@@ -107,13 +119,21 @@ class LineList(ScrollView, can_focus=True):
         style = self.visual_style
         if not 0 <= index < self._count:
             return Strip.blank(width, style.rich_style)
-        content = self._draw(index, width - GUTTER)
-        if index == self._cursor and (self._is_selection or self.has_focus):
-            return self._cursor_line(content, width)
-        return self._strip(Content(" ") + content, width, style)
-
-    def _cursor_line(self, content: Content, width: int) -> Strip:
         focused = self.has_focus
+        has_cursor = index == self._cursor and (self._is_selection or focused)
+        # A line that is seen again as it was is not drawn again, wherever it is seen.
+        key = (index, width, style, has_cursor and (focused,), self.app.theme)
+        strip = self._strips.get(key)
+        if strip is None:
+            content = self._draw(index, width - GUTTER)
+            if has_cursor:
+                strip = self._cursor_line(content, width, focused=focused)
+            else:
+                strip = self._strip(Content(" ") + content, width, style)
+            self._strips[key] = strip
+        return strip
+
+    def _cursor_line(self, content: Content, width: int, *, focused: bool) -> Strip:
         name = "line-list--cursor" if focused else "line-list--cursor-blurred"
         style = self.get_visual_style(name)
         mark = Content.styled("▌" if focused else "▏", "$info" if focused else "$quiet")
@@ -122,6 +142,11 @@ class LineList(ScrollView, can_focus=True):
     def _strip(self, content: Content, width: int, style: Style) -> Strip:
         strips = Visual.to_strips(self, content, width, 1, style, pad=True)
         return strips[0].crop(0, width) if strips else Strip.blank(width)
+
+    def notify_style_update(self) -> None:
+        """Another theme, or the same one saved anew: every line is drawn again."""
+        self._strips.clear()
+        super().notify_style_update()
 
     def action_move(self, by: int) -> None:
         """Move the cursor by so many lines."""
@@ -134,6 +159,10 @@ class LineList(ScrollView, can_focus=True):
     def action_to_end(self, which: int) -> None:
         """Put the cursor on the first or the last line."""
         self._put_by_user(0 if which < 0 else self._count - 1)
+
+    def action_sideways(self, by: int) -> None:
+        """Tell whoever draws the lines which way to go."""
+        self.post_message(self.Sideways(self, by))
 
     def on_click(self, event: events.Click) -> None:
         """A click puts the cursor on a line; a click where it stands already opens that line."""
