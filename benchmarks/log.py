@@ -117,7 +117,7 @@ def _kill() -> tuple[int, int]:
             process.send_signal(signal.SIGKILL)
         (counted,) = struct.unpack("<q", (folder / "count").read_bytes())
         (stage,) = (folder / ".mlbench" / "runs").glob("*/stages/*")
-        kept = len(StepReader(stage).read()["loss"].steps)
+        kept = StepReader(stage).gather()["loss"].count
         logged, lost = logged + counted, lost + max(0, counted - kept)
     return logged, lost
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from mlbench.cli.follow import carry_out, session
-from mlbench.cli.output import coloured, seconds
+from mlbench.cli.output import coloured
 from mlbench.cli.phrases import gate_line, metrics_line, phrase
 from mlbench.domain.commands import Promote, RunStages
 from mlbench.domain.errors import MlbenchError
 from mlbench.domain.events import CandidateKept, Event, Promoted, RunFinished, StageFinished
 from mlbench.domain.outcomes import RunOutcome
+from mlbench.domain.phrases import duration
 from mlbench.engine.queries import Queries
 from mlbench.engine.sandbox import Answer, Sandbox
 
@@ -53,7 +54,7 @@ class HeadlessDemo:
     def _on_event(self, event: Event, _command: str) -> None:
         if isinstance(event, StageFinished):
             glyph = coloured(event.outcome.glyph, event.outcome.colour)
-            took = seconds(event.seconds)
+            took = duration(event.seconds)
             print(f"  {glyph} {event.stage:<10} {event.outcome.word:<10} {took}  {event.message}")
         elif isinstance(event, CandidateKept):
             _head("parity of the exported model")

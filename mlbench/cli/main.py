@@ -27,7 +27,7 @@ COMMANDS = {
     "watch": "the loop without a screen",
     "runs": "the history of runs",
     "show": "everything about one run",
-    "diff": "what differs between two runs",
+    "diff": "what differs between runs",
     "logs": "what the stages of a run printed",
     "restore": "bring a run's outputs and params back, here or in a worktree",
     "note": "say something about a run",
@@ -94,7 +94,10 @@ def _hang_up(*_: object) -> NoReturn:
 
 
 def build_parser(chosen: str | None = None) -> argparse.ArgumentParser:
-    """The parser, with the arguments of the chosen command alone, or of all for None."""
+    """The parser of the chosen command alone, of all for None, and just their names for no command.
+
+    A parser takes argparse a third of a millisecond, and every command would wait for all of them.
+    """
     parser = _Parser(
         prog="mlbench",
         description="The terminal workbench for the local way from experiment to deployment. "
@@ -107,7 +110,8 @@ def build_parser(chosen: str | None = None) -> argparse.ArgumentParser:
     commands = parser.add_subparsers(
         dest="command", metavar="COMMAND", parser_class=_Parser, prog=parser.prog
     )
-    for name, sentence in COMMANDS.items():
+    for name in (chosen,) if chosen in COMMANDS else COMMANDS:
+        sentence = COMMANDS[name]
         command = commands.add_parser(name, help=sentence, description=sentence.capitalize() + ".")
         if chosen in (name, None):
             # `import` is no name for a module.
@@ -159,13 +163,16 @@ def _with_keys(arguments: Sequence[str]) -> list[str]:
 
 
 def _chosen(arguments: Sequence[str]) -> str:
-    """The command among the words, so that only its file is imported."""
+    """The command among the words, so that only its file is imported; empty where there is none."""
     skip = False
     for word in arguments:
         if skip:
             skip = False
         elif word == "-C":
             skip = True
+        elif word in ("-h", "--help"):
+            # Of everything, for it comes before any command.
+            return ""
         elif not word.startswith("-"):
             return word
     return ""

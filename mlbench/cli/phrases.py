@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mlbench.cli.output import coloured, number, seconds
+from mlbench.cli.output import coloured
 from mlbench.domain.events import (
     CandidateKept,
     Event,
@@ -15,6 +15,7 @@ from mlbench.domain.events import (
     StageStarted,
     WatchChanged,
 )
+from mlbench.domain.phrases import duration, number, took
 from mlbench.domain.plan import Reason
 from mlbench.domain.release import GateResult
 
@@ -73,9 +74,10 @@ def gate_line(gate: GateResult) -> str:
     glyph, colour = _GATE_SIGNS[gate.passed]
     if gate.passed is False and gate.level == "warn":
         glyph, colour = "!", "warn"
+    value = "" if gate.value is None else number(gate.value)
     margin = "" if gate.margin is None else f"  {gate.margin:+.3g}"
     why = f"  {gate.why}" if gate.why else ""
-    return f"{coloured(glyph, colour)} {gate.gate:<42} {number(gate.value):>8}{margin}{why}"
+    return f"{coloured(glyph, colour)} {gate.gate:<42} {value:>8}{margin}{why}"
 
 
 def metrics_line(metrics: dict[str, float]) -> str:
@@ -85,9 +87,9 @@ def metrics_line(metrics: dict[str, float]) -> str:
 
 def _stage_lines(event: StageFinished) -> list[str]:
     outcome = event.outcome
-    took = f"  {seconds(event.seconds)}" if event.seconds >= 0.01 else ""
+    shown = f"  {took(event.seconds)}".rstrip()
     tests = f"  {event.tests.passed} of {event.tests.total} tests" if event.tests else ""
-    line = f"{coloured(outcome.glyph, outcome.colour)} {event.stage}  {outcome.word}{took}{tests}"
+    line = f"{coloured(outcome.glyph, outcome.colour)} {event.stage}  {outcome.word}{shown}{tests}"
     lines = [line, *([f"    {coloured(event.message, 'fail')}"] if event.message else [])]
     return [*lines, *(f"    {coloured(f'! {sentence}', 'warn')}" for sentence in event.advice)]
 
@@ -95,10 +97,14 @@ def _stage_lines(event: StageFinished) -> list[str]:
 def _run_lines(event: RunFinished) -> list[str]:
     outcome = event.outcome
     ran = sum(1 for stage in event.stages.values() if stage.word in ("ran", "restored"))
-    head = (
-        f"{coloured(outcome.glyph, outcome.colour)} {event.name}  {outcome.word}  "
-        f"{ran} of {len(event.stages)} stages ran  {seconds(event.seconds)}"
-    )
+    told = [
+        *([event.name] if event.run else []),
+        outcome.word,
+        f"{ran} of {len(event.stages)} stages ran",
+        duration(event.seconds),
+        *([] if event.run else ["no run on record is exactly this"]),
+    ]
+    head = f"{coloured(outcome.glyph, outcome.colour)} {'  '.join(told)}"
     lines = [head]
     if event.metrics:
         lines.append(f"  {metrics_line(dict(event.metrics))}")

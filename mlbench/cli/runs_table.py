@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from mlbench.cli.output import number, seconds
+from mlbench.domain.phrases import ago, duration, number
 from mlbench.domain.runs import Run
 
 _GAP = 2
+_MONTH = 30 * 86400.0
 _WIDEST = 28
 # Columns in the order of the table; of those that can't all fit the least rank stays.
 _NAME, _WHEN, _TOOK, _ORIGIN, _TAGS, _COMMIT = "run", "when", "took", "origin", "tags", "commit"
@@ -54,8 +55,8 @@ def columns_for(
     ranks = dict.fromkeys(first, _FIRST) | {_first_of(differing, "params."): _SECOND}
     columns = [
         Column(_NAME, tuple(map(_name, runs)), _RANKS[_NAME]),
-        Column(_WHEN, tuple(ago(run.started, now) for run in runs), _RANKS[_WHEN]),
-        Column(_TOOK, tuple(seconds(run.seconds) for run in runs), _RANKS[_TOOK], right=True),
+        Column(_WHEN, tuple(when(run.started, now) for run in runs), _RANKS[_WHEN]),
+        Column(_TOOK, tuple(duration(run.seconds) for run in runs), _RANKS[_TOOK], right=True),
     ]
     for name, column in asked.items():
         if _path_of(name, values) is None:
@@ -121,18 +122,13 @@ def table_lines(
     return lines
 
 
-def ago(started: str, now: float) -> str:
-    """`now`, `5 min ago`, `3 h ago`, `6 d ago`; a date for what is older than a month."""
+def when(started: str, now: float) -> str:
+    """How long ago a run began; a date for what is older than a month, or no time at all."""
     try:
-        passed = now - datetime.fromisoformat(started).timestamp()
+        then = datetime.fromisoformat(started).timestamp()
     except ValueError:
         return started[:10]
-    if passed < 60:
-        return "now"
-    for unit, length, most in (("min", 60, 3600), ("h", 3600, 86400), ("d", 86400, 30 * 86400)):
-        if passed < most:
-            return f"{int(passed // length)} {unit} ago"
-    return started[:10]
+    return ago(then, now) if now - then < _MONTH else started[:10]
 
 
 def _values(runs: Sequence[Run], objective: str | None) -> dict[str, list[Any]]:

@@ -99,7 +99,6 @@ def evaluate(tree: ast.expr, facts: Facts) -> Any:
     MissingFactError where a name has no value; ExpressionError where types don't fit.
     """
 
-
     def find(name: str) -> Read[Facts]:
         return lambda known: look_up(name, known)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 import types
 import typing
 from collections.abc import Callable, Hashable, Iterable, Mapping
@@ -41,6 +42,15 @@ def _names_of(kind: Hashable) -> tuple[str, ...] | None:
     if not dataclasses.is_dataclass(kind):
         return None
     return tuple(field.name for field in dataclasses.fields(kind))
+
+
+def finite(plain: Any) -> Any:
+    """A plain value with None for each number that JSON has no word for."""
+    if isinstance(plain, dict):
+        return {key: finite(item) for key, item in plain.items()}
+    if isinstance(plain, list):
+        return [finite(item) for item in plain]
+    return None if isinstance(plain, float) and not math.isfinite(plain) else plain
 
 
 def from_plain(kind: type[T], plain: Any) -> T:

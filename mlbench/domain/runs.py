@@ -53,11 +53,11 @@ class Extremes:
 class StageRecord:
     """What became of one stage in a run; `ran_in` names the run that has its log and series.
 
-    `inputs` and `outs` map paths to content hashes; `peak_memory` is in bytes, `cpu_seconds` counts
-    all its processes, and both are None where it did not run.
+    `outcome` is None while it runs. `inputs` and `outs` map paths to content hashes; `peak_memory`
+    is in bytes, `cpu_seconds` counts all its processes, and both are None where it did not run.
     """
 
-    outcome: StageOutcome
+    outcome: StageOutcome | None
     seconds: float
     key: str | None
     ran_in: str | None
@@ -69,6 +69,11 @@ class StageRecord:
     inputs: Mapping[str, str] = field(default_factory=dict)
     cpu_seconds: float | None = None
     peak_memory: int | None = None
+
+    @property
+    def stands(self) -> bool:
+        """Whether the stage's outputs were those of its inputs when the run ended."""
+        return self.outcome is not None and self.outcome.stands
 
 
 @dataclass(frozen=True, slots=True)

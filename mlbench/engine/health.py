@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from mlbench.domain.errors import MlbenchError
+from mlbench.domain.phrases import plural
 from mlbench.domain.stages import Project
 from mlbench.pipeline.workspace import Workspace
 from mlbench.project.config import load_project
@@ -48,23 +49,24 @@ def _examine(layout: Layout, fix: bool) -> Iterator[Finding]:
         if git
         else Finding("git", "warn", "is not installed", "runs are recorded without commits")
     )
+    project: Project | None = None
     try:
         project = load_project(layout)
+        stages, models = len(project.stages), len(project.models)
+        counted = f"{plural(stages, 'stage')}, {plural(models, 'model')}"
+        yield Finding("mlbench.toml", "ok", counted)
     except MlbenchError as error:
-        yield Finding("mlbench.toml", "fail", str(error), "mend it; nothing runs until then")
-        return
-    yield Finding(
-        "mlbench.toml", "ok", f"{len(project.stages)} stages, {len(project.models)} models"
-    )
+        yield _without_project(layout, error)
     yield _repository(layout)
     if layout.home != layout.root:
         yield Finding("worktree", "ok", f"has its record in {layout.shared}")
     yield _folder(layout)
-    yield from _interpreter(project)
+    if project is not None:
+        yield from _interpreter(project)
     for check in (_record, _unfinished):
         yield _guarded(check, layout, fix)
     yield _guarded(lambda where, _: _ledger(where), layout, fix)
-    for environment in project.environments:
+    for environment in project.environments if project is not None else ():
         server = status(layout, environment)
         if server.pid is None and not is_free(environment.port):
             yield Finding(
@@ -76,6 +78,13 @@ def _examine(layout: Layout, fix: bool) -> Iterator[Finding]:
         else:
             up = "is up" if server.pid else "is down"
             yield Finding(environment.name, "ok", f"{up}, port {environment.port}")
+
+
+def _without_project(layout: Layout, error: MlbenchError) -> Finding:
+    """A folder of scripts that record runs of their own needs no configuration."""
+    if not layout.config.exists() and layout.runs.is_dir():
+        return Finding("mlbench.toml", "warn", str(error), "scripts record their runs without it")
+    return Finding("mlbench.toml", "fail", str(error), "mend it; nothing runs until then")
 
 
 def _guarded(check: Callable[[Layout, bool], Finding], layout: Layout, fix: bool) -> Finding:
@@ -134,11 +143,13 @@ def _record(layout: Layout, fix: bool) -> Finding:
     if fix and layout.runs.is_dir():
         count = store.rebuild()
         return Finding(
-            "record", "ok", f"{said + '; ' if said else ''}index rebuilt with {count} runs"
+            "record",
+            "ok",
+            f"{said + '; ' if said else ''}index rebuilt with {plural(count, 'run')}",
         )
     if said:
         return Finding("record", "warn", said, "`mlbench doctor --fix` brings back what it can")
-    return Finding("record", "ok", f"{len(store.runs())} runs")
+    return Finding("record", "ok", plural(len(store.runs()), "run"))
 
 
 def _unfinished(layout: Layout, fix: bool) -> Finding:
@@ -164,4 +175,6 @@ def _ledger(layout: Layout) -> Finding:
     fault = first_fault(entries)
     if fault is not None:
         return Finding("ledger", "fail", fault, "bring .mlbench/ledger.jsonl back from a backup")
-    return Finding("ledger", "ok", f"{len(entries)} entries, whole")
+    return Finding(
+        "ledger", "ok", f"{len(entries)} {'entry' if len(entries) == 1 else 'entries'}, whole"
+    )

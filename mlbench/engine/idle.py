@@ -6,7 +6,7 @@ It tells what a loop would tell, and leaves everything else to one.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,7 +28,7 @@ from mlbench.project.config import find_project, load_project
 from mlbench.project.git import has_repository
 from mlbench.project.layout import Layout
 from mlbench.system.locks import FileLock
-from mlbench.tracking.store import ExperimentStore
+from mlbench.tracking.standing import lately_standing
 
 if TYPE_CHECKING:
     from mlbench.domain.release import GateResult
@@ -71,8 +71,8 @@ class _Standing:
     layout: Layout
     project: Project
     workspace: Workspace
-    store: ExperimentStore
     run: Run
+    notices: Sequence[str]
     traces: Mapping[str, Trace]
     began: float
 
@@ -94,11 +94,22 @@ def _standing(layout: Layout, command: RunStages) -> _Standing | None:
     names = [status.name for status in statuses]
     known = ((name, workspace.standing(name) or workspace.traces.newest(name)) for name in names)
     traces = {name: trace for name, trace in known if trace is not None}
-    store = ExperimentStore(layout)
-    run = store.standing({status.name: status.key for status in statuses})
+    run, notices = _on_record(layout, {status.name: status.key for status in statuses})
     if run is None or len(traces) < len(statuses) or not _is_exported(layout, project, run):
         return None
-    return _Standing(layout, project, workspace, store, run, traces, began)
+    return _Standing(layout, project, workspace, run, notices, traces, began)
+
+
+def _on_record(layout: Layout, state: Mapping[str, str | None]) -> tuple[Run | None, Sequence[str]]:
+    """The newest passed run of a state, and what is to be said of the index if it was opened."""
+    run = lately_standing(layout, state)
+    if run is not None:
+        return run, ()
+    # Late: mostly it is one of the last.
+    from mlbench.tracking.store import ExperimentStore
+
+    store = ExperimentStore(layout)
+    return store.standing(state), store.notices
 
 
 def _is_something_left(layout: Layout, workspace: Workspace) -> bool:
@@ -141,7 +152,7 @@ def _tell_all(
     flight, run, traces = new_run_id(), standing.run, standing.traces
     outcomes = dict.fromkeys(traces, StageOutcome.UNCHANGED)
     metrics: dict[str, float] = {}
-    for message in standing.store.notices:
+    for message in standing.notices:
         say(Notice(utc(), "warn", message))
     name = friendly_name(flight)
     say(RunStarted(utc(), flight, name, command.origin, tuple(traces), (request,)))
@@ -172,6 +183,8 @@ def _judged(standing: _Standing, say: Callable[[Event], None]) -> tuple[GateResu
     if not standing.project.models:
         return ()
     from mlbench.engine.release_desk import ReleaseDesk
+    from mlbench.tracking.store import ExperimentStore
 
-    desk = ReleaseDesk(standing.layout, standing.workspace, standing.store, say)
+    store = ExperimentStore(standing.layout)
+    desk = ReleaseDesk(standing.layout, standing.workspace, store, say)
     return desk.judge(standing.project, standing.run)

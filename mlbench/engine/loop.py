@@ -285,7 +285,9 @@ class Loop:
         recorded = self._recording.close(flight, results, project)
         self._building.workspace.digests.save()
         subject = recorded.standing or recorded.run
-        gates = self._desk.judge(project, subject) if project.models else ()
+        # A candidate names the run that it came from, so that run must be on record.
+        exports = recorded.standing is not None or recorded.is_new
+        gates = self._desk.judge(project, subject, exports=exports) if project.models else ()
         shown = recorded.standing if recorded.standing and not recorded.is_new else recorded.run
         return RunFinished(
             utc(),

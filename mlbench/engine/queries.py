@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from mlbench.domain.errors import UsageError, nearest
 from mlbench.domain.plan import Plan
 from mlbench.domain.stages import Project
-from mlbench.pipeline.workspace import Workspace
 from mlbench.project.config import find_project, load_project
 from mlbench.project.layout import Layout
 from mlbench.system.locks import is_held
@@ -58,6 +58,9 @@ class Queries:
 
     def status(self) -> Plan:
         """How every stage stands."""
+        # Late, as below: who asks of the record needs nothing that makes a plan.
+        from mlbench.pipeline.workspace import Workspace
+
         return Workspace.open(self.layout).plan(self.project())
 
     def loop_is_held(self) -> bool:
@@ -69,6 +72,7 @@ class Queries:
         if self.loop_is_held():
             return True
         from mlbench.pipeline.snapshots.variant import something_runs_apart
+        from mlbench.pipeline.workspace import Workspace
 
         workspace = Workspace.open(self.layout)
         return bool(workspace.unfinished()) or something_runs_apart(self.layout, workspace)
@@ -80,6 +84,21 @@ class Queries:
 
             self._store = ExperimentStore(self.layout)
         return self._store
+
+    def record_stamp(self) -> tuple[object, ...]:
+        """Changes whenever the record does, or a script's own run begins or ends.
+
+        It is a few looks at the file system, however long the history is.
+        """
+        from mlbench.tracking.adoption import Unrecorded
+
+        index = self.layout.experiments
+        stamp: list[object] = [Unrecorded(self.layout).stamp()]
+        for path in (index, index.with_suffix(".journal")):
+            with contextlib.suppress(OSError):
+                found = path.stat()
+                stamp += [path.name, found.st_mtime_ns, found.st_size]
+        return tuple(stamp)
 
     def runs(
         self,
@@ -118,7 +137,14 @@ class Queries:
             environment, _, model = name.removeprefix("@").partition("/")
             if environment in {item.name for item in project.environments}:
                 name = self._live_run(environment, model or None)
-        run = resolve(name, self.store().newest(), objective)
+        try:
+            run = resolve(name, self.store().newest(), objective)
+        except UsageError:
+            if self._on_its_way(name) is None:
+                raise
+            raise UsageError(
+                f"{name} is still going; `mlbench logs {name} -f` follows it"
+            ) from None
         return self.store().get(run.id) or run
 
     def stage_folder(self, run: Run, stage: str) -> Path:
@@ -148,6 +174,7 @@ class Queries:
 
     def stage_folders(self, name: str, stage: str | None) -> dict[str, Path]:
         """The folders of one or all stages of a run, also of one that is still going."""
+        name = self._on_its_way(name) or name
         going = self.layout.run_folder(name) / "stages"
         recorded = (self.layout.run_folder(name) / "run.json").exists()
         if "/" not in name and going.is_dir() and not recorded:
@@ -163,7 +190,7 @@ class Queries:
         """Whether a run was begun by a script itself, outside of any stage."""
         from mlbench.inside.script import SCRIPT_NAME
 
-        folder = self.layout.run_folder(name)
+        folder = self.layout.run_folder(self._on_its_way(name) or name)
         if "/" in name or not folder.is_dir():
             folder = self.run_folder(self.run(name))
         return (folder / SCRIPT_NAME).exists()
@@ -267,6 +294,13 @@ class Queries:
 
         code = code_state(self.root)
         return code.branch or (code.commit or "")[:8] or None, code.changed_files
+
+    def _on_its_way(self, name: str) -> str | None:
+        """The id of the run that a loop has on its way under this name or id, if there is one."""
+        from mlbench.engine.flight_files import FlightFiles
+
+        flights = FlightFiles(self.layout.flights).all()
+        return next((one.run for one in reversed(flights) if name in (one.name, one.run)), None)
 
     def _live_run(self, environment: str, model: str | None) -> str:
         from mlbench.domain.ledger import live

@@ -46,9 +46,9 @@ class RecordDesk:
     def note(self, run: str, text: str) -> str:
         """Say something about a run, in place of what was said; nothing takes the note away."""
         with self._changing():
-            found = self._queries.run(run)
+            found, text = self._queries.run(run), text.strip()
             said = f"noted {found.name}" if text else f"took the note of {found.name} away"
-            return self._mark(said, [found], lambda marks: replace(marks, note=text.strip()))
+            return self._mark(said, [found], lambda marks: replace(marks, note=text))
 
     def tag(self, run: str, tags: Sequence[str], *, remove: bool = False) -> str:
         """Add tags, or take them away; a tag `key=value` takes the place of another value's."""

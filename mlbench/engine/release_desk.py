@@ -30,9 +30,9 @@ class ReleaseDesk:
         self._releasing = ReleasingHand(*shared)
         self._tell = tell
 
-    def judge(self, project: Project, run: Run) -> tuple[GateResult, ...]:
-        """Judge the gates of every model that a run stands for, exporting those that may pass."""
-        return self._judging.judge(project, run, self._tell)
+    def judge(self, project: Project, run: Run, *, exports: bool = True) -> tuple[GateResult, ...]:
+        """Judge the gates of every model that a run stands for; `exports` those that may pass."""
+        return self._judging.judge(project, run, self._tell, exports=exports)
 
     def release(self, project: Project, command: Promote | Rollback) -> tuple[int, str]:
         """Promote or roll back; gives the exit status and what to say."""

@@ -14,8 +14,8 @@ from mlbench.domain.outcomes import ReasonKind
 from mlbench.domain.records import dataclass
 from mlbench.domain.runs import Scalar
 from mlbench.domain.stages import Project
-from mlbench.inside.secrets import is_secret
-from mlbench.pipeline.fingerprint import part_name
+from mlbench.inside.secrets import HIDDEN, is_secret
+from mlbench.pipeline.fingerprint import param_value, part_name
 from mlbench.project.assignments import revived
 from mlbench.project.edit_params import with_values
 from mlbench.project.params import flatten, name_on_disk, parse_params
@@ -23,7 +23,6 @@ from mlbench.project.stage_table import DEFAULT_PARAMS
 from mlbench.project.toml_file import read_text
 from mlbench.system.files import write_atomically
 
-_HIDDEN = "***"
 _PARAM = part_name(ReasonKind.PARAM, "")
 
 
@@ -94,7 +93,11 @@ def compared(
                 notes.append(f"{file}: {key} is not there any more; it was {_shown(key, text)}")
                 continue
             now = files[file][key]
-            if json.dumps(now, default=str) != text:
+            if param_value(key, now) == text:
+                continue
+            if is_secret(key):
+                notes.append(f"{file}: {key} was another; it is not on record, so set it by hand")
+            else:
                 changes.append(ParamChange(file, key, now, revived(now, json.loads(text))))
     in_files = Counter(key for values in files.values() for key in values)
     for file, values in files.items():
@@ -129,7 +132,7 @@ def set_back(root: Path, changes: Iterable[ParamChange]) -> None:
 
 
 def _shown(key: str, value: Any) -> str:
-    return _HIDDEN if is_secret(key) else str(value)
+    return HIDDEN if is_secret(key) else str(value)
 
 
 def _as_recorded(now: Any, recorded: Scalar) -> tuple[Any, bool]:
@@ -138,7 +141,7 @@ def _as_recorded(now: Any, recorded: Scalar) -> tuple[Any, bool]:
     Secrets are not in it.
     """
     if isinstance(now, (str, int, float, bool)) or now is None:
-        is_hidden = isinstance(recorded, str) and _HIDDEN in recorded
+        is_hidden = isinstance(recorded, str) and HIDDEN in recorded
         return (now, True) if is_hidden else (recorded, True)
     if str(now) == str(recorded):
         return now, True

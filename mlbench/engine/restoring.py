@@ -90,7 +90,7 @@ def restoration(
     standing: list[str] = []
     notes: list[str] = []
     for name, record in run.stages.items():
-        if not (record.outcome.stands and record.outs):
+        if not (record.stands and record.outs):
             continue
         stage = next((one for one in project.stages if one.name == name), None)
         if stage is None:

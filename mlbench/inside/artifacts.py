@@ -31,10 +31,8 @@ def keep_copy(folder: str, source: str, name: str | None = None) -> tuple[str, i
     source = os.path.abspath(source)
     path = artifact_path(os.path.basename(source) if name is None else name)
     part = _part(folder)
-    # By a name in the record: to keep a copy of a file doesn't make it an input of the stage.
-    seen_as = f"{part}.source"
+    seen_as = _named_in_the_record(source, f"{part}.source")
     try:
-        os.symlink(source, seen_as)
         if os.path.isdir(source):
             size = _copy_folder(seen_as, part, ())
         elif stat.S_ISREG(os.stat(source).st_mode):
@@ -46,7 +44,8 @@ def keep_copy(folder: str, source: str, name: str | None = None) -> tuple[str, i
         remove(part)
         raise
     finally:
-        remove(seen_as)
+        if seen_as != source:
+            remove(seen_as)
     return path, size
 
 
@@ -62,6 +61,18 @@ def keep_bytes(folder: str, data: bytes, name: str) -> tuple[str, int]:
         remove(part)
         raise
     return path, len(data)
+
+
+def _named_in_the_record(source: str, link: str) -> str:
+    """A name for the source in the record: to keep a copy of a file makes it no input of the stage.
+
+    The source itself where the file system has no links.
+    """
+    try:
+        os.symlink(source, link)
+    except OSError:
+        return source
+    return link
 
 
 def artifact_path(name: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from time import time
 
-from mlbench.inside.place import here, warn
+from mlbench.inside.place import here, warn, whole_step
 
 TYPE_CHECKING = False  # type checkers take it for True; importing typing costs milliseconds
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def log(
         if steps is None:
             return
         at = time()
-        whole = step if step is None or type(step) is int else _whole(step)
+        whole = step if step is None or type(step) is int else whole_step(step)
         if metrics is not None:
             values = {**metrics, **values}
         for name, value in values.items():
@@ -51,14 +51,6 @@ def _warn_of(steps: StepWriter, name: str, error: Exception) -> None:
         warn("log", f"can't write in {steps.folder} ({error}); make room or make it writable")
     else:
         warn("log", f'left "{name}" out ({error}); pass a number')
-
-
-def _whole(step: SupportsInt) -> int:
-    """The step as an int; ValueError where that would change it."""
-    whole = int(step)
-    if whole != step:
-        raise ValueError(f"step must be a whole number, not {step}")
-    return whole
 
 
 def _begun() -> StepWriter | None:

@@ -62,7 +62,7 @@ class LoggedWriter:
         """
         pairs: list[tuple[str, str, Any]] = [str(word).partition("=") for word in words]
         pairs += [(name, "=", value) for name, value in values.items()]
-        self.write("tags", tags=[tag for pair in pairs if (tag := _tag(*pair))])
+        self.write("tags", tags=[tag for pair in pairs if (tag := tag_of(*pair))])
 
     def write(self, kind: str, **fields: object) -> None:
         """Append one line; OSError where the disk doesn't take it, ValueError for no JSON."""
@@ -105,6 +105,16 @@ def flat_params(params: Any) -> dict[str, Scalar]:
     return flat
 
 
+def tag_of(key: str, sign: str, value: Any) -> str:
+    """A tag as the record takes it, a secret hidden; empty where the key has no word in it.
+
+    `sign` is `=` between a key and its value, else empty.
+    """
+    word = "-".join(_text(key).replace(",", " ").split())
+    shown = " ".join(str(_shown(key, value)).split())
+    return f"{word}{sign}{shown}" if word else ""
+
+
 def _flatten(
     prefix: str, items: list[tuple[Any, Any]], into: dict[str, Scalar], above: tuple[int, ...]
 ) -> None:
@@ -138,12 +148,6 @@ def _shown(name: object, value: Any) -> Scalar:
     if isinstance(value, float) and value - value == 0:  # neither NaN nor infinite
         return float(value)
     return _text(value)
-
-
-def _tag(key: str, sign: str, value: Any) -> str:
-    word = "-".join(_text(key).replace(",", " ").split())
-    shown = " ".join(str(_shown(key, value)).split())
-    return f"{word}{sign}{shown}" if word else ""
 
 
 def _item(value: Any) -> Any:

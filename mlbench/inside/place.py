@@ -11,7 +11,17 @@ from mlbench.inside.stepwriter import StepWriter
 
 TYPE_CHECKING = False  # type checkers take it for True; importing typing costs milliseconds
 if TYPE_CHECKING:
+    from typing import SupportsInt
+
     from mlbench.inside.logged import LoggedWriter
+
+
+def whole_step(step: SupportsInt) -> int:
+    """The step as an int; ValueError where that would change it."""
+    whole = int(step)
+    if whole != step:
+        raise ValueError(f"step must be a whole number, not {step}")
+    return whole
 
 
 class Place:

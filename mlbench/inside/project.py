@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import os
 
-from mlbench.inside.worktree import home_of
+from mlbench.inside.worktree import PROJECT_MARKS, home_of
 
 OWN_NAME = ".mlbench"
 GITIGNORE = "# everything here is mlbench's own, made anew or kept for this machine\n*\n"
-
-# In the order in which a command looks for its project.
-_MARKS = ("mlbench.toml", "dvc.yaml", OWN_NAME)
 
 
 def find_root(folder: str) -> str:
@@ -19,7 +16,7 @@ def find_root(folder: str) -> str:
     The folder itself where there is none of these.
     """
     folder = os.path.realpath(folder)
-    for mark in _MARKS:
+    for mark in PROJECT_MARKS:
         above = folder
         while not os.path.exists(os.path.join(above, mark)):
             if above == os.path.dirname(above):

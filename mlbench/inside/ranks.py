@@ -40,10 +40,10 @@ def started_at(pid: int) -> float | None:
             # Behind the name, which may hold anything: see proc_pid_stat(5).
             ticks = int(file.read().rpartition(b")")[2].split()[19])
         with open("/proc/stat", "rb") as file:
-            booted = next(int(line.split()[1]) for line in file if line.startswith(b"btime"))
-        return booted + ticks / os.sysconf("SC_CLK_TCK")
+            times = [int(line.split()[1]) for line in file if line.startswith(b"btime")]
     except OSError:
-        return _started_by_ps(pid)
+        times = []
+    return times[0] + ticks / os.sysconf("SC_CLK_TCK") if times else _started_by_ps(pid)
 
 
 def _started_by_ps(pid: int) -> float | None:

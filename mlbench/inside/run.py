@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any
 
+    from mlbench.inside.logged import LoggedWriter
     from mlbench.inside.script import ScriptRun
 
 
@@ -46,10 +47,14 @@ class OpenRun:
         """Begin it."""
         try:
             self._begin()
-            if here.places:
-                self._describe()
         except Exception as error:
             warn("run", f"can't begin one here ({error}); make the folder writable")
+        for what, say in (("params", self._say_params), ("name and tags", self._say_words)):
+            try:
+                if here.places:
+                    say(here.places[-1].said)
+            except Exception as error:
+                warn("run", f"left its {what} out ({error})")
         return self
 
     def __exit__(
@@ -80,15 +85,16 @@ class OpenRun:
             self._run = begin(self.name, parent or "")
         self.id, self.folder = self._run.id, self._run.folder
 
-    def _describe(self) -> None:
-        said = here.places[-1].said
+    def _say_params(self, said: LoggedWriter) -> None:
         if self._params is not None:
             said.params(self._params)
+
+    def _say_words(self, said: LoggedWriter) -> None:
+        if self.name and self._run is None:
+            said.write("section", name=self.name)
         if self._tags:
             words, values = _tags(self._tags)
             said.tags(*words, **values)
-        if self.name and self._run is None:
-            said.write("section", name=self.name)
 
 
 def _tags(tags: Any) -> tuple[list[str], dict[str, object]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mlbench.inside.place import here, warn
+from mlbench.inside.place import here, warn, whole_step
 
 TYPE_CHECKING = False  # type checkers take it for True; importing typing costs milliseconds
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def _keep(
     from mlbench.inside.artifacts import keep_bytes
 
     stem = name[: -len(suffix)] if name.endswith(suffix) else name
-    whole = None if step is None else int(step)
+    whole = None if step is None else whole_step(step)
     numbered = stem if whole is None else f"{stem}-{whole}"
     kept, size = keep_bytes(place.folder, data, numbered + suffix)
     place.said.write(kind, name=stem, path=kept, size=size, step=whole)

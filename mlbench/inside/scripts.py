@@ -10,8 +10,18 @@ import time
 from mlbench.inside.identity import new_run_id
 from mlbench.inside.place import Place, here, warn
 from mlbench.inside.project import find_root, prepare
-from mlbench.inside.script import DESCRIPTION_LOCK_NAME, ENDED_NAME, SCRIPT_NAME, ScriptRun
+from mlbench.inside.script import (
+    DESCRIPTION_LOCK_NAME,
+    ENDED_NAME,
+    LOCK_NAME,
+    SCRIPT_NAME,
+    ScriptRun,
+)
 from mlbench.inside.steplog import FOLDER_VARIABLE
+
+TYPE_CHECKING = False  # type checkers take it for True; importing typing costs milliseconds
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SWITCH_VARIABLE = "MLBENCH_LOGGING"
 """`off` in it keeps scripts from beginning runs."""
@@ -119,13 +129,16 @@ def begin(name: str, parent: str = "", *, is_implicit: bool = False) -> ScriptRu
         shared = ""
     run = ScriptRun(os.path.join(own, "runs", shared or new_run_id()), stage, started)
     os.makedirs(run.place.folder, exist_ok=bool(shared))
-    if run.take_lock():
-        try:
+    try:
+        is_ours = run.take_lock()
+        if is_ours:
             run.describe(name, root, parent, scripts.described_in)
             _name_it_unrecorded(own, run.id)
-        except BaseException:
+    except BaseException:
+        if run.lock is not None or not shared:
             _take_back(run)
-            raise
+        raise
+    if is_ours:
         scripts.add(run)
     run.enter()
     if run.lock is not None and not scripts.described_in:
@@ -143,11 +156,27 @@ def _name_it_unrecorded(own: str, run: str) -> None:
 
 
 def _take_back(run: ScriptRun) -> None:
-    """Leave nothing of a run that couldn't begin, for it is tried again."""
-    from mlbench.inside.artifacts import remove
+    """Leave nothing of a run that couldn't begin, for it is tried again.
 
+    First by names alone: to list a folder takes a descriptor, and there may be none left.
+    """
     run.release()
-    remove(run.folder)
+    for name in (LOCK_NAME, SCRIPT_NAME, ENDED_NAME):
+        _without_error(os.unlink, os.path.join(run.folder, name))
+    stages = os.path.dirname(run.place.folder)
+    for folder in (run.place.folder, stages, run.folder):
+        _without_error(os.rmdir, folder)
+    if os.path.isdir(run.folder):
+        from mlbench.inside.artifacts import remove
+
+        remove(run.folder)
+
+
+def _without_error(remove: Callable[[str], None], path: str) -> None:
+    try:
+        remove(path)
+    except OSError:
+        return
 
 
 def finish(run: ScriptRun, outcome: str, message: str = "") -> None:

@@ -83,6 +83,8 @@ class Trace:
             "os.link": self._made,
             "os.symlink": self._made,
             "os.remove": self._removed,
+            "os.mkdir": self._made_folder,
+            "os.rmdir": self._removed,
             "os.truncate": self._cut,
             "import": self._imported,
             "ctypes.dlopen": self._linked,
@@ -253,6 +255,11 @@ class Trace:
 
     def _made(self, _source: Any, target: Any, *folders: int) -> None:
         self._removed(target, folders[-1])
+
+    def _made_folder(self, path: Any, _mode: int, folder: int) -> None:
+        # Most are there already, and making those again changes nothing around them.
+        if not os.path.lexists(path):
+            self._removed(path, folder)
 
     def _removed(self, path: Any, folder: int) -> None:
         name = _text(path)

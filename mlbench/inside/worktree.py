@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 
-_PROJECT_MARKS = ("mlbench.toml", "dvc.yaml", ".mlbench")
+PROJECT_MARKS = ("mlbench.toml", "dvc.yaml", ".mlbench")
+"""What a project's folder has at least one of, in the order in which a command looks for it."""
 
 
 def home_of(project: str) -> str:
@@ -25,7 +26,7 @@ def home_of(project: str) -> str:
     if name != ".git" or common == git_folder(top) or os.path.isdir(f"{project}/.mlbench/runs"):
         return project
     home = os.path.normpath(os.path.join(main, os.path.relpath(project, top)))
-    has_project = any(os.path.exists(f"{home}/{mark}") for mark in _PROJECT_MARKS)
+    has_project = any(os.path.exists(f"{home}/{mark}") for mark in PROJECT_MARKS)
     return home if has_project else project
 
 

@@ -69,6 +69,7 @@ class Build:
         self._running: Running | None = None
         self._is_left = self._is_ending = False
         self._launch: Launch | None = None
+        self._secrets: tuple[str, ...] = ()
         self._began = time.monotonic()
 
     @classmethod
@@ -270,7 +271,9 @@ class Build:
     def _await(self, running: Running) -> StageExit:
         """The end of the commands; _LeftError where this process is not to see to it any more."""
         ending = running.wait()
-        hide_secrets(self._job.folder)
+        # What it began with and what is there now: the file may have been edited meanwhile.
+        secrets = {*self._secrets, *self._workspace.secrets(self._stage)}
+        hide_secrets(self._job.folder, secrets)
         with self._lock:
             if self._is_left:
                 raise _LeftError
@@ -283,6 +286,7 @@ class Build:
         env = stage_environment(self._project, launch, root, gpus, os.environ)
         if space.origin is not None:
             env = snapshot_environment(env, space.origin, root)
+        self._secrets = space.secrets(self._stage)
         return Start(self._stage, root / self._stage.wdir, env, self._job.folder)
 
     def _say(self, *sentences: str) -> None:

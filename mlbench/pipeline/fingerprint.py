@@ -12,6 +12,7 @@ from typing import Any
 from mlbench.domain.graph import overlaps
 from mlbench.domain.outcomes import ReasonKind
 from mlbench.domain.stages import Project, Stage
+from mlbench.inside.secrets import HIDDEN, is_secret
 from mlbench.pipeline.code import CodeGraph
 from mlbench.pipeline.digests import Digests, is_racy
 from mlbench.pipeline.left_behind import is_left_behind
@@ -49,6 +50,12 @@ class Fingerprint:
 def part_name(kind: ReasonKind, what: str) -> str:
     """The name of an input in `parts`."""
     return f"{kind.word}:{what}"
+
+
+def param_value(name: str, value: Any) -> str:
+    """A parameter's value as it stands in `parts`: JSON, and of a secret no more than its hash."""
+    text = json.dumps(value, default=str)
+    return json.dumps(f"{HIDDEN} {hash_bytes(text.encode())}") if is_secret(name) else text
 
 
 def params_in(parts: Mapping[str, str]) -> dict[str, Any]:
@@ -114,6 +121,10 @@ class Fingerprinter:
             taking.params_files,
         )
 
+    def secrets(self, stage: Stage) -> tuple[str, ...]:
+        """The secret values in the params files of a stage, by their names, as they are now."""
+        return self._params.secrets(stage)
+
     def _take_call(self, taking: _Taking, stage: Stage, project: Project) -> None:
         taking.add(ReasonKind.COMMAND, "cmd", "\n".join(stage.commands))
         taking.add(ReasonKind.COMMAND, "wdir", stage.wdir)
@@ -141,7 +152,7 @@ class Fingerprinter:
             taking.params_files[file] = self._tree.stat(self._at(file))
             place = "" if wanted.file == DEFAULT_PARAMS else f"{wanted.file}:"
             for name, value in self._params.select(wanted).items():
-                taking.add(ReasonKind.PARAM, f"{place}{name}", json.dumps(value, default=str))
+                taking.add(ReasonKind.PARAM, f"{place}{name}", param_value(name, value))
 
     def _take_files(self, taking: _Taking, stage: Stage) -> None:
         known = self._known_files(stage)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from mlbench.domain.outcomes import ReasonKind, StageState
 from mlbench.domain.plan import Reason, StageStatus
 from mlbench.domain.stages import Stage
+from mlbench.inside.secrets import is_secret
 from mlbench.pipeline.fingerprint import MISSING, Fingerprint
 from mlbench.pipeline.traces import Trace
 
@@ -136,7 +137,7 @@ def _explain_outs(hit: Trace, outs_now: Mapping[str, str | None]) -> list[Reason
 def _detail(
     kind: ReasonKind, what: str, old: str | None, new: str | None, chains: Mapping[str, str]
 ) -> str:
-    if kind is ReasonKind.PARAM:
+    if kind is ReasonKind.PARAM and not is_secret(what):
         return f"{_shown(old)} → {_shown(new)}"
     if kind in (ReasonKind.COMMAND, ReasonKind.PYTHON):
         return f"{_short(old)} → {_short(new)}"

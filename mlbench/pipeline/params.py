@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
-from mlbench.domain.stages import ParamKeys
+from mlbench.domain.errors import ProjectFileError
+from mlbench.domain.stages import ParamKeys, Stage
+from mlbench.inside.secrets import secret_values
 from mlbench.pipeline.digests import is_racy
 from mlbench.pipeline.tree import Stat, Tree
-from mlbench.project.params import name_on_disk, parse_params, select
+from mlbench.project.params import flatten, name_on_disk, parse_params, select
 from mlbench.project.toml_file import text_of
 
 
@@ -29,6 +32,15 @@ class Params:
         """The wanted parameters, flat; ProjectFileError where the file or a key is not there."""
         name = self.file(wanted)
         return select(self._read(name), wanted, name)
+
+    def secrets(self, stage: Stage) -> tuple[str, ...]:
+        """The texts in the files of a stage's params whose name says that they are secret."""
+        texts: dict[str, str] = {}
+        for file in dict.fromkeys(self.file(wanted) for wanted in stage.params):
+            with contextlib.suppress(ProjectFileError):
+                flat = flatten(self._read(file))
+                texts |= {name: value for name, value in flat.items() if isinstance(value, str)}
+        return secret_values(texts)
 
     def _read(self, name: str) -> dict[str, Any]:
         path = self._root / name

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from mlbench.domain.stages import Stage
+from mlbench.inside import logged as logged_files
 from mlbench.inside.mlflow import MLFLOW_NAME
 from mlbench.inside.secrets import of_this_process
 from mlbench.pipeline.launch import file_name
@@ -70,10 +71,15 @@ class Runner(Protocol):
         """What the stage's processes were seen to read and write."""
 
 
-def hide_secrets(folder: Path) -> None:
-    """Hide the secrets of this process's environment in what an ended stage left in its folder."""
-    for name in (LOG_NAME, JUNIT_NAME, EXIT_NAME):
-        hide_in_file(folder / name, of_this_process())
+def hide_secrets(folder: Path, others: Iterable[str] = ()) -> None:
+    """Hide secrets in what an ended stage left in its folder.
+
+    They are those of this process's environment, which what was logged has not, and `others`.
+    """
+    secrets = (*of_this_process(), *others)
+    logged = folder.glob(f"{logged_files.PREFIX}*") if others else ()
+    for path in (*(folder / name for name in (LOG_NAME, JUNIT_NAME, EXIT_NAME)), *logged):
+        hide_in_file(path, secrets)
 
 
 class SupervisedRunner:

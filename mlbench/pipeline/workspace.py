@@ -109,6 +109,11 @@ class Workspace:
         with self._lock:
             return self._fingerprinter.take(stage, project)
 
+    def secrets(self, stage: Stage) -> tuple[str, ...]:
+        """The secret values in the params files of a stage as they are now."""
+        with self._lock:
+            return self._fingerprinter.secrets(stage)
+
     def look(
         self, stage: Stage, fingerprint: Fingerprint, moving_upstream: tuple[str, ...] = ()
     ) -> Standing:

@@ -31,19 +31,33 @@ def diff_between(root: Path, one: CodeVersion, other: CodeVersion) -> str:
     """What leads from one code to the other, as a unified diff with paths from the top.
 
     Both trees are built in a store of objects of their own: the repository is only read.
-    CodeUnknownError where there is no repository, or it knows a commit no more.
+    CodeUnknownError where there is no repository, it knows a commit no more, or it is damaged.
     """
     repository = open_repository(root)
     if repository is None or one.commit is None or other.commit is None:
         raise CodeUnknownError("a run was recorded without a commit, so its code is not known")
+    import git
+
     with repository, tempfile.TemporaryDirectory() as scratch:
-        trees = [_tree(repository, version, Path(scratch)) for version in (one, other)]
-        with repository.git.custom_environment(**_apart(repository, Path(scratch))):
-            shown = repository.git.diff(
-                "--no-color", "--no-ext-diff", "--no-textconv", *trees, "--",
-                pathspec_of(repository, root), strip_newline_in_stdout=False,
-            )  # fmt: skip
-        return str(shown)
+        try:
+            return _diff(repository, root, (one, other), Path(scratch))
+        except git.GitCommandError as error:
+            said = str(error.stderr).strip().removeprefix("stderr: ").strip("'").split("\n")[0]
+            raise CodeUnknownError(
+                f"git can't tell what differs ({said.strip()}); `git fsck` says more"
+            ) from None
+
+
+def _diff(
+    repository: git.Repo, root: Path, versions: tuple[CodeVersion, CodeVersion], scratch: Path
+) -> str:
+    trees = [_tree(repository, version, scratch) for version in versions]
+    with repository.git.custom_environment(**_apart(repository, scratch)):
+        shown = repository.git.diff(
+            "--no-color", "--no-ext-diff", "--no-textconv", *trees, "--",
+            pathspec_of(repository, root), strip_newline_in_stdout=False,
+        )  # fmt: skip
+    return str(shown)
 
 
 def _tree(repository: git.Repo, version: CodeVersion, scratch: Path) -> str:

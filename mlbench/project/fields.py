@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from mlbench.domain.phrases import bytes_in
 from mlbench.project.source_file import SourceFile
 
 # Names become those of files and folders: none may be hidden, or lead somewhere else.
@@ -13,12 +14,6 @@ _NAME = re.compile(r"[A-Za-z0-9_@][A-Za-z0-9_.@-]*")
 _DURATION = r"(\d+(?:\.\d+)?)\s*(s|m|h|d)?"
 _SECONDS = {None: 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _LONGEST_SECONDS = 1e9
-_SIZE = r"(?i)(\d+(?:\.\d+)?)\s*((?:[kmgt]i?)?b)"
-_BYTES = {
-    "B": 1,
-    **{f"{sign}B": 1000**power for power, sign in enumerate("KMGT", 1)},
-    **{f"{sign}IB": 1024**power for power, sign in enumerate("KMGT", 1)},
-}
 
 
 @dataclass(frozen=True)
@@ -99,9 +94,8 @@ class Table:
         size = 0
         if isinstance(value, int) and not isinstance(value, bool):
             size = value
-        match = re.fullmatch(_SIZE, value.strip()) if isinstance(value, str) else None
-        if match is not None:
-            size = round(float(match.group(1)) * _BYTES[match.group(2).upper()])
+        if isinstance(value, str):
+            size = bytes_in(value) or 0
         if size <= 0:
             self.fail(key, 'must be a size such as "512MB", "2GB" or "1.5GiB"')
         return size

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _LARGEST_IN_DIFF = 1_000_000
 _MOST_NAMED = 50
+_UNREADABLE = "all that differs, for git can't read its objects"
 _SOURCE_SUFFIXES = frozenset(
     ".py .toml .yaml .yml .json .cfg .ini .sh .sql .md .txt .ipynb".split()
 )
@@ -46,30 +47,47 @@ def code_and_diff(root: Path) -> tuple[CodeState, str]:
     Small untracked source files are in it; `.env` files and binary ones over 1 MB are not, and
     those that differ are named in `left_out`, as are submodules with edits of their own. Bytes that
     are no UTF-8 are lone surrogates. The patch is empty where nothing differs, where there is no
-    commit, and where git is not used.
+    commit, where git is not used, and where the repository is damaged: then `left_out` says so.
     """
     repository = open_repository(root)
     if repository is None:
         return CodeState(), ""
+    import git
+
     with repository:
         code = _state(repository, root)
-        if code.commit is None or not code.changed_files:
+        if code.commit is None or not code.dirty:
             return code, ""
-        untracked = list(_untracked(repository, root))
-        sources = [name for name in untracked if _is_small_source(repository, name)]
-        differing = list(_differing(repository, root))
-        left_out = [name for name, binary in differing if _is_left_out(repository, name, binary)]
-        submodules = [name for name, _ in differing if _is_dirty_submodule(repository, name)]
-        patch = _patch(repository, root, sources, left_out)
-        others = [name for name in untracked if name not in frozenset(sources)]
-        return replace(code, left_out=_first([*left_out, *submodules, *others])), patch
+        try:
+            left_out, patch = _left_out_and_patch(repository, root)
+        except git.GitCommandError:
+            left_out, patch = [_UNREADABLE], ""
+        return replace(code, left_out=_first(left_out)), patch
 
 
 def _state(repository: git.Repo, root: Path) -> CodeState:
-    changed = list(_changed(repository, root))
+    import git
+
+    try:
+        changed = len(list(_changed(repository, root)))
+        is_clean = not changed
+    except git.GitCommandError:
+        # Damaged: what can't be told apart from the commit is not taken for it.
+        changed, is_clean = 0, False
     commit = repository.head.commit.hexsha if repository.head.is_valid() else None
     branch = None if repository.head.is_detached else repository.active_branch.name
-    return CodeState(commit, branch, bool(changed) or commit is None, len(changed))
+    return CodeState(commit, branch, not is_clean or commit is None, changed)
+
+
+def _left_out_and_patch(repository: git.Repo, root: Path) -> tuple[list[str], str]:
+    untracked = list(_untracked(repository, root))
+    sources = [name for name in untracked if _is_small_source(repository, name)]
+    differing = list(_differing(repository, root))
+    left_out = [name for name, binary in differing if _is_left_out(repository, name, binary)]
+    submodules = [name for name, _ in differing if _is_dirty_submodule(repository, name)]
+    patch = _patch(repository, root, sources, left_out)
+    others = [name for name in untracked if name not in frozenset(sources)]
+    return [*left_out, *submodules, *others], patch
 
 
 def _patch(repository: git.Repo, root: Path, added: list[str], left_out: list[str]) -> str:

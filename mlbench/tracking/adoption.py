@@ -9,6 +9,7 @@ from mlbench.domain.plain import to_plain
 from mlbench.domain.runs import Run
 from mlbench.project.layout import Layout
 from mlbench.system.files import write_json
+from mlbench.system.locks import is_held
 from mlbench.tracking.folder import RUN_NAME, read_run
 
 
@@ -23,6 +24,16 @@ class Unrecorded:
         """Each of them as it is now; `outcome` is None where its process lives."""
         names = self._names()
         return [run for name in names if (run := self._read(name)) is not None]
+
+    def stamp(self) -> tuple[tuple[str, bool], ...]:
+        """The id of each and whether its process lives, without reading any."""
+        names = self._names()
+        if not names:
+            return ()
+        from mlbench.inside.script import LOCK_NAME
+
+        folder = self._layout.run_folder
+        return tuple((name, is_held(folder(name) / LOCK_NAME)) for name in names)
 
     def write(self, run: Run) -> None:
         """Write the record of a run that has ended into its folder, if it isn't there."""

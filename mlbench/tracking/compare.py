@@ -98,7 +98,9 @@ def _metrics(run: Run) -> Named:
 
 def _stage(stage: StageRecord) -> str:
     """The fingerprint of what stands, whether it ran for this run or before; else what befell."""
-    return (stage.key or "")[:_HASH_LENGTH] if stage.outcome.stands else stage.outcome.word
+    if stage.stands:
+        return (stage.key or "")[:_HASH_LENGTH]
+    return stage.outcome.word if stage.outcome else "running"
 
 
 def _inputs(run: Run) -> Iterator[tuple[str, str]]:

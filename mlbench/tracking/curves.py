@@ -9,28 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from mlbench.domain.curves import Curve, Points, Summary
-from mlbench.domain.errors import UsageError, nearest
 from mlbench.tracking.columns import Stretches, columns_of
 from mlbench.tracking.growing import Chunk, Growing
 from mlbench.tracking.levels import DamagedPyramidError, Levels, write_pyramid
 from mlbench.tracking.pyramid import WORTH
 from mlbench.tracking.pyramid_file import Directory, is_current, read_directory
 from mlbench.tracking.steps import StepReader
-
-
-def curve_of(
-    folder: Path,
-    name: str,
-    width: int,
-    first_step: int | None = None,
-    last_step: int | None = None,
-) -> Curve:
-    """One metric of a stage's folder in `width` columns; UsageError where it isn't there."""
-    reader = CurveReader(folder)
-    summaries = reader.summaries()
-    if name not in summaries:
-        raise UsageError(f'nothing was logged as "{name}"{nearest(name, summaries)}')
-    return reader.curves(width, names=(name,), first_step=first_step, last_step=last_step)[0]
 
 
 class CurveReader:

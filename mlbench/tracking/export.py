@@ -8,7 +8,6 @@ import importlib
 import importlib.util
 import io
 import json
-import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from mlbench.domain.errors import UsageError
-from mlbench.domain.plain import to_plain
+from mlbench.domain.plain import finite, to_plain
 from mlbench.domain.runs import Extremes, Run
 from mlbench.tracking.history import History
 
@@ -128,9 +127,9 @@ def _plain(extremes: Extremes) -> dict[str, Any]:
 
 def _write_json(runs: History, file: IO[bytes], columns: Sequence[str] | None) -> None:
     if columns is None:
-        rows = [_finite(as_plain(run)) for run in runs]
+        rows = [finite(as_plain(run)) for run in runs]
     else:
-        rows = [_finite(dict(zip(columns, row, strict=True))) for row in runs.values(*columns)]
+        rows = [finite(dict(zip(columns, row, strict=True))) for row in runs.values(*columns)]
     file.write(json.dumps(rows, ensure_ascii=False, indent=1).encode("utf-8", "backslashreplace"))
     file.write(b"\n")
 
@@ -147,12 +146,7 @@ def _write_lines(runs: History, file: IO[str], columns: Sequence[str] | None) ->
     writer = csv.writer(file)
     writer.writerow(names)
     for row in rows:
-        writer.writerow(
-            [
-                json.dumps(item, ensure_ascii=False) if isinstance(item, list) else item
-                for item in row
-            ]
-        )
+        writer.writerow(map(_csv_cell, row))
 
 
 def _csv_cell(value: Any) -> Any:
@@ -164,6 +158,9 @@ def _write_parquet(runs: History, file: IO[bytes], columns: Sequence[str] | None
     names, rows = _rows(runs, columns)
     values = list(zip(*rows, strict=True)) or [() for _ in names]
     table = {name: _array(arrow, list(column)) for name, column in zip(names, values, strict=True)}
+    if "tags" in table and arrow.types.is_list(table["tags"].type):
+        # Also where no run has one: files of several exports go together only if their types do.
+        table["tags"] = table["tags"].cast(arrow.list_(arrow.string()))
     parquet.write_table(arrow.table(table), file)
 
 
@@ -201,13 +198,6 @@ def _replacing(target: Path) -> Iterator[IO[bytes]]:
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
-
-
-def _finite(value: Any) -> Any:
-    """The value with null for each number that JSON has no word for."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 Write = Callable[[History, IO[bytes], Sequence[str] | None], None]

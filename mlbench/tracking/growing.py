@@ -52,7 +52,6 @@ class Growing:
         self.count = 0
         self.log: str | None = None
         self._steps, self._values, self._times = _room(_LEAST_ROOM)
-        self._is_shown = False
         self._places: list[Ints] = []
         self._blocks: list[Stretches] = []
         self._blocks_end = 0
@@ -77,10 +76,7 @@ class Growing:
 
     def columns(self) -> tuple[Ints, Floats]:
         """Steps and values, in order; later points leave these arrays as they are."""
-        self._is_shown = True
-        steps, values = self._steps[: self.count], self._values[: self.count]
-        steps.flags.writeable = values.flags.writeable = False
-        return steps, values
+        return self._steps[: self.count].copy(), self._values[: self.count].copy()
 
     def summary(self) -> Summary:
         """Count, range, last value and extremes; there must be a point."""
@@ -147,9 +143,6 @@ class Growing:
         values = np.concatenate([self._values[tail], values])
         times = np.concatenate([self._times[tail], times])
         order = np.lexsort((times, steps))
-        if self._is_shown:
-            # Whoever has been given these arrays keeps what they hold.
-            self._move_to(_room(2 * (start + len(steps))))
         self.count = start
         if self._blocks:
             self._blocks_end = min(self._blocks_end, start // BLOCK)
@@ -160,7 +153,6 @@ class Growing:
         for new, old in zip(room, (self._steps, self._values, self._times), strict=True):
             new[: self.count] = old[: self.count]
         self._steps, self._values, self._times = room
-        self._is_shown = False
 
     def _note_extremes(self, steps: Ints, values: Floats) -> None:
         """Of equal values the first step counts, and NaN is less than none and more than none."""

@@ -7,7 +7,8 @@ from typing import Any, overload
 
 from mlbench.domain.runs import Run
 from mlbench.tracking.index import line_of, run_of
-from mlbench.tracking.peek import id_of, peek_first
+from mlbench.tracking.lines import id_of
+from mlbench.tracking.peek import peek_first
 
 
 class History(Sequence[Run]):

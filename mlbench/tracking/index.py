@@ -1,11 +1,11 @@
 """What the index holds of a run: one line of JSON, from which single values are read undecoded.
 
-    {"id":…,"state":…,"outcome":…,"origin":…,"name":…,"by":…,"started":…,"seconds":…,
-     "commit":…,"branch":…,"dirty":…,"changed_files":…,"source":…,"parent":…,"marks":{…},
+    {"id":…,"state":…,"outcome":…,"marks":{…},"origin":…,"name":…,"by":…,"started":…,
+     "seconds":…,"commit":…,"branch":…,"dirty":…,"changed_files":…,"source":…,"parent":…,
      "params":{…},"metrics":{…},"extremes":{…},"stages":{…}}
 
-Its order is what `tracking/peek.py` relies on; what is as by default is left out, apart from the
-sections. A number that JSON has no word for stands in brackets, as text: `["nan"]`.
+Its order is what `tracking/lines.py` relies on; what is as by default is left out, apart from the
+four sections. A number that JSON has no word for stands in brackets, as text: `["nan"]`.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ _LARGEST = 2**63
 LEAST_NUMBER = 2**40
 _ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{8}", re.ASCII)
 _KEPT = 4096
+_RUN_FIELDS = ("origin", "name", "by", "started", "seconds")
 _STAGE_FIELDS = ("key", "cpu_seconds", "peak_memory")
 _CODE_FIELDS = ("commit", "branch", "dirty", "changed_files")
 _RUN_OUTCOMES = {outcome.word: outcome for outcome in RunOutcome}
@@ -45,21 +46,17 @@ def document_of(run: Run) -> dict[str, Any]:
         "id": _text(run.id),
         "state": state_hash(run.state),
         "outcome": run.outcome.word if run.outcome else None,
-        "origin": _text(run.origin),
-        "name": _text(run.name),
-        "by": _text(run.by),
-        "started": _text(run.started),
-        "seconds": _storable(run.seconds),
-    }
-    document |= _unlike(run.code, _NO_CODE, _CODE_FIELDS)
-    document |= {
-        name: _text(value) for name in ("source", "parent") if (value := getattr(run, name))
     }
     marks = _unlike(run.marks, _NO_MARKS, ("note", "star", "baseline_since", "archived"))
     if run.marks.tags:
         marks["tags"] = [_text(tag) for tag in run.marks.tags]
     if marks:
         document["marks"] = marks
+    document |= {name: _storable(getattr(run, name)) for name in _RUN_FIELDS}
+    document |= _unlike(run.code, _NO_CODE, _CODE_FIELDS)
+    document |= {
+        name: _text(value) for name in ("source", "parent") if (value := getattr(run, name))
+    }
     document["params"] = {_text(name): _storable(value) for name, value in run.params.items()}
     document["metrics"] = {_text(name): _storable(value) for name, value in run.metrics.items()}
     document["extremes"] = {
@@ -142,7 +139,10 @@ def value_of(plain: Any) -> Scalar:
 
 
 def _stage_document(run_id: str, stage: StageRecord) -> dict[str, Any]:
-    document: dict[str, Any] = {"outcome": stage.outcome.word, "seconds": _storable(stage.seconds)}
+    document: dict[str, Any] = {
+        "outcome": stage.outcome.word if stage.outcome else None,
+        "seconds": _storable(stage.seconds),
+    }
     for name in _STAGE_FIELDS:
         if (value := getattr(stage, name)) is not None:
             document[name] = value
@@ -157,9 +157,9 @@ def _stage_document(run_id: str, stage: StageRecord) -> dict[str, Any]:
 
 
 def _stage_record(run_id: str, document: Mapping[str, Any]) -> StageRecord:
-    tests = document.get("tests")
+    outcome, tests = document["outcome"], document.get("tests")
     return StageRecord(
-        outcome=_STAGE_OUTCOMES[document["outcome"]],
+        outcome=_STAGE_OUTCOMES[outcome] if outcome is not None else None,
         seconds=_number(document["seconds"]),
         key=document.get("key"),
         ran_in=document.get("ran_in", run_id),

@@ -17,7 +17,7 @@ from mlbench.domain.records import dataclass
 from mlbench.domain.runs import CodeState, Marks, Run, Scalar, StageRecord
 from mlbench.inside.artifacts import keep_copy
 from mlbench.inside.identity import run_id_of
-from mlbench.inside.logged import LoggedWriter, flat_params
+from mlbench.inside.logged import LoggedWriter, flat_params, tag_of
 from mlbench.inside.mlflow.values import NAME_TAG, PARENT_TAG, own_tags, scalar_of
 from mlbench.inside.stepwriter import StepWriter
 from mlbench.project.layout import Layout
@@ -119,7 +119,7 @@ class MlflowImport:
         for scheme, count in sorted(self._remote.items()):
             runs = "1 run" if count == 1 else f"{count} runs"
             self._left_out.append(f"artifacts of {runs} lie at {scheme}: and stay there")
-        return ImportReport(**counts, left_out=(*source.faults, *self._left_out))
+        return ImportReport(**counts, left_out=(*dict.fromkeys(source.faults), *self._left_out))
 
     def _ids(self, runs: Iterable[MlflowRun]) -> dict[str, str]:
         """The id here of each run: the same in every import, and no other run's."""
@@ -248,7 +248,7 @@ def _record(
         },
         extremes={name: summary.extremes for name, summary in summaries.items()},
         marks=Marks(
-            tags=tuple(f"{name}={value}" for name, value in own.items()),
+            tags=tuple(tag for name, value in own.items() if (tag := tag_of(name, "=", value))),
             note=run.tags.get(_NOTE_TAG, ""),
         ),
         source=_SOURCE + run.id,

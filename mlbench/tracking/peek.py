@@ -1,7 +1,7 @@
-"""Reading one value out of an undecoded line of the index: a tenth of what decoding it costs.
+"""Names of the expression language, as what reads their values out of undecoded lines.
 
-It relies on the order that `tracking/index.py` writes, and on JSON itself: inside a text every
-quotation mark is escaped, so that `,"metrics":{` can be nothing but the section of that name.
+Filters and sorts read a name of very many lines, so each way of reading looks at as few bytes as
+can tell what they mean (`tracking/lines.py`).
 """
 
 from __future__ import annotations
@@ -16,6 +16,21 @@ import orjson
 from mlbench.domain.expression import ExpressionError
 from mlbench.domain.outcomes import StageOutcome
 from mlbench.tracking.index import value_of
+from mlbench.tracking.lines import (
+    BACKSLASH,
+    BRACE,
+    BRACKET,
+    EXTREMES,
+    METRICS,
+    PARAMS,
+    QUOTE,
+    STAGES,
+    after,
+    is_marked,
+    needle_of,
+    scalar,
+    tags_of,
+)
 
 # Gives the value of one name for a line of the index; None where the run has none.
 Peek = Callable[[bytes], Any]
@@ -43,24 +58,19 @@ _ALWAYS = frozenset(("id", "name", "outcome", "origin", "by", "started", "second
 _EXTREMES = {"min": 0, "min_step": 1, "max": 2, "max_step": 3}
 _STAGE_FIELDS = ("passed", "seconds", "outcome", "total", "failed", "cpu_seconds", "peak_memory")
 _STANDS = frozenset(outcome.word for outcome in StageOutcome if outcome.stands)
-_OUTCOME, _PASSED = b'"outcome":', b'"outcome":"passed"'
-_ARCHIVED, _FROM_WATCH = b'"archived":true', b'"origin":"watch"'
-_KEEPING = (b'"tags":', b'"note":', b'"star":', b'"baseline_since":')
-_MARKS, _PARAMS = b',"marks":{', b',"params":{'
-_METRICS, _BEST, _STAGES = b'},"metrics":{', b'},"extremes":{', b'},"stages":{'
-# What stands before the parameters besides the fields.
-_HEAD_NAMES = frozenset((*RUN_FIELDS, "state", "marks", "tags"))
-_NOT_NUMBER = frozenset(b'"[')
-_QUOTE, _BRACKET, _BACKSLASH = b'"[\\'
+# Keys that stand in a line elsewhere than among parameters, metrics and extremes.
+_OTHER_KEYS = frozenset(
+    (
+        *RUN_FIELDS,
+        *("state", "marks", "tags", "params", "metrics", "extremes", "stages"),
+        *("key", "ran_in", "tests", "message", "cpu_seconds", "peak_memory"),
+    )
+)
+_OPENING = frozenset((BRACE, BRACKET))
 
 
 class AmbiguousNameError(ExpressionError):
     """A bare name that a run has twice; the message says how to write either."""
-
-
-def id_of(line: bytes) -> str:
-    """The id of a line's run, which stands first in it."""
-    return line[7 : line.index(b'"', 7)].decode()
 
 
 def peek(name: str, now: float | None = None) -> Peek:
@@ -77,8 +87,6 @@ def peek(name: str, now: float | None = None) -> Peek:
         for root in ("run", "stages")
         if (of := _ROOTS[root](name, now)) is not _nothing
     ]
-    if extreme is _nothing and not others:
-        return read
 
     def read_all(line: bytes) -> Any:
         value = read(line)
@@ -90,7 +98,9 @@ def peek(name: str, now: float | None = None) -> Peek:
             value = other if value is None else value
         return extreme(line) if value is None else value
 
-    return read_all
+    if name in RUN_FIELDS:
+        return _field_alone(name, read_all)
+    return read if extreme is _nothing and not others else read_all
 
 
 def peek_first(name: str, now: float | None = None) -> Peek:
@@ -101,35 +111,12 @@ def peek_first(name: str, now: float | None = None) -> Peek:
     if name in RUN_FIELDS or name in _DERIVED:
         return _run(name, now)
     reads = [make(name, now) for make in (_metric, _param, _stage, _extreme)]
+    reads = [read for read in reads if read is not _nothing]
 
-    def read(line: bytes) -> Any:
-        for of in reads:
-            value = of(line)
-            if value is not None:
-                return value
-        return None
+    def read_first(line: bytes) -> Any:
+        return next((value for read in reads if (value := read(line)) is not None), None)
 
-    return read
-
-
-def is_shown(line: bytes, *, archived_too: bool = False) -> bool:
-    """Whether `runs` shows a run without --all: it passed, was asked for by hand, or is marked."""
-    end = line.find(_PARAMS)
-    if not archived_too and line.find(_ARCHIVED, 0, end) >= 0:
-        return False
-    if line.startswith(_PASSED, line.find(_OUTCOME)):
-        return True
-    return line.find(_FROM_WATCH, 0, end) < 0 or line.find(_MARKS, 0, end) >= 0
-
-
-def is_archived(line: bytes) -> bool:
-    """Whether the run was taken out of sight."""
-    return line.find(_ARCHIVED, 0, line.find(_PARAMS)) >= 0
-
-
-def has_passed(line: bytes) -> bool:
-    """Whether the run passed; its outcome is the first thing in the line that is called so."""
-    return line.startswith(_PASSED, line.find(_OUTCOME))
+    return _lone(name, read_first, read_first)
 
 
 def _run(name: str, now: float | None) -> Peek:
@@ -137,11 +124,11 @@ def _run(name: str, now: float | None) -> Peek:
         return _DERIVED[name](now)
     if name not in RUN_FIELDS:
         return _nothing
-    needle, absent, is_always = _needle(name), RUN_FIELDS[name], name in _ALWAYS
+    needle, absent, is_always = needle_of(name), RUN_FIELDS[name], name in _ALWAYS
 
     def read(line: bytes) -> Any:
-        at = _after(line, needle, 0, len(line) if is_always else line.find(_PARAMS))
-        value = None if at < 0 else _scalar(line, at)
+        at = after(line, needle, 0, len(line) if is_always else line.find(PARAMS))
+        value = None if at < 0 else scalar(line, at)
         return absent if value is None else value
 
     return read
@@ -166,57 +153,73 @@ def _baseline(_: float | None) -> Peek:
 
 
 def _marked(_: float | None) -> Peek:
-    """Whether somebody's marks say that the run is worth keeping."""
-
-    def read(line: bytes) -> bool:
-        at, end = line.find(_MARKS), line.find(_PARAMS)
-        return 0 <= at < end and any(line.find(mark, at, end) >= 0 for mark in _KEEPING)
-
-    return read
+    return is_marked
 
 
 def _tags(_: float | None) -> Peek:
-    return _tags_of
-
-
-def _tags_of(line: bytes) -> list[str]:
-    end = line.find(_PARAMS)
-    at = line.find(_MARKS, 0, end)
-    if at < 0:
-        return []
-    return list(orjson.loads(line[at + len(_MARKS) - 1 : end]).get("tags", ()))
+    return tags_of
 
 
 def _tag(tag: str, _: float | None) -> Peek:
     """True for a tag, the text behind `tag=`, or False where the run has neither."""
 
     def read(line: bytes) -> Any:
-        tags = _tags_of(line)
+        tags = tags_of(line)
         given = (item.partition("=")[2] for item in tags if item.startswith(f"{tag}="))
         return True if tag in tags else next(given, False)
 
     return read
 
 
-def _param(name: str, _: float | None) -> Peek:
-    needle = _needle(name)
+def _field_alone(name: str, otherwise: Peek) -> Peek:
+    """The field of a run that has no parameter or metric of the same name; it stands before all."""
+    needle, absent = needle_of(name), RUN_FIELDS[name]
+    length, is_always = len(needle), name in _ALWAYS
 
     def read(line: bytes) -> Any:
-        start = line.find(_PARAMS) + len(_PARAMS)
-        at = _after(line, needle, start, line.find(_METRICS, start - 1))
-        return None if at < 0 else _scalar(line, at)
+        at = line.find(needle)
+        if at < 0:
+            return absent
+        at += length
+        end = line.find(EXTREMES, at)
+        if not is_always and (_is_doubtful(line, at, length) or line.find(PARAMS, at, end) < 0):
+            return otherwise(line)
+        if line.find(needle, at, end) >= 0:
+            return otherwise(line)
+        value = scalar(line, at)
+        return absent if value is None else value
 
     return read
 
 
+def _param(name: str, _: float | None) -> Peek:
+    return _within(name, PARAMS, METRICS, not_between=EXTREMES)
+
+
 def _metric(name: str, _: float | None) -> Peek:
     """The last value."""
-    needle = _needle(name)
+    return _within(name, METRICS, EXTREMES, not_between=METRICS)
+
+
+def _within(name: str, opening: bytes, closing: bytes, *, not_between: bytes) -> Peek:
+    """A value of one section; `not_between` its first key and the end says that it is another's."""
+    needle = needle_of(name)
+    length, is_other = len(needle), name in _OTHER_KEYS
 
     def read(line: bytes) -> Any:
-        start = line.find(_METRICS) + len(_METRICS)
-        at = _after(line, needle, start, line.find(_BEST, start - 1))
-        return None if at < 0 else _scalar(line, at)
+        at = line.find(needle)
+        if at < 0:
+            return None
+        end = line.find(closing, at)
+        at += length
+        if end < 0 or is_other or _is_doubtful(line, at, length):
+            return search(line)
+        return scalar(line, at) if line.find(not_between, at, end) < 0 else search(line)
+
+    def search(line: bytes) -> Any:
+        start = line.find(opening) + len(opening)
+        at = after(line, needle, start, line.find(closing, start - 1))
+        return None if at < 0 else scalar(line, at)
 
     return read
 
@@ -238,12 +241,12 @@ def _extreme(name: str, _now: float | None) -> Peek:
     metric, _, kind = name.rpartition(".")
     if not metric or kind not in _EXTREMES:
         return _nothing
-    needle, place = _needle(metric), _EXTREMES[kind]
+    needle, place = needle_of(metric), _EXTREMES[kind]
 
     def read(line: bytes) -> Any:
-        start = line.find(_BEST) + len(_BEST)
-        end = line.find(_STAGES, start - 1)
-        at = _after(line, needle, start, end)
+        start = line.find(EXTREMES) + len(EXTREMES)
+        end = line.find(STAGES, start - 1)
+        at = after(line, needle, start, end)
         if at < 0:
             return None
         stop = line.index(b"]", at) + 1
@@ -258,11 +261,11 @@ def _stage(name: str, _now: float | None) -> Peek:
     stage, _, field = name.rpartition(".")
     if not stage or field not in _STAGE_FIELDS:
         return _nothing
-    needle = _needle(stage)
+    needle = needle_of(stage)
 
     def read(line: bytes) -> Any:
-        start = line.find(_STAGES) + len(_STAGES)
-        if _after(line, needle, start, len(line)) < 0:
+        start = line.find(STAGES) + len(STAGES)
+        if after(line, needle, start, len(line)) < 0:
             return None
         record = orjson.loads(line[start - 1 : -1]).get(stage)
         return None if record is None else _stage_value(record, field)
@@ -273,6 +276,8 @@ def _stage(name: str, _now: float | None) -> Peek:
 def _stage_value(record: Mapping[str, Any], field: str) -> Any:
     if field == "passed":
         return record["outcome"] in _STANDS
+    if field == "outcome":
+        return record["outcome"] or RUN_FIELDS["outcome"]
     tests = record.get("tests")
     if field in ("total", "failed"):
         return None if tests is None else sum(tests) if field == "total" else tests[1]
@@ -281,25 +286,7 @@ def _stage_value(record: Mapping[str, Any], field: str) -> Any:
 
 def _bare(name: str) -> Peek:
     """The parameter or the metric of a name; AmbiguousNameError where there are both."""
-    needle = _needle(name)
-    length = len(needle)
-    is_field = name in _HEAD_NAMES
-
-    def read(line: bytes) -> Any:
-        at = line.find(needle)
-        if at < 0:
-            return None
-        # Once, before the extremes and not as the end of a longer name: that is it. A field of
-        # the run may be called so, too.
-        if (
-            is_field
-            or line.find(needle, at + length) >= 0
-            or line.find(_BEST, at) < 0
-            or line[at - 1] == _BACKSLASH
-        ):
-            return read_both(line)
-        at += length
-        return _scalar(line, at) if line[at] in _NOT_NUMBER else _number(line, at)
+    both = (_metric(name, None), _param(name, None))
 
     def read_both(line: bytes) -> Any:
         values = [value for of in both if (value := of(line)) is not None]
@@ -307,8 +294,40 @@ def _bare(name: str) -> Peek:
             raise _ambiguous(name, f"metrics.{name}", f"params.{name}")
         return values[0] if values else None
 
-    both = (_metric(name, None), _param(name, None))
+    return _lone(name, read_both, _nothing)
+
+
+def _lone(name: str, otherwise: Peek, missing: Peek) -> Peek:
+    """What stands once among parameters and metrics, whichever, as most names do.
+
+    `otherwise` reads what doesn't, `missing` what no key of the line is called.
+    """
+    if name in _OTHER_KEYS:
+        return otherwise
+    needle = needle_of(name)
+    length, loads = len(needle), orjson.loads
+
+    def read(line: bytes) -> Any:
+        at = line.find(needle)
+        if at < 0:
+            return missing(line)
+        is_end = line[at - 1] == BACKSLASH
+        at += length
+        end = line.find(EXTREMES, at)
+        first = line[at]
+        if end < 0 or is_end or first in _OPENING or line.find(needle, at, end) >= 0:
+            return otherwise(line)
+        # As `scalar`, without a call for each of very many numbers.
+        if first == QUOTE:
+            return scalar(line, at)
+        return loads(line[at : line.index(b",", at)].rstrip(b"}"))
+
     return read
+
+
+def _is_doubtful(line: bytes, at: int, length: int) -> bool:
+    """Whether it may be a stage's value, or an extreme's, or that of a longer name."""
+    return line[at] in _OPENING or line[at - length - 1] == BACKSLASH
 
 
 def _ambiguous(name: str, one: str, other: str) -> AmbiguousNameError:
@@ -317,49 +336,6 @@ def _ambiguous(name: str, one: str, other: str) -> AmbiguousNameError:
 
 def _nothing(_: bytes) -> None:
     return None
-
-
-def _needle(name: str) -> bytes:
-    return orjson.dumps(name.encode("utf-8", "backslashreplace").decode()) + b":"
-
-
-def _after(line: bytes, needle: bytes, start: int, end: int) -> int:
-    """Where the value of a key begins; -1 where the key isn't there.
-
-    Behind a comma or a brace it is a key; behind a backslash, the end of another one.
-    """
-    at = line.find(needle, start, end)
-    while at >= 0 and line[at - 1] == _BACKSLASH:
-        at = line.find(needle, at + 1, end)
-    return at if at < 0 else at + len(needle)
-
-
-def _scalar(line: bytes, at: int) -> Any:
-    """The text, number or truth that begins here."""
-    first = line[at]
-    if first == _QUOTE:
-        end = line.index(b'"', at + 1)
-        text = line[at + 1 : end]
-        if b"\\" not in text:
-            return text.decode()
-        return orjson.loads(line[at : _end_of_text(line, end)])
-    if first == _BRACKET:
-        return value_of(orjson.loads(line[at : line.index(b"]", at) + 1]))
-    return _number(line, at)
-
-
-def _number(line: bytes, at: int) -> Any:
-    """The number, or true, false or null; another value or a section follows it."""
-    return orjson.loads(line[at : line.index(b",", at)].rstrip(b"}"))
-
-
-def _end_of_text(line: bytes, end: int) -> int:
-    """Behind the quotation mark that ends a text: the first, from `end` on, that isn't escaped."""
-    while True:
-        before = line[:end]
-        if (len(before) - len(before.rstrip(b"\\"))) % 2 == 0:
-            return end + 1
-        end = line.index(b'"', end + 1)
 
 
 _DERIVED: Mapping[str, Callable[[float | None], Peek]] = {

@@ -22,19 +22,13 @@ from mlbench.domain.expression import (
 from mlbench.domain.runs import Run
 from mlbench.tracking.history import History
 from mlbench.tracking.index import run_of
-from mlbench.tracking.peek import (
-    AmbiguousNameError,
-    Peek,
-    has_passed,
-    id_of,
-    is_archived,
-    is_shown,
-    peek,
-    peek_first,
-)
+from mlbench.tracking.lines import has_passed, id_of, is_archived, is_shown
+from mlbench.tracking.peek import AmbiguousNameError, Peek, peek, peek_first
 from mlbench.tracking.when import with_times
 
 _SHORTEST_PREFIX = 4
+# What is sorted before the least of it is let go.
+_AT_ONCE = 4096
 _OBJECTIVE = re.compile(r"(maximize|minimize)\s+(\S+)")
 
 
@@ -42,9 +36,9 @@ def facts_of(run: Run) -> dict[str, dict[str, Any]]:
     """A run as the mapping that gates are judged over."""
     stages: dict[str, Any] = {}
     for name, record in run.stages.items():
-        stages[f"{name}.passed"] = record.outcome.stands
+        stages[f"{name}.passed"] = record.stands
         stages[f"{name}.seconds"] = record.seconds
-        stages[f"{name}.outcome"] = record.outcome.word
+        stages[f"{name}.outcome"] = record.outcome.word if record.outcome else "running"
         if record.tests is not None:
             stages[f"{name}.total"] = record.tests.total
             stages[f"{name}.failed"] = record.tests.failed
@@ -79,7 +73,7 @@ def select(
         # Behind the filter, which lets fewer through.
         lines = filter(partial(is_shown, archived_too=True) if archived_too else is_shown, lines)
     if sort is not None:
-        lines = _sorted(list(lines), sort, now)
+        lines = _sorted(lines, sort, now, limit)
     return History(list(islice(lines, limit)))
 
 
@@ -240,27 +234,35 @@ def _is_known(name: str, lines: Sequence[bytes]) -> bool:
     return any(read(line) is not None for line in lines)
 
 
-def _sorted(lines: Sequence[bytes], key: str, now: float | None) -> list[bytes]:
+def _sorted(lines: Iterable[bytes], key: str, now: float | None, limit: int | None) -> list[bytes]:
+    """So many lines by a key; then what has none. Few are kept at a time where few are wanted."""
     descending, name = key.startswith("-"), key.removeprefix("-")
     read: Peek = peek_first(name, now)
     known: list[tuple[Any, bytes]] = []
     others: list[bytes] = []
-    is_known = not lines
-    for line in lines:
-        value = read(line)
-        is_known = is_known or value is not None
+    is_empty, is_known = True, False
+    coming = iter(lines)
+    while batch := list(islice(coming, None if limit is None else max(limit, _AT_ONCE))):
+        values = [read(line) for line in batch]
+        pairs = list(zip(values, batch, strict=True))
+        is_empty, is_known = False, is_known or any(value is not None for value in values)
         # NaN is neither above nor below anything, and one of them would disorder all the others.
-        if not _has_place(value):
-            others.append(line)
-        else:
-            known.append((value, line))
-    if not is_known:
+        fitting = [pair for pair in pairs if _has_place(pair[0])]
+        if len(fitting) < len(pairs):
+            others += [line for value, line in pairs if not _has_place(value)]
+        known = _ordered(known + fitting, descending)[:limit]
+        others = others[:limit]
+    if not (is_empty or is_known):
         raise UsageError(f"--sort {key}: no run has {name}")
-    try:
-        known = sorted(known, key=itemgetter(0), reverse=descending)
-    except TypeError:
-        known.sort(key=lambda pair: (isinstance(pair[0], str), pair[0]), reverse=descending)
     return [line for _, line in known] + others
+
+
+def _ordered(pairs: list[tuple[Any, bytes]], descending: bool) -> list[tuple[Any, bytes]]:
+    try:
+        return sorted(pairs, key=itemgetter(0), reverse=descending)
+    except TypeError:
+        # Numbers before texts.
+        return sorted(pairs, key=lambda p: (isinstance(p[0], str), p[0]), reverse=descending)
 
 
 def _has_place(value: Any) -> bool:

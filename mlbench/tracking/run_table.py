@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, MutableMapping
-from itertools import islice
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,10 @@ from tinydb.table import Document
 
 from mlbench.tracking.database import Lines, open_database
 from mlbench.tracking.index import LEAST_NUMBER, number_of
-from mlbench.tracking.peek import id_of
+from mlbench.tracking.lines import id_of, is_going
 
 _TABLE = "runs"
-_ONE_BY_ONE = 500
 _HEAD, _SECTION = b'{"id":"', b'},"stages":{'
-_OUTCOME, _GOING = b'"outcome":', b'"outcome":null'
 # Longer than an id: the mark that ends one is less than whatever an id may go on with.
 _KEY = len(_HEAD) + 40
 
@@ -31,26 +29,37 @@ class RunTable:
         self._database = open_database(path)
         self._table = self._database.table(_TABLE)
         self._rows: _Rows | None = None
+        self._others = 0
+        self._passed: Lines | None = None
         self._version = -1
 
     @property
     def damages(self) -> tuple[str, ...]:
         """What was found damaged so far, or written by another program, a sentence each."""
         # As far as anybody has looked at all of them.
-        others = self._rows.others if self._rows is not None else 0
+        others = self._others
         strange = f".mlbench/{self._name}: {others} documents of its runs are none; "
         told = (f"{strange}`mlbench doctor --fix` takes them out",) if others else ()
         return self._database.damages + told
+
+    @property
+    def count(self) -> int:
+        """How many documents it holds, none of which is looked at."""
+        return len(self._table.lines())
 
     def lines(self) -> list[bytes]:
         """Every run's line, in the order of their ids; the same list while nothing changes."""
         return self._now().ordered
 
     def newest(self) -> Iterator[bytes]:
-        """Every run's line, the newest first, of which only what is asked for is looked at."""
-        if self._is_read() or self._has_odd_numbers():
+        """Every run's line, the newest first, of which only what is asked for is looked at.
+
+        Who looks at all of them for the first time keeps none: reading them is half of what keeping
+        a hundred thousand costs.
+        """
+        if self._rows is not None or self._is_passed_through() or self._has_odd_numbers():
             return reversed(self.lines())
-        return self._backwards(self._table.lines())
+        return chain.from_iterable(self._backwards(self._table.lines()))
 
     def line(self, run: str) -> bytes | None:
         """The line of a run."""
@@ -89,11 +98,7 @@ class RunTable:
 
     def is_doubtful(self) -> bool:
         """Whether the file is another program's, can't be read, or is gone from its journal."""
-        with self._database.files.looking() as current:
-            if current.snapshot is None:
-                return current.journal_number > 1
-            is_read = any(table.base is not None for table in current.tables.values())
-            return current.foreign or (bool(current.damaged) and not is_read)
+        return self._database.is_doubtful
 
     def check(self) -> None:
         """Look at every byte, for `damages`."""
@@ -117,22 +122,17 @@ class RunTable:
         lines = self._table.lines()
         return next(n for n in range(1, LEAST_NUMBER) if n not in lines and n not in taken)
 
-    def _backwards(self, lines: Lines) -> Iterator[bytes]:
-        """The newest runs one by one; who asks for more wants them all, and that is one reading."""
-        last = None
-        for number in islice(reversed(lines.ids), _ONE_BY_ONE):
-            line = lines.get(number)
-            if line is not None and _is_run(line):
-                yield line
-                last = line
-        if len(lines) > _ONE_BY_ONE:
-            rest = self.lines()
-            end = len(rest) if last is None else _place(rest, last)
-            yield from islice(reversed(rest), len(rest) - end, None)
+    def _backwards(self, lines: Lines) -> Iterator[list[bytes]]:
+        others = 0
+        for batch in lines.backwards():
+            runs = [line for line in batch if line[:7] == _HEAD and line.rfind(_SECTION) > 0]
+            others += len(batch) - len(runs)
+            yield runs
+        self._others, self._passed = others, lines
 
-    def _is_read(self) -> bool:
-        with self._database.files.looking() as current:
-            return current.version == self._version
+    def _is_passed_through(self) -> bool:
+        """Whether somebody looked at all that there is now."""
+        return self._passed is not None and self._table.lines() is self._passed
 
     def _has_odd_numbers(self) -> bool:
         """Whether the numbers of documents don't rise as the ids of their runs do."""
@@ -144,7 +144,7 @@ class RunTable:
             if self._rows is None or current.version != self._version:
                 lines = self._table.lines()
                 self._rows = self._rows.followed_by(lines) if self._rows else _Rows(lines)
-                self._version = current.version
+                self._version, self._others = current.version, self._rows.others
             return self._rows
 
 
@@ -155,7 +155,7 @@ class _Rows:
         self.lines = lines
         # As _is_run, without a call for each of very many.
         pairs = lines.items()
-        self.ordered = [line for _, line in pairs if line[:7] == _HEAD and _SECTION in line]
+        self.ordered = [line for _, line in pairs if line[:7] == _HEAD and line.rfind(_SECTION) > 0]
         self.others = len(lines) - len(self.ordered)
         # They mostly are in order, and then this looks at each once.
         self.ordered.sort(key=_key)
@@ -178,8 +178,7 @@ class _Rows:
 
 def _is_at_home(number: int, line: bytes) -> bool:
     """Whether a run has ended and lies under its own number."""
-    is_going = line.startswith(_GOING, line.find(_OUTCOME))
-    return not is_going and number_of(id_of(line)) in (None, number)
+    return not is_going(line) and number_of(id_of(line)) in (None, number)
 
 
 def _is_strange(line: bytes | None) -> bool:
@@ -187,7 +186,7 @@ def _is_strange(line: bytes | None) -> bool:
 
 
 def _is_run(line: bytes) -> bool:
-    return line.startswith(_HEAD) and _SECTION in line
+    return line.startswith(_HEAD) and line.rfind(_SECTION) > 0
 
 
 def _key(line: bytes) -> bytes:

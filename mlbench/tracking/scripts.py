@@ -98,16 +98,14 @@ def _run(
 ) -> Run:
     logged = read_logged(stage_folder)
     metrics, extremes = _metrics(stage_folder, is_live=ending is None)
-    stages: dict[str, StageRecord] = {}
-    if ending is not None:
-        stages[script.script] = StageRecord(
-            outcome=_STAGE_OUTCOMES[ending.outcome],
-            seconds=round(seconds, 3),
-            key=None,
-            ran_in=script.id,
-            metrics=metrics,
-            message=ending.message,
-        )
+    stage = StageRecord(
+        outcome=None if ending is None else _STAGE_OUTCOMES[ending.outcome],
+        seconds=round(seconds, 3),
+        key=None,
+        ran_in=script.id,
+        metrics=metrics,
+        message="" if ending is None else ending.message,
+    )
     described = folder.parent / script.described_in if script.described_in else folder
     return Run(
         id=script.id,
@@ -120,7 +118,7 @@ def _run(
         code=_code(described),
         params=logged.params,
         metrics=metrics,
-        stages=stages,
+        stages={script.script: stage},
         extremes=extremes,
         marks=read_marks(folder) or Marks(tags=logged.tags),
         parent=script.parent,

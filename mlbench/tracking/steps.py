@@ -7,7 +7,6 @@ import json
 import math
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -22,7 +21,7 @@ from mlbench.inside.steplog import (
     POINT,
     RECORD,
 )
-from mlbench.tracking.columns import Floats, Ints
+from mlbench.tracking.columns import Ints
 from mlbench.tracking.growing import Chunk, Growing
 from mlbench.tracking.pyramid_file import log_names
 
@@ -47,27 +46,6 @@ Point = tuple[str, int, float, float]
 """Name, step, value, wall time in seconds since the epoch."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Series:
-    """One metric over its steps, sorted by step and then by time; never empty.
-
-    `steps` and `values` are read-only arrays of one length. `min` and `max` leave NaN out (both
-    are NaN where there is nothing else); their steps are the first at which they stand.
-    """
-
-    steps: Ints
-    values: Floats
-    min: float
-    min_step: int
-    max: float
-    max_step: int
-
-    @property
-    def last(self) -> float:
-        """The value of the highest step, and of these the latest; it may be NaN."""
-        return float(self.values[-1])
-
-
 class StepReader:
     """Follows all the step logs of one stage's folder, of whichever process and language."""
 
@@ -76,14 +54,12 @@ class StepReader:
         self._folder = folder
         self._logs: dict[str, Log] = {}
         self._gathered: dict[str, Growing] = {}
-        self._series: dict[str, tuple[int, Series]] = {}
-
-    def read(self) -> dict[str, Series]:
-        """Each metric's series as of now, in the order in which the names were first seen."""
-        return {name: self._series_of(name, growing) for name, growing in self.gather().items()}
 
     def gather(self) -> Mapping[str, Growing]:
-        """As `read`, as the columns that later calls add to."""
+        """Each metric's points as of now, in the order in which the names were first seen.
+
+        Later calls add to the same objects.
+        """
         for log in self._all_logs():
             for chunk in log.new_chunks():
                 growing = self._gathered.get(chunk.name)
@@ -101,21 +77,6 @@ class StepReader:
     def logs(self) -> Mapping[str, Log]:
         """The logs read so far, by the names of their files."""
         return self._logs
-
-    def _series_of(self, name: str, growing: Growing) -> Series:
-        known = self._series.get(name)
-        if known is not None and known[0] == growing.count:
-            return known[1]
-        extremes = growing.summary().extremes
-        series = Series(
-            *growing.columns(),
-            min=extremes.min,
-            min_step=extremes.min_step,
-            max=extremes.max,
-            max_step=extremes.max_step,
-        )
-        self._series[name] = (growing.count, series)
-        return series
 
     def _all_logs(self) -> list[Log]:
         for name in log_names(self._folder):

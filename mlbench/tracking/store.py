@@ -15,11 +15,15 @@ from mlbench.tracking.adoption import Unrecorded
 from mlbench.tracking.folder import RUN_NAME, read_run
 from mlbench.tracking.history import History
 from mlbench.tracking.index import document_of, line_of, run_of, state_hash
-from mlbench.tracking.peek import has_passed, id_of
+from mlbench.tracking.lines import has_passed, id_of
 from mlbench.tracking.run_table import RunTable
 
 # The state stands behind the id, at the beginning of the line.
 _STATE_WITHIN = 100
+# A checkpoint of so many runs takes less than 10 ms.
+_SHORT = 2000
+# Of a file that is something else altogether every line is damaged.
+_MOST_NOTICES = 6
 
 
 class ExperimentStore:
@@ -36,8 +40,12 @@ class ExperimentStore:
 
     @property
     def notices(self) -> list[str]:
-        """What a user should know of the index, a sentence each."""
-        return [*self._rebuilt, *self._table.damages]
+        """What a user should know of the index, a sentence each; of very many the first."""
+        told = list(dict.fromkeys((*self._rebuilt, *self._table.damages)))
+        if len(told) <= _MOST_NOTICES:
+            return told
+        more = f"{len(told) - _MOST_NOTICES + 1} more such places"
+        return [*told[: _MOST_NOTICES - 1], f".mlbench/{self._layout.experiments.name}: {more}"]
 
     def add(self, *runs: Run) -> None:
         """Insert runs, each in place of the one of the same id.
@@ -133,8 +141,13 @@ class ExperimentStore:
         return sorted(runs.iterdir()) if runs.is_dir() else []
 
     def checkpoint(self) -> None:
-        """Bring the file up to date, so that other programs that read TinyDB see every run."""
-        self._table.checkpoint()
+        """Bring a short history's file up to date, so that other programs see every run in it.
+
+        That takes milliseconds. Of a long one it is done beside the work, as the journal grows.
+        Errors as of `add`; the journal has everything all the same.
+        """
+        if self._table.count <= _SHORT:
+            self._table.checkpoint()
 
     def check(self) -> list[str]:
         """Look at every byte of the index; gives `notices` as of then."""

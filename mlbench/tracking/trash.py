@@ -9,6 +9,8 @@ from mlbench.project.layout import Layout
 from mlbench.system.files import move, remove
 
 _STAGES = "stages"
+# In what has to stay of a run's folder: that there is no record in it is what somebody wanted.
+_DELETED = "deleted"
 
 
 class Trash:
@@ -36,6 +38,13 @@ class Trash:
         for folder in (stages, source):
             if folder.is_dir() and not _below(folder):
                 folder.rmdir()
+        if source.is_dir():
+            (source / _DELETED).touch()
+
+    def has_deleted(self, run: str) -> bool:
+        """Whether this run was deleted, and not brought back."""
+        deleted = self._layout.run_folder(run) / _DELETED
+        return deleted.exists() or (self._layout.trash / run).is_dir()
 
     def bring_back(self, run: str) -> bool:
         """Put a run's folder where it was; False where it is not here any more."""
@@ -48,6 +57,7 @@ class Trash:
         for path in sorted(_below(source), key=lambda path: path.name == "run.json"):
             if path.name != _STAGES:
                 move(path, target / path.name)
+        (target / _DELETED).unlink(missing_ok=True)
         return True
 
     def empty(self, run: str) -> None:

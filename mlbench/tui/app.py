@@ -316,8 +316,9 @@ class Workbench(Recording, Themed, App[int]):
             self.look_at_themes()
         question = self.pane.stage_question(self.known)
         is_new, self._asked = question != self._asked, question
-        if question is not None and (is_new or is_second or self.known.board.is_busy):
+        if question is not None and (is_new or is_second or self.pane.goes_on(self.known)):
             self.readers.stage.ask(question)
+        self.pane.tick()
         self._draw()
 
     @property

@@ -31,13 +31,20 @@ class Background(Generic[Q, A]):
         self._deliver = deliver
         self._condition = threading.Condition()
         self._question: list[Q] = []
+        self._last: list[Q] = []
         self._is_closed = False
         threading.Thread(target=self._work, name="workbench", daemon=True).start()
 
     def ask(self, question: Q) -> None:
         """Ask; a question that nobody has begun to answer is dropped for this one."""
         with self._condition:
-            self._question = [question]
+            self._question = self._last = [question]
+            self._condition.notify()
+
+    def ask_again(self) -> None:
+        """Ask once more what was asked last; nothing where nothing was."""
+        with self._condition:
+            self._question = self._last
             self._condition.notify()
 
     def close(self) -> None:
@@ -52,7 +59,7 @@ class Background(Generic[Q, A]):
                 self._condition.wait_for(lambda: self._question or self._is_closed)
                 if self._is_closed:
                     return
-                question = self._question.pop()
+                (question,), self._question = self._question, []
             answer: A | Broken
             try:
                 answer = self._answer(question)

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from textual.content import Content
 
+from mlbench.domain.phrases import size
 from mlbench.tui.draw.ansi import safe
 from mlbench.tui.draw.lines import Part, line
 from mlbench.tui.saved import Saved
-from mlbench.tui.words import size
 
 if TYPE_CHECKING:
     import numpy as np

@@ -10,6 +10,7 @@ from textual.content import Content
 
 from mlbench.domain.commands import Command, RestoreRun, Rollback
 from mlbench.domain.names import friendly_name
+from mlbench.domain.phrases import plural
 from mlbench.domain.release import Candidate
 from mlbench.domain.runs import Run
 from mlbench.tui.actions import promotion
@@ -17,7 +18,7 @@ from mlbench.tui.deploys import live_in, next_environment, ways_back
 from mlbench.tui.draw.gates import gate_lines
 from mlbench.tui.draw.lines import EMPTY, Part, line
 from mlbench.tui.situation import Situation, next_subject
-from mlbench.tui.words import plural, version_of
+from mlbench.tui.words import version_of
 
 if TYPE_CHECKING:
     from mlbench.engine.restoring import Restoration

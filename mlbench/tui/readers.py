@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 A = TypeVar("A")
 _SURROUNDINGS_SECONDS = 2.0
 _HEAD_SECONDS = 10.0
-_RECORD_SECONDS = 2.0
+_RECORD_SECONDS = 0.25
+# What goes on changes a row's values alone, and a long history takes a while to read.
+_GOING_SECONDS = 2.0
 
 
 class Readers:
@@ -62,9 +64,11 @@ class Readers:
             RunReader(queries_of(folder)).restorable, deliver
         )
         self.picture: Background[PictureQuestion, Picture] = Background(read_picture, deliver)
-        self._surroundings_at = self._head_at = self._record_at = 0.0
-        self._question = HistoryQuestion()
-        self._record_stamp = self._stamp_of_record()
+        self._surroundings_at = self._head_at = self._record_at = self._history_at = 0.0
+        self._record_stamp = self._queries.record_stamp()
+        self.record: Background[float, None] = Background(
+            self._look_at_record, lambda found: found is None or deliver(found)
+        )
 
     def ask(self, question: Question) -> None:
         """Read about runs that somebody looks at."""
@@ -95,7 +99,7 @@ class Readers:
             self.head.ask(None)
         if elapsed - self._record_at >= _RECORD_SECONDS:
             self._record_at = elapsed
-            self._look_at_record()
+            self.record.ask(elapsed)
 
     def stop_servers(self) -> None:
         """Stop every environment's server."""
@@ -110,6 +114,7 @@ class Readers:
         self.surroundings.close()
         self.head.close()
         self.releases.close()
+        self.record.close()
         self.history.close()
         self.stage.close()
         self.run.close()
@@ -118,29 +123,16 @@ class Readers:
         self.restorable.close()
         self.picture.close()
 
-    def _look_at_record(self) -> None:
-        """Read the history anew where somebody else changed it, or a script is still going."""
-        stamp, before = self._stamp_of_record(), self._record_stamp
-        self._record_stamp = stamp
+    def _look_at_record(self, elapsed: float) -> None:
+        """Have the history read anew where somebody changed it, or a script is still going."""
+        stamp = self._queries.record_stamp()
         is_going = any(run.outcome is None for run in self._last_history.recent)
-        if stamp != before or is_going:
-            self.history.ask(self._question)
-
-    def _stamp_of_record(self) -> tuple[int, ...]:
-        """Changes whenever the index does, or a script begins a run by itself."""
-        layout = self._queries.layout
-        index = layout.experiments
-        stamp = []
-        for path in (index, index.with_suffix(".journal"), layout.unrecorded):
-            try:
-                stat = path.stat()
-            except OSError:
-                continue
-            stamp += [stat.st_mtime_ns, stat.st_size]
-        return tuple(stamp)
+        is_due = is_going and elapsed - self._history_at >= _GOING_SECONDS
+        if stamp != self._record_stamp or is_due:
+            self._record_stamp, self._history_at = stamp, elapsed
+            self.history.ask_again()
 
     def _history(self, question: HistoryQuestion) -> History:
-        self._question = question
         history = read_history(self._queries, question, self._last_history)
         if not history.error:
             sample = history.sample

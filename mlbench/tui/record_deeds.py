@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlbench.domain.phrases import plural
 from mlbench.domain.runs import Run
 from mlbench.tui.clipboard import copying, hand_to_tmux
 from mlbench.tui.opened import RestoreQuestion
@@ -17,7 +18,6 @@ from mlbench.tui.widgets.columns_dialog import ColumnsDialog
 from mlbench.tui.widgets.dialog import QuestionDialog
 from mlbench.tui.widgets.picture_page import PicturePage
 from mlbench.tui.widgets.text_dialog import TextDialog
-from mlbench.tui.words import plural
 
 if TYPE_CHECKING:
     from mlbench.engine.record_desk import RecordDesk

@@ -233,3 +233,13 @@ def test_a_reader_that_goes_early_is_no_error(small: SmallProject) -> None:
         assert status.stderr is not None
         assert status.stderr.read() == b""
     assert status.returncode == 0
+
+
+def test_of_an_index_that_is_all_damage_the_first_places_are_named(small: SmallProject) -> None:
+    assert small.cli("run").returncode == 0
+    (small.root / ".mlbench/experiments.journal").write_bytes(b"no record\n" * 500)
+    done = small.cli("runs")
+    assert done.returncode == 0
+    said = done.stderr.splitlines()
+    assert len(said) <= 6
+    assert said[-1].endswith(" more such places")

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from mlbench.cli.commands.diff import shortened
 from tests.support import SmallProject, commit_all
 
 NOISY = """\
@@ -89,3 +90,39 @@ def test_show_tells_why_a_stage_ran_and_on_what(small: SmallProject) -> None:
     plain = json.loads(small.cli("show", "@last", "--json").stdout)
     assert plain["environment"]["host"]
     assert plain["stages"]["prepare"]["reasons"][0]["kind"] == "new"
+
+
+SAVING = """\
+import math, pathlib, mlbench
+pathlib.Path("big.txt").write_text("x" * 2000)
+mlbench.log_artifact("big.txt")
+mlbench.log_table([{"a": 1}], "errors")
+mlbench.log(broken=math.nan)
+"""
+
+
+def test_show_tells_what_was_saved_and_the_whole_note(small: SmallProject) -> None:
+    small.write("train.py", small.read("train.py") + SAVING)
+    assert small.cli("run").returncode == 0
+    assert small.cli("note", "@last", "one\ntwo").returncode == 0
+    shown = small.cli("show", "@last").stdout.splitlines()
+    assert shown[shown.index("  one") + 1] == "  two"
+    at = shown.index("saved by train")
+    assert [line.split() for line in shown[at + 1 : at + 3]] == [
+        ["artifacts/big.txt", "2.0", "KB"],
+        ["artifacts/errors.csv", "4", "B"],
+    ]
+    # NaN is neither the least nor the greatest of anything.
+    (broken,) = (line for line in shown if line.startswith("  broken"))
+    assert broken.split() == ["broken", "nan"]
+    plain = json.loads(small.cli("show", "@last", "--json").stdout)
+    assert plain["saved"]["train"]["artifacts/big.txt"] == 2000
+
+
+def test_long_values_that_differ_look_different() -> None:
+    one, other = f"{'a' * 60}1", f"{'a' * 60}2{'b' * 60}"
+    assert shortened(["short", "x" * 50]) == ["short", "x" * 39 + "…"]
+    first, second, none = shortened([one, other, ""])
+    assert (first[:2], first[-1], none) == ("…a", "1", "")
+    assert first != second
+    assert max(len(first), len(second)) <= 40

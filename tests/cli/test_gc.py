@@ -7,26 +7,8 @@ import os
 import time
 from pathlib import Path
 
-import pytest
-
-from mlbench.cli.commands.gc import bytes_of
-from mlbench.domain.errors import UsageError
 from mlbench.system.content import ContentStore, hash_file
 from tests.support import SmallProject
-
-
-@pytest.mark.parametrize(
-    ("text", "wanted"),
-    [("0", 0), ("20GB", 20_000_000_000), ("1.5 GiB", 1_610_612_736), ("512mb", 512_000_000)],
-)
-def test_sizes_are_read_as_people_write_them(text: str, wanted: int) -> None:
-    assert bytes_of(text) == wanted
-
-
-@pytest.mark.parametrize("text", ["", "much", "-1", "3 apples", "1e9"])
-def test_what_is_no_size_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="--size"):
-        bytes_of(text)
 
 
 def junk(root: Path) -> Path:

@@ -27,6 +27,14 @@ def test_models_json_gives_a_candidate_without_version_then_a_version(tiny: Smal
     assert version["digest"] == candidate["digest"]
 
 
+def test_only_a_run_on_record_gives_a_candidate(tiny: SmallProject) -> None:
+    assert tiny.cli("delete", "@last", "--yes").returncode == 0
+    told = json.loads(tiny.cli("run", "--json").stdout.splitlines()[-1])
+    assert (told["run"], set(told["stages"].values())) == (None, {"unchanged"})
+    assert told["gates"], "they are judged all the same"
+    assert json.loads(tiny.cli("models", "--json").stdout) == []
+
+
 def test_serve_runs_servers_in_the_foreground_and_stops_those_it_started(
     tiny: SmallProject,
 ) -> None:

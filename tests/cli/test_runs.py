@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from mlbench.cli.runs_table import ago, chosen_columns, columns_for, fitting, table_lines
+from mlbench.cli.runs_table import chosen_columns, columns_for, fitting, table_lines, when
 from mlbench.domain.outcomes import RunOutcome
 from mlbench.domain.runs import Extremes, Marks
 from mlbench.project.layout import Layout
@@ -109,13 +109,13 @@ def test_wide_signs_take_two_cells() -> None:
         (0, "now"),
         (61, "1 min ago"),
         (7200, "2 h ago"),
-        (3 * 86400, "3 d ago"),
+        (3 * 86400, "3 days ago"),
         (40 * 86400, "2026-11-23"),
     ],
 )
 def test_how_long_ago(seconds: float, said: str) -> None:
-    assert ago("2026-11-23T09:15:00.000Z", 1795425300.0 + seconds) == said
-    assert ago("long ago", 0.0) == "long ago"
+    assert when("2026-11-23T09:15:00.000Z", 1795425300.0 + seconds) == said
+    assert when("long ago", 0.0) == "long ago"
 
 
 def test_best_last_and_sort(history: Path) -> None:
@@ -216,3 +216,13 @@ def test_doctor_names_a_damaged_record_and_brings_it_back(small: SmallProject) -
     assert small.cli("doctor", "--fix").returncode == 0
     rates = [run["params"]["train.rate"] for run in json.loads(small.cli("runs", "--json").stdout)]
     assert rates == [0.25, 0.5]
+
+
+def test_columns_need_a_name_and_no_runs_are_no_empty_history(history: Path) -> None:
+    done = cli(history, "--columns", " , ")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "mlbench: --columns: name one or more, such as name,accuracy\n"
+    done = cli(history, "--limit", "0")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    done = cli(history, "--where", "accuracy > 7", "--all")
+    assert (done.returncode, done.stderr) == (0, "no run is so\n")

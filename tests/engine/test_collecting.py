@@ -11,8 +11,6 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from mlbench.domain.outcomes import RunOutcome, StageOutcome
 from mlbench.domain.plain import from_plain, to_plain
@@ -29,13 +27,12 @@ from mlbench.engine.collecting import (
     CacheWatch,
     Collection,
     Collector,
-    choose,
     limit_of,
 )
 from mlbench.pipeline.snapshots.snapshot import Snapshot
 from mlbench.project.config import load_project
 from mlbench.project.layout import Layout
-from mlbench.system.content import GRACE_SECONDS, ContentStore, Stored, hash_file
+from mlbench.system.content import ContentStore, hash_file
 from mlbench.system.files import write_json
 from mlbench.system.locks import locked
 from mlbench.tracking.folder import write_run
@@ -44,35 +41,6 @@ from tests.support import SmallProject
 
 DAY = 86400.0
 NOW = time.time()
-objects = st.lists(
-    st.builds(
-        Stored,
-        digest=st.integers(0, 30).map(lambda number: f"{number:04x}"),
-        size=st.integers(0, 100),
-        used=st.floats(0, GRACE_SECONDS * 3).map(lambda ago: NOW - ago),
-    ),
-    unique_by=lambda item: item.digest,
-)
-needs = st.dictionaries(st.integers(0, 30).map(lambda n: f"{n:04x}"), st.sampled_from("ab"))
-
-
-@given(items=objects, needed=needs, limit=st.integers(0, 1000))
-def test_no_more_goes_than_must_and_the_oldest_first(
-    items: list[Stored], needed: dict[str, str], limit: int
-) -> None:
-    choice = choose(items, needed, limit, NOW)
-    stays = [item for item in items if item not in choice.removed]
-    left = sum(item.size for item in stays)
-    free = [
-        item for item in items if item.digest not in needed and NOW - item.used >= GRACE_SECONDS
-    ]
-    assert set(choice.removed) <= set(free)
-    assert left <= limit or set(choice.removed) == set(free)
-    # Without the last of them it would still be over.
-    assert not choice.removed or left + choice.removed[-1].size > limit
-    spared = [item.used for item in free if item not in choice.removed]
-    assert not spared or all(item.used <= min(spared) for item in choice.removed)
-    assert sum(choice.kept.values()) == sum(item.size for item in items if item not in free)
 
 
 def age(layout: Layout, days: float) -> None:

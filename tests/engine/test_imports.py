@@ -67,11 +67,10 @@ def test_a_quick_command_loads_no_heavy_library(command: str) -> None:
 
 @pytest.mark.parametrize("command", ["status", "run"])
 def test_who_finds_nothing_to_do_loads_nothing_that_does_it(command: str) -> None:
-    loaded = loaded_by(f"import mlbench.__main__, mlbench.cli.main, mlbench.cli.commands.{command}")
+    rooms = "mlbench.cli.main, mlbench.engine.queries, mlbench.pipeline.workspace"
+    loaded = loaded_by(f"import mlbench.__main__, {rooms}, mlbench.cli.commands.{command}")
     assert {"mlbench.pipeline.workspace", "mlbench.domain.stages"} <= loaded
-    # The record's JSON brings it along.
-    brought = {"platform"} & loaded if "orjson" in loaded else set()
-    assert loaded & set(DOERS) == brought
+    assert loaded & {*DOERS, "orjson", "tinydb"} == set()
 
 
 def test_status_loads_neither_the_store_nor_what_is_told() -> None:

@@ -76,6 +76,9 @@ def test_a_note_takes_the_place_of_the_one_before_and_can_be_taken_back(layout: 
     assert desk.note("run-1", "the good one") == "noted run-1"
     desk.note("run-1", "the better one")
     assert marks(layout, "run-1").note == "the better one"
+    assert desk.note("run-1", "  ") == "took the note of run-1 away"
+    assert marks(layout, "run-1").note == ""
+    desk.undo()
     assert desk.undo() == "undone: noted run-1"
     assert marks(layout, "run-1").note == "the good one"
     desk.note("run-1", "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,9 @@ from mlbench.engine.state import Flight
 from mlbench.project.config import load_project
 from mlbench.project.git import code_state
 from mlbench.project.layout import Layout
+from mlbench.system.files import remove
 from mlbench.tracking.folder import read_run
+from mlbench.tracking.store import ExperimentStore
 from tests.support import SmallProject, commit_all
 
 SECRET = "sk-1234567890abcdef"
@@ -170,6 +173,52 @@ def test_show_tells_what_a_stage_used(small: SmallProject) -> None:
     assert told["prepare"]["system/cpu"] == {"at": [1.0, 2.0], "values": [90.0, 150.0]}
 
 
+def test_a_stock_tinydb_reads_every_run_as_soon_as_the_loop_has_ended(small: SmallProject) -> None:
+    from tinydb import Query, TinyDB
+
+    for rate in (0.5, 0.25):
+        small.write("params.toml", f"[train]\nrate = {rate}\n")
+        assert small.cli("run").returncode == 0
+    ours = _runs(small)
+    with TinyDB(Layout(small.root).experiments, access_mode="r") as stock:
+        found = stock.table("runs").search(Query().params["train.rate"] >= 0.25)
+    assert [document["id"] for document in found] == [run.id for run in ours]
+    assert len(ours) == 2
+
+
+def test_a_deleted_run_is_not_recorded_again_by_what_stands(small: SmallProject) -> None:
+    commit_all(small.root)
+    small.cli("run", "prepare")
+    (before,) = _runs(small)
+    assert small.cli("delete", "@last", "--yes").returncode == 0
+    for _ in range(2):
+        again = small.cli("run", "prepare")
+        assert again.returncode == 0
+        assert "no run on record is exactly this" in again.stdout
+        assert before.name not in again.stdout
+    told = json.loads(small.cli("run", "prepare", "--json").stdout.splitlines()[-1])
+    assert (told["run"], told["stages"]) == (None, {"prepare": "unchanged"})
+    remove(Layout(small.root).trash)
+    small.cli("run", "prepare")
+    assert _runs(small) == [], "nor when it can't be brought back any more"
+
+
+def test_a_run_that_was_deleted_and_brought_back_stands_again(small: SmallProject) -> None:
+    commit_all(small.root)
+    small.cli("run", "prepare")
+    (before,) = _runs(small)
+    small.cli("delete", "@last", "--yes")
+    small.cli("undo")
+    told = json.loads(small.cli("run", "prepare", "--json").stdout.splitlines()[-1])
+    assert told["run"] == before.id
+    layout = Layout(small.root)
+    (layout.run_folder(before.id) / "run.json").unlink()
+    ExperimentStore(layout).remove(before.id)
+    # As after a crash between a stage's end and the record of its run.
+    small.cli("run", "prepare")
+    assert len(_runs(small)) == 1
+
+
 @pytest.mark.parametrize(("variable", "origin"), [("true", "ci"), ("1", "ci"), ("false", "manual")])
 def test_a_run_in_ci_says_so(small: SmallProject, variable: str, origin: str) -> None:
     small.cli("run", "prepare", CI=variable)
@@ -230,3 +279,81 @@ def test_nothing_on_record_needs_the_tree_that_it_came_from(
     for name in ("run.json", "environment.json"):
         (copied / name).write_bytes((layout.run_folder(run.id) / name).read_bytes())
     assert read_run(copied) == run
+
+
+KEY_CONFIG = """\
+[stages.train]
+cmd = "python train.py"
+params = [{"params.json" = ["api_key"]}]
+"""
+WITH_KEY = """\
+import json, sys, time
+from pathlib import Path
+import mlbench
+key = json.loads(Path("params.json").read_text())["api_key"]
+print("key", key, flush=True)
+mlbench.log_params(url=f"https://{key}@x")
+while not Path("go").exists():
+    time.sleep(0.01)
+sys.exit(f"no entry with {key}")
+"""
+
+
+@pytest.fixture
+def keyed(small: SmallProject) -> SmallProject:
+    """Its training has a parameter that is secret; the one in the commit is none yet."""
+    subprocess.run(["git", "init", "-q"], cwd=small.root, check=True)
+    small.write("params.json", '{"api_key": "none"}')
+    small.write("train.py", WITH_KEY)
+    small.write("mlbench.toml", KEY_CONFIG)
+    commit_all(small.root)
+    return small
+
+
+def test_a_secret_parameter_is_nowhere_below_mlbench(keyed: SmallProject) -> None:
+    keyed.write("go", "")
+    keyed.write("train.py", WITH_KEY.rpartition("sys.exit")[0])
+    assert keyed.cli("run").returncode == 0
+    keyed.write("params.json", f'{{"api_key": "{SECRET}"}}')
+    assert "params.json:api_key  changed" in keyed.cli("status").stdout
+    said = keyed.cli("run")
+    assert said.returncode == 0
+    assert SECRET not in said.stdout + said.stderr
+    run = _runs(keyed)[-1]
+    assert (run.params["api_key"], run.params["url"]) == ("***", f"https://{'*' * len(SECRET)}@x")
+    keyed.write("train.py", WITH_KEY)
+    assert keyed.cli("run").returncode == 1
+    keyed.write("train.py", WITH_KEY.rpartition("sys.exit")[0])
+    assert keyed.cli("lock").returncode == 0
+    assert SECRET not in keyed.read("mlbench.lock")
+    files = [path for path in (keyed.root / ".mlbench").rglob("*") if path.is_file()]
+    assert not [path for path in files if SECRET.encode() in path.read_bytes()]
+
+
+def test_of_a_run_on_its_way_the_log_is_found_by_its_name(keyed: SmallProject) -> None:
+    """And what is noted of its code while it lasts holds no secret."""
+    keyed.write("params.json", f'{{"api_key": "{SECRET}"}}')
+    command = [sys.executable, "-m", "mlbench", "-C", str(keyed.root), "run", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        name = next(
+            event["name"]
+            for event in map(json.loads, process.stdout)
+            if event["event"] == "run_started"
+        )
+        shown = keyed.cli("show", name)
+        follow = [*command[:-2], "logs", name, "train", "-f"]
+        with subprocess.Popen(follow, stdout=subprocess.PIPE, text=True) as following:
+            assert following.stdout is not None
+            assert following.stdout.readline() == f"key {SECRET}\n"
+            flights = Layout(keyed.root).flights
+            looked = [path.read_text() for path in flights.glob("*.opening.json")]
+            keyed.write("go", "")
+            assert following.wait(30) == 0
+        process.communicate(timeout=30)
+    assert shown.returncode == 2
+    assert shown.stderr == (
+        f"mlbench: {name} is still going; `mlbench logs {name} -f` follows it\n"
+    )
+    assert not [text for text in looked if SECRET in text]
+    assert keyed.cli("show", name).returncode == 0

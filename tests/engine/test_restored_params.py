@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from mlbench.domain.runs import Scalar
 from mlbench.engine.restored_params import ParamChange, changes_in, compared, set_back
+from mlbench.pipeline.fingerprint import param_value
 from mlbench.project.config import load_project
 from mlbench.project.layout import Layout
 from tests.support import SmallProject
@@ -75,8 +76,14 @@ def test_params_are_set_back_in_every_file_with_what_stands_beside_them(tmp_path
     assert project.read("code.py") == "SIZES = (3,)\n"
 
 
-def test_what_is_secret_is_set_and_never_shown() -> None:
-    found = compared({"p": {"api_key": "new"}}, {"p": {"api_key": '"old"', "token": '"x"'}}, {})
-    (change,) = found.changes
-    assert (change.after, change.shown) == ("old", ("***", "***"))
-    assert found.notes == ("p: token is not there any more; it was ***",)
+def test_what_is_secret_is_named_and_neither_kept_nor_shown() -> None:
+    old = param_value("api_key", "old")
+    assert "old" not in old
+    traced = {"p": {"api_key": old, "token": param_value("token", "x")}}
+    found = compared({"p": {"api_key": "new"}}, traced, {})
+    assert found.changes == ()
+    assert found.notes == (
+        "p: api_key was another; it is not on record, so set it by hand",
+        "p: token is not there any more; it was ***",
+    )
+    assert compared({"p": {"api_key": "old", "token": "x"}}, traced, {}).notes == ()

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from mlbench.tracking.steps import StepReader
 from tests.inside.conftest import Finish
+from tests.series import series_in
 
 
 def _points(stage: Path, name: str) -> list[tuple[int, float]]:
-    series = StepReader(stage).read()[name]
+    series = series_in(stage)[name]
     return list(zip(series.steps.tolist(), series.values.tolist(), strict=True))
 
 
@@ -147,7 +147,7 @@ def test_a_name_torn_by_a_full_disk_is_written_over(finish: Finish, stage: Path)
         mlbench.log(accuracy=4)
     """
     finish(script, stage)
-    last = {name: series.last for name, series in StepReader(stage).read().items()}
+    last = {name: series.last for name, series in series_in(stage).items()}
     assert last == {"loss": 1.0, "a": 3.0, "accuracy": 4.0}
 
 

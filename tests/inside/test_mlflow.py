@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -23,9 +24,9 @@ from mlbench.inside.mlflow.names import RunNames
 from mlbench.inside.mlflow.recorder import LARGEST_COPY, Recorder
 from mlbench.inside.mlflow.values import scalar_of
 from mlbench.tracking.logged import read_logged
-from mlbench.tracking.steps import StepReader
 from tests.inside.conftest import Finish
 from tests.inside.mlflow_server import tracking_server
+from tests.series import series_in
 
 # Not imported here: the scripts do that, in processes of their own.
 pytestmark = pytest.mark.skipif(
@@ -89,7 +90,7 @@ def used_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def values_of(stage: Path) -> dict[str, list[tuple[int, float]]]:
-    series = StepReader(stage).read()
+    series = series_in(stage)
     return {
         name: list(zip(one.steps.tolist(), one.values.tolist(), strict=True))
         for name, one in series.items()
@@ -364,3 +365,17 @@ def test_every_run_has_names_of_its_own_the_same_in_all_processes(
         without_parent = [at for at, (_, parent) in enumerate(runs) if parent is None]
         firsts = [at for at, prefix in enumerate(given_out) if prefix == ""]
         assert firsts == without_parent[:1]
+
+
+def test_names_are_claimed_where_the_file_system_has_no_hard_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    names = RunNames(str(tmp_path))
+    given_out = [names.claim(run, name) for run, name in (("a", None), ("b", "x"), ("c", "x"))]
+    assert given_out == ["", "x/", "x-2/"]
+    assert [RunNames(str(tmp_path)).prefix(run) for run in "abc"] == given_out
+    assert len(list(tmp_path.iterdir())) == 3

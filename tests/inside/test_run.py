@@ -9,9 +9,9 @@ import pytest
 from mlbench.domain.names import friendly_name
 from mlbench.domain.outcomes import RunOutcome
 from mlbench.tracking.logged import read_logged
-from mlbench.tracking.steps import StepReader
 from tests.inside.conftest import Finish, Start
 from tests.inside.script_runs import ALONE, runs_in, the_run
+from tests.series import series_in
 
 
 def test_a_run_is_what_its_block_logs(finish: Finish, tmp_path: Path) -> None:
@@ -153,10 +153,26 @@ def test_in_a_stage_it_adds_to_the_stage(finish: Finish, tmp_path: Path, stage: 
     logged = read_logged(stage)
     assert (logged.tags, logged.params) == (("team=vision", "good"), {"lr": 0.1})
     assert logged.sections == ("fine-tuning",)
-    assert StepReader(stage).read()["loss"].values.tolist() == [1.0, 2.0]
+    assert series_in(stage)["loss"].values.tolist() == [1.0, 2.0]
     assert not (tmp_path / ".mlbench").exists()
 
 
 def _plain(script: str) -> str:
     """Without the indentation that reads well in a test."""
     return "\n".join(line[8:] for line in script.splitlines())
+
+
+def test_params_that_are_none_are_said_and_cost_neither_the_run_nor_its_tags(
+    finish: Finish, tmp_path: Path
+) -> None:
+    script = """
+        with mlbench.run("deep", tags="good", params=3):
+            mlbench.log(loss=1)
+    """
+    said = finish(ALONE + _plain(script), None).stderr
+    run = the_run(tmp_path)
+    assert (run.name, run.params, run.marks.tags) == ("deep", {}, ("good",))
+    assert said == (
+        "mlbench: run() left its params out (pass a mapping or keywords, not int). "
+        "Training goes on; said once.\n"
+    )

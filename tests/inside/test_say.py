@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 import os
@@ -365,3 +366,22 @@ mlbench.log_table({"a": [[1]]}, "boxes")
     assert found["errors"].path.read_text() == "a\n1\n"
     assert (found["errors"].step, found["errors"].path.name) == (2, "errors-2.csv")
     assert found["boxes"].path.name == "boxes.jsonl"
+
+
+def test_a_copy_is_kept_where_the_file_system_has_no_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "symlink", refuse)
+    (tmp_path / "model.bin").write_bytes(b"weights")
+    assert keep_copy(str(tmp_path), str(tmp_path / "model.bin")) == ("artifacts/model.bin", 7)
+    assert (tmp_path / "model.bin").read_bytes() == b"weights"
+    assert [path.name for path in (tmp_path / "artifacts").iterdir()] == ["model.bin"]
+
+
+def test_a_step_is_a_whole_number_as_for_metrics(finish: Finish, stage: Path) -> None:
+    done = finish('import mlbench\nmlbench.log_table([{"a": 1}], "rows", step=2.5)', stage)
+    assert "step must be a whole number, not 2.5" in done.stderr
+    assert read_logged(stage).artifacts == ()

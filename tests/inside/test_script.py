@@ -14,9 +14,10 @@ import pytest
 
 from mlbench.domain.outcomes import RunOutcome
 from mlbench.domain.runs import Run
-from mlbench.tracking.steps import StepReader
 from tests.inside.conftest import Ended, Start
 from tests.inside.script_runs import ALONE, the_run
+from tests.series import series_in
+from tests.small_disk import small_disk
 
 
 def script_of(project: Path, run: Run) -> dict[str, Any]:
@@ -187,7 +188,7 @@ def test_it_can_be_switched_off(
     assert ended(script) == (0, "")
     assert not (tmp_path / ".mlbench").exists()
     assert ended("mlbench.log(loss=1)", stage) == (0, "")
-    assert list(StepReader(stage).read()) == ["loss"]
+    assert list(series_in(stage)) == ["loss"]
 
 
 def test_a_project_that_cannot_be_written_is_said_once(ended: Ended, tmp_path: Path) -> None:
@@ -223,21 +224,15 @@ mlbench.log_params(a=1)
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A project on a file system of 512 KiB."""
-    project = tmp_path / "disk"
-    project.mkdir()
-    mounted = ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(project)]
-    if subprocess.run(mounted, capture_output=True, check=False).returncode:
-        pytest.skip("no file system can be mounted here")
-    yield project
-    subprocess.run(["umount", str(project)], check=True)
+def disk() -> Iterator[Path]:
+    with small_disk("512k") as project:
+        yield project
 
 
-def test_a_full_disk_keeps_nobody_from_ending_in_order(ended: Ended, small_disk: Path) -> None:
+def test_a_full_disk_keeps_nobody_from_ending_in_order(ended: Ended, disk: Path) -> None:
     script = f"""
 import os
-os.chdir({str(small_disk)!r})
+os.chdir({str(disk)!r})
 mlbench.log(loss=1)
 try:
     with open("filled", "wb", buffering=0) as file:
@@ -251,18 +246,18 @@ mlbench.log_params(a=1)
     status, errors = ended(script)
     assert status == 0
     assert errors.count("mlbench: ") == errors.count("\n") == 2
-    run = the_run(small_disk)
+    run = the_run(disk)
     assert run.outcome is RunOutcome.PASSED
     assert run.metrics["loss"] == 2046.0
 
 
 def test_what_cannot_begin_leaves_nothing_and_begins_when_there_is_room(
-    ended: Ended, small_disk: Path
+    ended: Ended, disk: Path
 ) -> None:
     script = f"""
 import os, mlbench.inside.scripts
 mlbench.inside.scripts._RETRY_SECONDS = 0
-os.chdir({str(small_disk)!r})
+os.chdir({str(disk)!r})
 try:
     with open("filled", "wb", buffering=0) as file:
         while True: file.write(b"x" * 4096)
@@ -278,5 +273,27 @@ mlbench.log(loss=20)
     status, errors = ended(script)
     assert (status, errors.count("\n")) == (0, 1), errors
     assert "can't begin a run here" in errors
-    assert the_run(small_disk).metrics == {"loss": 20.0}
-    assert len(list((small_disk / ".mlbench" / "runs").iterdir())) == 1
+    assert the_run(disk).metrics == {"loss": 20.0}
+    assert len(list((disk / ".mlbench" / "runs").iterdir())) == 1
+
+
+def test_a_process_without_a_free_descriptor_leaves_no_half_begun_runs(
+    ended: Ended, tmp_path: Path
+) -> None:
+    script = f"""
+import os, resource, mlbench.inside.scripts, mlbench.inside.ranks, mlbench.inside.artifacts
+import fcntl, json, shutil
+os.chdir({str(tmp_path)!r})
+mlbench.inside.scripts._RETRY_SECONDS = 0
+mlbench.inside.project.prepare(mlbench.inside.project.find_root(os.getcwd()))
+limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+for free in range(8):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3 + free, limits[1]))
+    mlbench.log(loss=free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    print(*(os.listdir(".mlbench/runs") if os.path.exists(".mlbench/runs") else ()))
+mlbench.log(loss=20)
+"""
+    status, errors = ended(script)
+    assert status == 0, errors
+    assert len(list((tmp_path / ".mlbench" / "runs").iterdir())) == 1

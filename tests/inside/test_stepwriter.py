@@ -13,6 +13,7 @@ from mlbench.inside.steplog import RECORD, RECORDS_SUFFIX
 from mlbench.inside.stepwriter import StepWriter
 from mlbench.tracking.steps import StepReader
 from tests.inside.conftest import Finish, Start
+from tests.series import series_in, series_of
 
 
 def _logs(stage: Path) -> list[Path]:
@@ -32,7 +33,7 @@ def test_kill_9_loses_no_point_that_was_acknowledged(start: Start, stage: Path) 
     process.kill()
     acknowledged += process.stdout.readlines()
     whole = [line for line in acknowledged if line.endswith("\n")]
-    series = StepReader(stage).read()["loss"]
+    series = series_in(stage)["loss"]
     assert len(series.steps) >= len(whole)
     assert series.steps.tolist() == list(range(len(series.steps)))
     assert series.values.tolist() == [step * 0.5 for step in series.steps]
@@ -58,10 +59,10 @@ def test_a_reader_beside_a_busy_writer_sees_whole_records_only(
     process.stdout.readline()
     seen: set[int] = set()
     while len(seen) < 30:
-        seen.add(len(reader.read()["loss"].steps))
+        seen.add(len(series_of(reader)["loss"].steps))
     stop.touch()
     written = int(process.stdout.readline())
-    series = reader.read()["loss"]
+    series = series_of(reader)["loss"]
     assert series.steps.tolist() == list(range(written))
     assert series.values.tolist() == [step * 0.5 + 1 for step in range(written)]
 
@@ -80,7 +81,7 @@ def test_a_fork_writes_its_own_log_and_counts_on(finish: Finish, stage: Path) ->
     """
     finish(script, stage)
     assert len(_logs(stage)) == 2
-    series = StepReader(stage).read()["loss"]
+    series = series_in(stage)["loss"]
     values = series.values.tolist()
     assert values.count(1.0) == values.count(2.0) == 3000
     assert series.steps.tolist() == [0, *(step for step in range(1, 3001) for _ in range(2))]
@@ -104,7 +105,7 @@ def test_workers_of_multiprocessing_write_their_own_logs(
     )
     finish("import runpy; runpy.run_path('train.py', run_name='__main__')", stage)
     assert len(_logs(stage)) == 3
-    counts = {name: len(series.steps) for name, series in StepReader(stage).read().items()}
+    counts = {name: len(series.steps) for name, series in series_in(stage).items()}
     assert counts == {"main": 1, "loss/0": 100, "loss/1": 100}
 
 
@@ -129,7 +130,7 @@ def test_a_fork_while_another_thread_logs_does_not_hang(finish: Finish, stage: P
         thread.join()
     """
     finish(script, stage)
-    assert len(StepReader(stage).read()["child"].steps) == 20
+    assert len(series_in(stage)["child"].steps) == 20
 
 
 def test_threads_lose_and_mix_nothing(finish: Finish, stage: Path) -> None:
@@ -149,7 +150,7 @@ def test_threads_lose_and_mix_nothing(finish: Finish, stage: Path) -> None:
             thread.join()
     """
     finish(script, stage)
-    read = StepReader(stage).read()
+    read = series_in(stage)
     assert read.pop("shared").steps.tolist() == list(range(20_000))
     expected = list(map(float, range(5000)))
     assert {name: series.values.tolist() for name, series in read.items()} == {
@@ -168,7 +169,7 @@ def test_without_posix_fallocate_zeros_are_written(
     disk = log.stat()
     writer.close()
     assert disk.st_blocks * 512 >= disk.st_size > 5000 * 32
-    assert StepReader(stage).read()["loss"].steps.tolist() == list(range(5000))
+    assert series_in(stage)["loss"].steps.tolist() == list(range(5000))
 
 
 def test_a_closed_writer_starts_new_files_and_counts_on(stage: Path) -> None:
@@ -178,7 +179,7 @@ def test_a_closed_writer_starts_new_files_and_counts_on(stage: Path) -> None:
     writer.add("loss", 0.25, None, 2.0)
     writer.close()
     assert len(_logs(stage)) == 2
-    assert StepReader(stage).read()["loss"].steps.tolist() == [0, 1]
+    assert series_in(stage)["loss"].steps.tolist() == [0, 1]
 
 
 def test_a_process_that_ends_leaves_no_room_reserved(finish: Finish, stage: Path) -> None:
@@ -201,7 +202,7 @@ def test_a_child_that_lets_go_leaves_the_file_of_its_parent_alone(
             mlbench.log(loss=step)
     """
     finish(script, stage)
-    assert StepReader(stage).read()["loss"].values.tolist() == list(range(5000))
+    assert series_in(stage)["loss"].values.tolist() == list(range(5000))
 
 
 def test_the_disk_is_taken_in_growing_chunks(stage: Path) -> None:

@@ -21,6 +21,19 @@ from tests.pipeline.lab import (
     tree_of,
 )
 
+# As DVCLive does it: the folder that is listed gets no file of its own, but a folder.
+OWN_FOLDERS = """
+import os, shutil
+os.makedirs("plots", exist_ok=True)
+os.listdir("plots")
+shutil.rmtree("plots/train", ignore_errors=True)
+os.makedirs("plots/train", exist_ok=True)
+with open("plots/train/loss.tsv", "w") as file:
+    file.write("x")
+os.mkdir("plots/short")
+os.rmdir("plots/short")
+"""
+
 
 def _meet(lab: Lab, meeting: Meeting) -> None:
     lab.write("half.py", HALF.format(middle=meeting.code))
@@ -178,3 +191,12 @@ def test_a_stage_may_list_the_project_s_folder_and_write_there_undeclared(empty:
     empty.write("own.py", "import os\nos.listdir('.')\nopen('left.txt', 'w').write('x')\n")
     assert empty.build("own").outcome is StageOutcome.RAN
     assert empty.not_fresh() == set()
+
+
+def test_a_stage_may_list_a_folder_and_make_and_remove_folders_there(empty: Lab) -> None:
+    empty.configure('[stages.own]\ncmd = "python own.py"\n')
+    empty.write("own.py", OWN_FOLDERS)
+    assert empty.build("own").outcome is StageOutcome.RAN
+    assert empty.not_fresh() == set()
+    empty.edit("own.py", 'write("x")', 'write("y")')
+    assert empty.build("own").outcome is StageOutcome.RAN

@@ -93,3 +93,14 @@ def test_without_a_repository_nothing_is_known(tmp_path: Path) -> None:
 def contents(folder: Path) -> dict[str, bytes]:
     files = (path for path in folder.rglob("*") if path.is_file())
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def test_a_repository_that_has_lost_a_file_says_so_in_a_sentence(project: Path) -> None:
+    one = version(project, "one")
+    (project / "train.py").write_text("rate = 2\n")
+    commit_all(project.parent)
+    other = version(project, "other")
+    lost = git(project, "rev-parse", f"{one.commit}:./train.py").strip()
+    (project.parent / ".git" / "objects" / lost[:2] / lost[2:]).unlink()
+    with pytest.raises(CodeUnknownError, match=r"^git can't tell .*; `git fsck` says more$"):
+        diff_between(project, one, other)

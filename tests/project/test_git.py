@@ -280,3 +280,23 @@ def test_a_repository_that_git_refuses_to_read_is_said(root: Path) -> None:
     assert code_state(root) == CodeState()
     assert dirty_diff(root) == ""
     assert "safe.directory" in (missing_because(root) or "")
+
+
+def test_a_repository_that_has_lost_a_file_costs_the_patch_and_no_more(root: Path) -> None:
+    initialise(root, "first")
+    commit = _git(root, "rev-parse", "HEAD").strip()
+    branch = code_state(root).branch
+    lost = _git(root, "rev-parse", "HEAD:train.py").strip()
+    (root / ".git" / "objects" / lost[:2] / lost[2:]).unlink()
+    (root / "train.py").write_text("print(2)\n")
+    code, patch = code_and_diff(root)
+    assert (code.commit, code.branch, code.dirty, patch) == (commit, branch, True, "")
+    assert code.left_out == ("all that differs, for git can't read its objects",)
+
+
+def test_a_torn_index_costs_what_differs_and_no_more(root: Path) -> None:
+    initialise(root, "first")
+    commit = _git(root, "rev-parse", "HEAD").strip()
+    (root / ".git" / "index").write_bytes(b"DIRC torn")
+    assert (code_state(root).commit, code_state(root).dirty) == (commit, True)
+    assert code_and_diff(root)[1] == ""

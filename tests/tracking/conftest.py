@@ -11,6 +11,8 @@ import pytest
 from mlbench.domain.outcomes import RunOutcome, StageOutcome
 from mlbench.domain.runs import CodeState, Run, Scalar, StageRecord, TestCounts
 from mlbench.project.layout import Layout
+from mlbench.tracking.folder import write_run
+from mlbench.tracking.store import ExperimentStore
 
 
 def made(
@@ -54,3 +56,12 @@ def layout(tmp_path: Path) -> Layout:
     layout = Layout(tmp_path)
     layout.own.mkdir()
     return layout
+
+
+def record(layout: Layout, *runs: Run) -> ExperimentStore:
+    """Record runs as the engine does: each in its folder, then in the index."""
+    store = ExperimentStore(layout)
+    for run in runs:
+        write_run(layout.run_folder(run.id), run)
+        store.add(run)
+    return store

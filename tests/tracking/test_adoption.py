@@ -14,7 +14,7 @@ import pytest
 from mlbench.domain.outcomes import RunOutcome
 from mlbench.project.layout import Layout
 from mlbench.tracking.folder import read_run, write_run
-from mlbench.tracking.peek import id_of
+from mlbench.tracking.lines import id_of
 from mlbench.tracking.store import ExperimentStore
 from tests.tracking.conftest import made
 from tests.tracking.processes import together

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlbench.domain.errors import UsageError
 from mlbench.inside.stepwriter import StepWriter
-from mlbench.tracking.curves import CurveReader, curve_of
+from mlbench.tracking.curves import CurveReader
 from mlbench.tracking.pyramid import build_pyramid, summary_of
 from mlbench.tracking.pyramid_file import PYRAMID_NAME
-from mlbench.tracking.steps import StepReader
+from tests.series import curve_in, series_in
 from tests.tracking.test_pyramid import write_many
 
 
@@ -36,15 +34,6 @@ def test_what_did_not_change_is_the_same_curve_and_what_did_has_grown(tmp_path: 
     (zoomed,) = reader.curves(3, names=["loss", "nothing"], first_step=80, last_step=100)
     assert zoomed.columns == (None, (0.25, 0.25, 0.25), None)
     assert (zoomed.first_step, zoomed.last_step, zoomed.high) == (80, 100, 0.5)
-
-
-def test_a_name_that_was_never_logged_is_said_with_the_nearest(tmp_path: Path) -> None:
-    writer = StepWriter(str(tmp_path))
-    writer.add("loss", 0.5, 0, 1.0)
-    writer.close()
-    assert curve_of(tmp_path, "loss", 4).last == 0.5
-    with pytest.raises(UsageError, match=r'"los" \(did you mean "loss"\?\)'):
-        curve_of(tmp_path, "los", 4)
 
 
 def test_files_that_are_followed_are_curves_until_the_log_has_them(tmp_path: Path) -> None:
@@ -89,7 +78,7 @@ def test_a_stage_that_goes_on_is_read_from_its_logs_however_many_points(tmp_path
     build_pyramid(tmp_path)
     reader = CurveReader(tmp_path)
     before = reader.curves(20, names=["loss"])[0]
-    assert before.columns == curve_of(tmp_path, "loss", 20).columns
+    assert before.columns == curve_in(tmp_path, "loss", 20).columns
     writer = StepWriter(str(tmp_path))
     for step in range(1000):
         writer.add("loss", 5.0, 10**6 + step, 1e9 + step)
@@ -99,7 +88,7 @@ def test_a_stage_that_goes_on_is_read_from_its_logs_however_many_points(tmp_path
     # The looks at what no more is added to have it written anew.
     for _ in range(2):
         reader.curves(20)
-    series = StepReader(tmp_path).read()["loss"]
+    series = series_in(tmp_path)["loss"]
     assert (tmp_path / PYRAMID_NAME).exists()
     assert summary_of(tmp_path)["loss"].count == len(series.steps)
     assert summary_of(tmp_path)["loss"].last == series.last == 5.0

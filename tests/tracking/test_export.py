@@ -90,6 +90,11 @@ def test_parquet_keeps_types_and_turns_mixed_columns_into_text(tmp_path: Path) -
     assert [row["params.mixed"] for row in table] == ["1", "one"]
     assert [row["star"] for row in table] == [True, False]
     assert table[0]["metrics.loss.max"] == 2.0
+    # Exports go together, also with one in which nobody has given a run a tag.
+    types = parquet.read_schema(tmp_path / "runs.parquet")
+    untagged = History([line for line in HISTORY.lines if b"team=vision" not in line])
+    write_runs(untagged, tmp_path / "others.parquet", "parquet")
+    assert parquet.read_schema(tmp_path / "others.parquet").field("tags") == types.field("tags")
 
 
 @pytest.mark.parametrize("form", ["csv", "json", "parquet"])

@@ -17,7 +17,8 @@ from mlbench.domain.runs import CodeState, Extremes, Marks, Run, StageRecord
 from mlbench.domain.runs import TestCounts as Counts
 from mlbench.tracking.history import History
 from mlbench.tracking.index import document_of, line_of, run_of, state_hash
-from mlbench.tracking.peek import AmbiguousNameError, id_of, is_shown, peek, peek_first
+from mlbench.tracking.lines import id_of, is_shown
+from mlbench.tracking.peek import RUN_FIELDS, AmbiguousNameError, peek, peek_first
 from mlbench.tracking.query import facts_of
 from tests.tracking.conftest import made
 
@@ -36,6 +37,12 @@ TRICKS = [
     "loss",
     "loss.min",
     "outcome",
+    "extremes",
+    "params",
+    "branch",
+    "star",
+    "cpu_seconds",
+    "seconds",
     '"outcome":"passed"',
     "x,\\",
     "größe µ 漢",
@@ -49,7 +56,7 @@ scalars = texts | st.integers() | floats | st.booleans() | st.none()
 extremes = st.builds(Extremes, floats, st.integers(0, 99), floats, st.integers(0, 99))
 stages = st.builds(
     StageRecord,
-    outcome=st.sampled_from(StageOutcome),
+    outcome=st.none() | st.sampled_from(StageOutcome),
     seconds=st.floats(0, 1e6),
     key=st.none() | texts,
     ran_in=st.none() | texts,
@@ -169,13 +176,21 @@ def test_a_bare_name_is_a_metric_a_parameter_or_a_stage_and_never_two(run: Run, 
         holders = [
             root for root in ("params", "metrics", "stages") if facts[root].get(name) is not None
         ]
-        if name in ("outcome",):
+        if name in {*RUN_FIELDS, "age", "baseline", "marked", "tags"}:
             holders.append("run")
         if len(holders) > 1:
             with pytest.raises(AmbiguousNameError, match="is ambiguous: write"):
                 peek(name)(line)
         elif holders and holders != ["run"]:
             assert same(peek(name)(line), facts[holders[0]][name])
+
+
+@given(runs)
+def test_a_bare_name_of_a_field_is_that_unless_something_else_is_called_so(run: Run) -> None:
+    line = line_of(run)
+    for name in RUN_FIELDS:
+        if run.params.get(name) is None and name not in run.metrics:
+            assert same(peek(name)(line), peek(f"run.{name}")(line))
 
 
 def test_a_name_that_is_not_there_has_no_value() -> None:

@@ -24,8 +24,8 @@ from mlbench.project.layout import Layout
 from mlbench.tracking.logged import read_logged
 from mlbench.tracking.mlflow_import import STAGE, MlflowImport, Wanted, open_source
 from mlbench.tracking.noise import equal_runs
-from mlbench.tracking.steps import StepReader
 from mlbench.tracking.store import ExperimentStore
+from tests.series import series_in
 
 NOW = time.time()
 DAY = 86400.0
@@ -127,7 +127,7 @@ def test_what_mlflow_wrote_comes_in(layout: Layout, place: str) -> None:
 def test_curves_and_artifacts_come_in_whole(layout: Layout, place: str) -> None:
     bring(layout, place)
     folder = layout.stage_folder(runs_by_name(layout)["main"].id, STAGE)
-    series = StepReader(folder).read()["val/loss"]
+    series = series_in(folder)["val/loss"]
     assert series.steps.tolist() == [0, 1, 2, 3]
     assert series.values.tolist() == [1 / (step + 1) for step in range(4)]
     kept = {item.name: item.path for item in read_logged(folder).artifacts}
@@ -230,7 +230,7 @@ def test_what_a_killed_import_left_is_replaced(layout: Layout, tmp_path: Path) -
     (layout.run_folder(run.id) / "run.json").unlink()
     ExperimentStore(layout).remove(run.id)
     assert bring(layout, str(root)).imported == 1
-    series = StepReader(layout.stage_folder(run.id, STAGE)).read()
+    series = series_in(layout.stage_folder(run.id, STAGE))
     assert series["loss"].steps.tolist() == [1]
 
 
@@ -247,6 +247,29 @@ def test_runs_whose_ids_would_be_the_same_all_come(layout: Layout, tmp_path: Pat
         write_run(root, one)
     assert bring(layout, str(root)).imported == 2
     assert bring(layout, str(root)).known == 2
+
+
+def test_tags_come_in_without_secrets_and_as_words(layout: Layout, tmp_path: Path) -> None:
+    root = tmp_path / "mlruns"
+    write_run(root, "a" * 32, tags__hub_token="hf_0123456789", tags__team="vision, two\nlines")
+    bring(layout, str(root))
+    (run,) = runs_by_name(layout).values()
+    assert set(run.marks.tags) >= {"hub_token=***", "team=vision, two lines"}
+    assert "hf_0123456789" not in (layout.run_folder(run.id) / "run.json").read_text()
+
+
+def test_a_metric_that_can_not_be_read_is_named_and_costs_no_other(
+    layout: Layout, tmp_path: Path
+) -> None:
+    root = tmp_path / "mlruns"
+    write_run(root, "a" * 32, metrics__loss="1700000000600 0.5 1\n")
+    (metrics,) = root.glob("*/*/metrics")
+    (metrics / "gone").symlink_to(tmp_path / "nowhere")
+    report = bring(layout, str(root))
+    assert report.imported == 1
+    assert [f"{metrics / 'gone'}: can't be read" in said for said in report.left_out] == [True]
+    (run,) = runs_by_name(layout).values()
+    assert run.metrics == {"loss": 0.5}
 
 
 def test_artifacts_on_another_machine_are_named(layout: Layout, tmp_path: Path) -> None:

@@ -17,11 +17,12 @@ from mlbench.domain.curves import Column
 from mlbench.inside.steplog import NAMES_SUFFIX, POINT, RECORDS_SUFFIX
 from mlbench.inside.stepwriter import StepWriter
 from mlbench.tracking.columns import BLOCK, columns_of
-from mlbench.tracking.curves import CurveReader, curve_of
+from mlbench.tracking.curves import CurveReader
 from mlbench.tracking.levels import write_pyramid
 from mlbench.tracking.pyramid import WORTH, build_pyramid, summary_of
 from mlbench.tracking.pyramid_file import PYRAMID_NAME, is_current, read_directory
 from mlbench.tracking.steps import RECORD_TYPE, StepReader
+from tests.series import curve_in, series_in
 
 MANY = WORTH + 1000
 values = st.floats(-1e6, 1e6) | st.sampled_from([math.nan, math.inf, -math.inf, 1e308, -1e308])
@@ -85,14 +86,14 @@ def test_a_curve_covers_exactly_its_window_whichever_way_it_is_read(
     with pyramid_of(["a", "b"], points) as folder:
         if all(name for name, _, _ in points):
             return
-        curve = curve_of(folder, "a", width, first, last)
+        curve = curve_in(folder, "a", width, first, last)
         assert len(curve.columns) == width
         known = [c for c in curve.columns if c is not None and math.isfinite(c[0])]
         assert min((c[0] for c in known), default=None) == min(inside, default=None)
         assert max((c[1] for c in known), default=None) == max(inside, default=None)
         assert all(low <= mean <= high for low, high, mean in known)
         (folder / PYRAMID_NAME).unlink()
-        assert repr(curve) == repr(curve_of(folder, "a", width, first, last))
+        assert repr(curve) == repr(curve_in(folder, "a", width, first, last))
 
 
 def test_a_long_curve_keeps_every_extreme_and_each_within_a_column(tmp_path: Path) -> None:
@@ -116,12 +117,12 @@ def test_a_long_curve_keeps_every_extreme_and_each_within_a_column(tmp_path: Pat
 def test_a_window_of_few_points_shows_them_as_they_are(tmp_path: Path) -> None:
     write_many(tmp_path)
     build_pyramid(tmp_path)
-    from_pyramid = curve_of(tmp_path, "accuracy", 50, 30_000, 30_049)
+    from_pyramid = curve_in(tmp_path, "accuracy", 50, 30_000, 30_049)
     (tmp_path / PYRAMID_NAME).unlink()
-    series = StepReader(tmp_path).read()["accuracy"]
+    series = series_in(tmp_path)["accuracy"]
     expected: list[Column] = [(v, v, v) for v in series.values[30_000:30_050].tolist()]
     assert list(from_pyramid.columns) == expected
-    assert from_pyramid == curve_of(tmp_path, "accuracy", 50, 30_000, 30_049)
+    assert from_pyramid == curve_in(tmp_path, "accuracy", 50, 30_000, 30_049)
 
 
 def test_a_pyramid_is_written_only_where_it_is_worth_it_and_once(tmp_path: Path) -> None:
@@ -171,11 +172,11 @@ def test_a_flipped_byte_is_never_drawn_and_the_pyramid_made_anew(
     build_pyramid(tmp_path)
     pyramid = tmp_path / PYRAMID_NAME
     whole = pyramid.read_bytes()
-    expected = [curve_of(tmp_path, "loss", 60, *window) for window in [(), (100, 20_000)]]
+    expected = [curve_in(tmp_path, "loss", 60, *window) for window in [(), (100, 20_000)]]
     at = int(len(whole) * share)
     pyramid.write_bytes(whole[:at] + bytes([whole[at] ^ 0x40]) + whole[at + 1 :])
     for curve, window in zip(expected, [(), (100, 20_000)], strict=True):
-        found = curve_of(tmp_path, "loss", 60, *window)
+        found = curve_in(tmp_path, "loss", 60, *window)
         assert (found.low, found.high, found.last) == (curve.low, curve.high, curve.last)
         columns = [column for column in found.columns if column is not None]
         assert len(columns) == 60
@@ -201,9 +202,9 @@ def test_points_of_many_processes_are_drawn_from_the_levels_or_all_the_logs(
     places = {metric.name: metric.places for metric in directory.metrics}
     assert places["loss"] is None
     assert places["accuracy"] is not None
-    zoomed = curve_of(tmp_path, "loss", 30, 0, 29)
+    zoomed = curve_in(tmp_path, "loss", 30, 0, 29)
     assert [column[1] for column in zoomed.columns if column][::7] == [2.0, 3.0, 4.0, 5.0, 6.0]
-    assert curve_of(tmp_path, "loss", 30).high == 501.0
+    assert curve_in(tmp_path, "loss", 30).high == 501.0
 
 
 def test_columns_without_points_are_told_from_gaps() -> None:

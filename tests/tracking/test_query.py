@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from mlbench.domain.errors import UsageError
@@ -154,6 +154,22 @@ def test_whatever_the_values_the_known_ones_are_in_order(values: list[float]) ->
         ordered = [run.metrics["loss"] for run in select(runs, sort=sort)]
         assert ordered[: len(known)] == sorted(known, reverse=reverse)
         assert all(math.isnan(value) for value in ordered[len(known) :])
+
+
+@given(
+    st.lists(st.floats() | st.integers(0, 3) | st.text("ab", max_size=1) | st.none(), max_size=12),
+    st.integers(0, 6),
+    st.booleans(),
+)
+def test_a_limit_gives_the_beginning_of_what_would_come_without(
+    values: list[Scalar], limit: int, descending: bool
+) -> None:
+    runs = [made(number, params={"x": value}) for number, value in enumerate(values)]
+    assume(not values or any(value is not None for value in values))
+    sort = "-x" if descending else "x"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(query, "_AT_ONCE", 2)
+        assert ids(select(runs, sort=sort, limit=limit)) == ids(select(runs, sort=sort))[:limit]
 
 
 def test_an_unknown_key_is_refused() -> None:

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from mlbench.inside.steplog import NAMES_SUFFIX, POINT, RECORD, RECORDS_SUFFIX
 from mlbench.inside.stepwriter import StepWriter
 from mlbench.tracking.pyramid import last_values
-from mlbench.tracking.steps import Series, StepReader
+from mlbench.tracking.steps import StepReader
+from tests.series import Series, series_in, series_of
 
 Point = tuple[str, int, float]
 
@@ -57,7 +58,7 @@ def test_what_was_logged_is_read_by_step_and_then_by_time(logged: list[Point]) -
     with _writer() as writer:
         for at, (name, step, value) in enumerate(logged):
             writer.add(name, value, step, float(at))
-        read = StepReader(Path(writer.folder)).read()
+        read = series_in(Path(writer.folder))
         last = last_values(Path(writer.folder))
     expected = {
         name: [(step, value.hex()) for step, value in rows]
@@ -75,7 +76,7 @@ def test_extremes_leave_nan_out_and_name_their_first_step(logged: list[Point]) -
     with _writer() as writer:
         for at, (name, step, value) in enumerate(logged):
             writer.add(name, value, step, float(at))
-        read = StepReader(Path(writer.folder)).read()
+        read = series_in(Path(writer.folder))
     for name, rows in _by_name(logged).items():
         series = read[name]
         numbers = [row for row in rows if not math.isnan(row[1])]
@@ -100,8 +101,8 @@ def test_reading_bit_by_bit_gives_what_reading_at_once_gives(
             for name, step, value in batch:
                 at += 1
                 writer.add(name, value, step, at)
-            bit_by_bit = reader.read()
-            assert _comparable(bit_by_bit) == _comparable(StepReader(Path(writer.folder)).read())
+            bit_by_bit = series_of(reader)
+            assert _comparable(bit_by_bit) == _comparable(series_in(Path(writer.folder)))
             if new_log_each:
                 writer.close()
 
@@ -112,7 +113,7 @@ def test_several_processes_are_merged(logged: list[Point], data: st.DataObject) 
         others = [writer, StepWriter(writer.folder), StepWriter(writer.folder)]
         for at, (name, step, value) in enumerate(logged):
             data.draw(st.sampled_from(others)).add(name, value, step, float(at))
-        read = StepReader(Path(writer.folder)).read()
+        read = series_in(Path(writer.folder))
         for other in others:
             other.close()
     assert _comparable(read) == {
@@ -131,9 +132,9 @@ def test_later_points_leave_earlier_series_as_they_were(
         for at, (name, step, value) in enumerate(logged):
             writer.add(name, value, step, float(at))
             if at in sizes:
-                read = reader.read()
+                read = series_of(reader)
                 taken.append((read, _comparable(read)))
-        reader.read()
+        series_of(reader)
         for read, as_it_was in taken:
             assert _comparable(read) == as_it_was
 
@@ -143,33 +144,32 @@ def test_a_long_log_is_read_in_blocks_and_loses_nothing(tmp_path: Path) -> None:
     records = b"".join(RECORD.pack(POINT, n % 3, n, n * 0.5, 1.0) for n in range(count))
     (tmp_path / f"steps-1-1{NAMES_SUFFIX}").write_bytes(b"a\nb\nc\n")
     (tmp_path / f"steps-1-1{RECORDS_SUFFIX}").write_bytes(records + bytes(50 * RECORD.size))
-    read = StepReader(tmp_path).read()
+    read = series_in(tmp_path)
     assert sorted(step for s in read.values() for step in s.steps.tolist()) == list(range(count))
     assert read["b"].steps[:3].tolist() == [1, 4, 7]
     assert (read["c"].values == read["c"].steps * 0.5).all()
 
 
-def test_reading_again_with_nothing_new_gives_the_same_objects(tmp_path: Path) -> None:
+def test_a_reader_adds_to_what_it_has_gathered(tmp_path: Path) -> None:
     writer = StepWriter(str(tmp_path))
     writer.add("loss", 0.5, 0, 1.0)
     reader = StepReader(tmp_path)
-    first = reader.read()["loss"]
-    assert reader.read()["loss"] is first
+    gathered = reader.gather()["loss"]
     writer.add("loss", 0.25, 1, 2.0)
     writer.close()
-    assert reader.read()["loss"].values.tolist() == [0.5, 0.25]
-    assert first.values.tolist() == [0.5]
+    assert reader.gather()["loss"] is gathered
+    assert series_of(reader)["loss"].values.tolist() == [0.5, 0.25]
 
 
 def test_a_folder_that_is_not_there_yet_is_empty(tmp_path: Path) -> None:
     reader = StepReader(tmp_path / "stage")
-    assert reader.read() == {}
+    assert series_of(reader) == {}
     assert last_values(tmp_path / "stage") == {}
     (tmp_path / "stage").mkdir()
     writer = StepWriter(str(tmp_path / "stage"))
     writer.add("loss", 0.5, 0, 1.0)
     writer.close()
-    assert list(reader.read()) == ["loss"]
+    assert list(series_of(reader)) == ["loss"]
 
 
 def test_what_was_read_stays_when_the_file_goes(tmp_path: Path) -> None:
@@ -177,10 +177,10 @@ def test_what_was_read_stays_when_the_file_goes(tmp_path: Path) -> None:
     writer.add("loss", 0.5, 0, 1.0)
     writer.close()
     reader = StepReader(tmp_path)
-    reader.read()
+    series_of(reader)
     for file in tmp_path.iterdir():
         file.unlink()
-    assert reader.read()["loss"].values.tolist() == [0.5]
+    assert series_of(reader)["loss"].values.tolist() == [0.5]
 
 
 def test_a_newline_in_a_name_becomes_a_space(tmp_path: Path) -> None:
@@ -188,7 +188,7 @@ def test_a_newline_in_a_name_becomes_a_space(tmp_path: Path) -> None:
     for name in ("val\nloss", "val loss", "val\nloss", "\udc80"):
         writer.add(name, 0.5, None, 1.0)
     writer.close()
-    read = StepReader(tmp_path).read()
+    read = series_in(tmp_path)
     assert {name: series.steps.tolist() for name, series in read.items()} == {
         "val loss": [0, 1, 2],
         "\\udc80": [0],
@@ -203,9 +203,9 @@ def test_unfinished_unknown_and_unnamed_records_are_not_points(tmp_path: Path) -
     unnamed = RECORD.pack(POINT, 1, 4, 0.125, 1.0)
     log.write_bytes(unknown + known + unnamed + unknown[:20])
     reader = StepReader(tmp_path)
-    assert {name: s.steps.tolist() for name, s in reader.read().items()} == {"loss": [1]}
+    assert {name: s.steps.tolist() for name, s in series_of(reader).items()} == {"loss": [1]}
     named.write_bytes(b"loss\naccuracy\n")
-    assert reader.read()["accuracy"].steps.tolist() == [4]
+    assert series_of(reader)["accuracy"].steps.tolist() == [4]
 
 
 def test_json_lines_of_other_languages_are_read_to_the_last_whole_line(tmp_path: Path) -> None:
@@ -218,10 +218,10 @@ def test_json_lines_of_other_languages_are_read_to_the_last_whole_line(tmp_path:
     torn = '{"name": "loss", "step": 2, "value": 0.25, "at": 11'
     log.write_text("\n".join([*lines, torn]))
     reader = StepReader(tmp_path)
-    assert reader.read()["loss"].steps.tolist() == [0, 1]
+    assert series_of(reader)["loss"].steps.tolist() == [0, 1]
     with log.open("a") as file:
         file.write(".0}\n")
-    read = reader.read()
+    read = series_of(reader)
     assert read["loss"].steps.tolist() == [0, 1, 2]
     assert read["loss"].values.tolist() == [1.0, 0.5, 0.25]
     assert read["accuracy"].last == 0.75

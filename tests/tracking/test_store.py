@@ -14,23 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tinydb import TinyDB
 
-from mlbench.domain.outcomes import RunOutcome
-from mlbench.domain.runs import Marks, Run
+from mlbench.domain.runs import Marks
 from mlbench.project.layout import Layout
-from mlbench.tracking.folder import DIFF_NAME, RUN_NAME, read_run, write_marks, write_run
-from mlbench.tracking.peek import id_of
+from mlbench.tracking.folder import RUN_NAME, write_marks, write_run
+from mlbench.tracking.lines import id_of
 from mlbench.tracking.store import ExperimentStore
-from tests.tracking.conftest import made
+from tests.tracking.conftest import made, record
 from tests.tracking.processes import together
-
-
-def record(layout: Layout, *runs: Run) -> ExperimentStore:
-    """Record runs as the engine does: each in its folder, then in the index."""
-    store = ExperimentStore(layout)
-    for run in runs:
-        write_run(layout.run_folder(run.id), run)
-        store.add(run)
-    return store
 
 
 def ids(store: ExperimentStore) -> list[str]:
@@ -81,19 +71,15 @@ def test_adding_a_run_again_replaces_it(layout: Layout) -> None:
     assert store.runs()[0].metrics == {"accuracy": 1.0}
 
 
-def test_what_stands_is_the_newest_passed_run_of_these_fingerprints(layout: Layout) -> None:
-    store = record(
-        layout,
-        made(1, key="a"),
-        made(2, key="a"),
-        made(3, key="a", outcome=RunOutcome.FAILED),
-        made(4, key="b"),
-    )
-    found = store.standing({"train": "a"})
-    assert found is not None
-    assert found.id == made(2).id
-    assert store.standing({"train": "c"}) is None
-    assert store.standing({"train": "a", "tests": "a"}) is None
+def test_newest_first_is_the_same_whoever_looked_before(layout: Layout) -> None:
+    record(layout, *(made(number) for number in range(1, 8))).checkpoint()
+    store = record(layout, made(9), made(3, metrics={"accuracy": 1.0}))
+    store.remove(made(5).id)
+    newest = [*store.newest()]
+    assert [id_of(line) for line in newest] == [made(n).id for n in (9, 7, 6, 4, 3, 2, 1)]
+    for _ in range(2):
+        assert [*store.newest()] == newest
+    assert [*ExperimentStore(layout).runs().lines] == newest[::-1]
 
 
 def test_a_stock_tinydb_opens_the_file(layout: Layout) -> None:
@@ -377,23 +363,3 @@ def test_of_processes_that_find_the_loss_together_one_mends_it(layout: Layout) -
     for path in layout.own.glob("experiments.*"):
         path.unlink()
     assert sorted(together(OPEN, *[(str(layout.root),)] * 4)) == ["0\n", "0\n", "0\n", "1\n"]
-
-
-def test_a_run_folder_says_what_the_code_was(layout: Layout) -> None:
-    folder = layout.run_folder(made(1).id)
-    write_run(folder, made(1), "--- a\n+++ b\n+x = 1\n")
-    assert read_run(folder) == made(1)
-    assert (folder / DIFF_NAME).read_text() == "--- a\n+++ b\n+x = 1\n"
-
-
-def test_clean_code_leaves_no_diff(layout: Layout) -> None:
-    write_run(layout.run_folder(made(1).id), made(1))
-    assert not (layout.run_folder(made(1).id) / DIFF_NAME).exists()
-
-
-def test_a_diff_of_a_file_in_another_encoding_is_kept_byte_for_byte(layout: Layout) -> None:
-    folder = layout.run_folder(made(1).id)
-    latin = "+name = 'größe'\n".encode("latin-1")
-    write_run(folder, made(1), latin.decode("utf-8", errors="surrogateescape"))
-    assert (folder / DIFF_NAME).read_bytes() == latin
-    assert read_run(folder) == made(1)

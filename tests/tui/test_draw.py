@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from mlbench.domain.curves import Curve
 from mlbench.domain.events import RunFinished
 from mlbench.domain.outcomes import ReasonKind, RunOutcome, StageOutcome, StageState
+from mlbench.domain.phrases import ago, clock, duration, number, size
 from mlbench.domain.plan import Reason
 from mlbench.domain.release import GateResult
-from mlbench.domain.runs import CodeState, Run
+from mlbench.domain.runs import CodeState, Run, StageRecord
 from mlbench.domain.runs import TestCounts as Counts
 from mlbench.tui.board import Board, Phase, StageView
 from mlbench.tui.draw.ansi import plain, styled, tidy
@@ -23,8 +24,11 @@ from mlbench.tui.draw.lanes import bar, lanes, stage_lines
 from mlbench.tui.draw.lines import cell, line
 from mlbench.tui.draw.reasons import in_full, in_short
 from mlbench.tui.draw.stage import stage_head
+from mlbench.tui.draw.status import status_pieces
 from mlbench.tui.draw.story import story
-from mlbench.tui.words import ago, arrow, clock, duration, number, signed, size
+from mlbench.tui.history import History
+from mlbench.tui.situation import Situation
+from mlbench.tui.words import arrow, signed
 
 AT = "2026-11-23T09:15:02.120Z"
 
@@ -264,3 +268,14 @@ def test_advice_stands_below_the_reasons_with_the_line_to_add() -> None:
     )
     many = stage_head(replace(stage, advice=(sentence,) * 5), (), 100, 20, 0.0)
     assert "and 2 more" in many[-1].plain
+
+
+def test_what_is_said_of_the_last_run_is_never_of_a_scripts_own() -> None:
+    going = run("own-going", 0.5, 0.1, origin="script", outcome=None)
+    ended = run("own-ended", 0.5, 0.1, origin="script")
+    built = run("of-stages", 0.9, 0.1, stages={"train": StageRecord(StageOutcome.RAN, 1, "k", "")})
+    for state in (StageState.FRESH, StageState.STALE):
+        board = Board((StageView("train", state=state),), is_planned=True)
+        known = Situation(board=board, history=History(recent=(going, ended, built)))
+        (said,), _ = status_pieces(known, 120)
+        assert "of-stages" in said.content.plain

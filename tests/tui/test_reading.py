@@ -150,3 +150,27 @@ def test_questions_that_came_meanwhile_become_one() -> None:
     until(lambda: len(answers) == 3)
     assert answers[-1] == 40, "an answer that failed does not end the thread"
     reader.close()
+
+
+def test_asking_again_never_takes_the_place_of_what_was_asked_since() -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    answers: list[str | Broken] = []
+
+    def answer(question: str) -> str:
+        begun.set()
+        go_on.wait(60)
+        return question
+
+    reader: Background[str, str] = Background(answer, answers.append)
+    reader.ask_again()
+    reader.ask("all")
+    assert begun.wait(60)
+    reader.ask("loss < 1")
+    reader.ask_again()
+    go_on.set()
+    until(lambda: len(answers) == 2)
+    assert answers == ["all", "loss < 1"]
+    reader.ask_again()
+    until(lambda: len(answers) == 3)
+    assert answers[-1] == "loss < 1"
+    reader.close()

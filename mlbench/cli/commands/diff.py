@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from mlbench.cli.output import coloured, narrate, number, print_json, print_table
+from mlbench.cli.output import coloured, narrate, print_json, print_table
 from mlbench.domain.comparison import METRICS, ComparedRow, Comparison
+from mlbench.domain.phrases import number
 from mlbench.domain.plain import to_plain
 from mlbench.domain.runs import Run, Scalar
 from mlbench.engine.comparing import compare_runs
@@ -53,7 +55,7 @@ def _print_rows(runs: Sequence[Run], rows: Sequence[ComparedRow]) -> None:
 
 def _cells(row: ComparedRow) -> tuple[str, ...]:
     change = f"{row.change:+.4g}" if row.change else ""
-    return (row.kind, row.name, *map(_shown, row.values), change, noise_words(row))
+    return (row.kind, row.name, *shortened(list(map(_shown, row.values))), change, noise_words(row))
 
 
 def noise_words(row: ComparedRow) -> str:
@@ -91,4 +93,21 @@ def _as_plain(found: Comparison, rows: Sequence[ComparedRow]) -> Mapping[str, An
 def _shown(value: Scalar) -> str:
     if isinstance(value, float):
         return number(value)
-    return "" if value is None else str(value)[:_LONGEST]
+    return "" if value is None else " ".join(str(value).split())
+
+
+def shortened(texts: Sequence[str]) -> list[str]:
+    """Texts cut to what a column holds, and so that those that differ still look different."""
+    cut = [_cut(text, 0) for text in texts]
+    if len(set(cut)) == len(set(texts)):
+        return cut
+    letters = zip(*filter(None, texts), strict=False)
+    shared = len(list(takewhile(lambda here: len(set(here)) == 1, letters)))
+    return [_cut(text, max(0, shared - _LONGEST // 4)) for text in texts]
+
+
+def _cut(text: str, start: int) -> str:
+    lead, rest = ("…", text[start + 1 :]) if start and text else ("", text)
+    return (
+        f"{lead}{rest}" if len(lead + rest) <= _LONGEST else f"{lead}{rest}"[: _LONGEST - 1] + "…"
+    )

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import math
-import re
 from pathlib import Path
 
-from mlbench.cli.output import narrate, print_json, size
+from mlbench.cli.output import narrate, print_json
 from mlbench.domain.errors import UsageError
+from mlbench.domain.phrases import bytes_in, size
 from mlbench.engine.collecting import Collection, Collector, limit_of
 from mlbench.engine.queries import Queries
-
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +23,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Remove what was used longest ago and nothing needs; say what it freed and what it kept."""
-    wanted = bytes_of(options.size) if options.size is not None else None
+    wanted = bytes_in(options.size) if options.size is not None else None
+    if options.size is not None and wanted is None:
+        raise UsageError(f'--size: "{options.size}" is no size such as 20GB, 512MB or 1.5GiB')
     queries = Queries.of(Path(options.folder))
     project = queries.project()
     limit = limit_of(project, queries.layout) if wanted is None else wanted
@@ -36,16 +35,6 @@ def run(options: argparse.Namespace) -> int:
     else:
         _print(done)
     return 0
-
-
-def bytes_of(text: str) -> int:
-    """The bytes of `20GB`, `1.5GiB` or `0`; UsageError for anything else."""
-    match = _SIZE.fullmatch(text.strip())
-    if match is None:
-        raise UsageError(f'--size: "{text}" is no size such as 20GB, 512MB or 1.5GiB')
-    count, sign, is_binary = match.groups()
-    base = 1024.0 if is_binary else 1000.0
-    return round(float(count) * math.pow(base, " kmgt".index(sign.lower() or " ")))
 
 
 def as_plain(done: Collection) -> dict[str, object]:

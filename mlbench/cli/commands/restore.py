@@ -52,8 +52,9 @@ def _here(queries: Queries, found: Run, options: argparse.Namespace) -> int:
     wanted = restoration(queries.layout, found)
     kept = kept_at(queries.layout, wanted)
     if not options.dry_run:
-        if wanted.changed and not options.force:
-            _ask(found, wanted)
+        if wanted.changed and not options.force and not _is_wanted(found, wanted):
+            narrate("nothing was brought back")
+            return 0
         _carry_out(Path(options.folder), found, wanted)
     stale = () if options.dry_run else queries.status().stale
     commands = way_to_code(queries.layout, found)
@@ -73,13 +74,12 @@ def _here(queries: Queries, found: Run, options: argparse.Namespace) -> int:
     return 0
 
 
-def _ask(found: Run, wanted: Restoration) -> None:
-    """Go on only where somebody says so; UsageError where there is nobody, naming the files."""
+def _is_wanted(found: Run, wanted: Restoration) -> bool:
+    """Whether somebody says so; UsageError where there is nobody, naming the files."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise UsageError(refusal(found, wanted))
     listed = ", ".join(wanted.changed)
-    if not confirmed(f"{listed} changed since a run gave it; put that of {found.name} there?"):
-        raise UsageError("nothing was brought back")
+    return confirmed(f"{listed} changed since a run gave it; put that of {found.name} there?")
 
 
 def _carry_out(folder: Path, found: Run, wanted: Restoration) -> None:

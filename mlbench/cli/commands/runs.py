@@ -69,8 +69,12 @@ def run(options: argparse.Namespace) -> int:
         narrate(f"{len(runs)} runs in {target}")
     elif runs:
         _print(runs, queries, options)
+    elif options.limit == 0:
+        pass
     elif options.where is None:
         narrate("no runs yet; `mlbench run` makes the first")
+    elif options.all:
+        narrate("no run is so")
     else:
         narrate("no run is so; --all looks at the watch's failures and the archive, too")
     return 0
@@ -97,6 +101,8 @@ def _columns(runs: History, options: argparse.Namespace) -> list[str] | None:
     if options.columns is None:
         return columns_of(runs, only_differences=True) if options.only_differences else None
     names = [name.strip() for name in options.columns.split(",") if name.strip()]
+    if not names:
+        raise UsageError("--columns: name one or more, such as name,accuracy")
     rows = list(runs.values(*names))
     for place, name in enumerate(names):
         if rows and all(row[place] is None for row in rows):

@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from mlbench.cli.commands.runs import as_plain
-from mlbench.cli.output import coloured, number, print_json, seconds, size
-from mlbench.domain.outcomes import StageOutcome
+from mlbench.cli.output import coloured, print_json
+from mlbench.domain.outcomes import RunOutcome, StageOutcome
+from mlbench.domain.phrases import duration, number, plural, size, took
 from mlbench.domain.plain import to_plain
 from mlbench.domain.runs import Run, StageRecord, TestResult
 from mlbench.domain.use import Use
 from mlbench.engine.queries import Queries
 
 _MOST_LINES = 6
+_MOST_SAVED = 20
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -37,21 +39,35 @@ def run(options: argparse.Namespace) -> int:
     }
     tests = {name: results for name, results in tests.items() if results}
     use = queries.system_use(found)
+    saved = _saved(queries, found)
     if options.json:
         details = {
             "stages": to_plain(found.stages),
             "tests": to_plain(tests),
             "use": to_plain(use),
             "left_out": found.code.left_out,
+            "saved": saved,
             "environment": environment,
             "folder": str(folder),
         }
         print_json(as_plain(found) | details)
     else:
         _print(found, tests, use)
+        for name, files in saved.items():
+            _print_saved(name, files)
         _print_environment(environment)
         print(f"folder  {folder}")
     return 0
+
+
+def _saved(queries: Queries, found: Run) -> dict[str, dict[str, int]]:
+    """The size of each file or folder that the scripts saved, by stage and by its place there."""
+    saved = {}
+    for name, items in queries.saved(found).items():
+        folder = queries.stage_folder(found, name)
+        if items:
+            saved[name] = {str(item.path.relative_to(folder)): item.size for item in items}
+    return saved
 
 
 def _print(
@@ -60,12 +76,11 @@ def _print(
     use: Mapping[str, Mapping[str, Use]],
 ) -> None:
     outcome = found.outcome
-    sign = coloured(outcome.glyph, outcome.colour) if outcome else "…"
-    word = outcome.word if outcome else "running"
+    sign, word = _outcome(outcome)
     print(f"{sign} {coloured(found.name, 'strong')}  {found.id}  {word}")
     dirty = f", {found.code.changed_files} files differ" if found.code.dirty else ""
     commit = f"{found.code.commit[:12]}{dirty}" if found.code.commit else "no git commit"
-    print(f"  {found.started}  {seconds(found.seconds)}  {found.origin} by {found.by}  {commit}")
+    print(f"  {found.started}  {duration(found.seconds)}  {found.origin} by {found.by}  {commit}")
     if found.code.left_out:
         print(f"  not in the patch: {', '.join(found.code.left_out)}")
     _print_marks(found)
@@ -92,27 +107,33 @@ def _print_marks(found: Run) -> None:
     if words:
         print(f"  {'  '.join(words)}")
     if marks.note:
-        print(f"  {marks.note}")
+        print("\n".join(f"  {line}" for line in marks.note.splitlines()))
     if found.source:
         print(f"  from {found.source}")
 
 
 def _print_stage(found: Run, name: str, stage: StageRecord) -> None:
     elsewhere = f"  (ran in {stage.ran_in})" if stage.ran_in not in (None, found.id) else ""
-    took = seconds(stage.seconds) if stage.seconds >= 0.01 else ""
     cost = []
-    if stage.cpu_seconds is not None and stage.cpu_seconds >= 0.01:
-        cost.append(f"{seconds(stage.cpu_seconds)} of CPU")
+    if told := took(stage.cpu_seconds or 0.0):
+        cost.append(f"{told} of CPU")
     if stage.peak_memory:
         cost.append(f"{size(stage.peak_memory)} at most")
-    glyph = coloured(stage.outcome.glyph, stage.outcome.colour)
-    line = f"  {glyph} {name:<16} {stage.outcome.word:<10} {took:<8}  {', '.join(cost)}{elsewhere}"
+    sign, word = _outcome(stage.outcome)
+    line = f"  {sign} {name:<16} {word:<10} {took(stage.seconds):<8}  {', '.join(cost)}{elsewhere}"
     print(line.rstrip())
     for reason in stage.reasons:
         detail = f"  {reason.detail}" if reason.detail else ""
         print(coloured(f"      {reason.kind.word} {reason.what}{detail}", "quiet"))
     if stage.message:
         print(f"      {stage.message}")
+
+
+def _outcome(outcome: RunOutcome | StageOutcome | None) -> tuple[str, str]:
+    """The sign and the word for how a run or a stage ended, or that it runs."""
+    if outcome is None:
+        return coloured("…", "info"), "running"
+    return coloured(outcome.glyph, outcome.colour), outcome.word
 
 
 def _used(use: Mapping[str, Use]) -> Iterator[str]:
@@ -129,27 +150,43 @@ def _used(use: Mapping[str, Use]) -> Iterator[str]:
 def _metric(found: Run, name: str) -> str:
     """The last value and, where they tell something else, the least and the greatest."""
     last, extremes = number(found.metrics[name]), found.extremes.get(name)
-    if extremes is None or extremes.min == extremes.max:
+    if extremes is None or not extremes.min < extremes.max:
         return last
     least = f"min {number(extremes.min)} at {extremes.min_step}"
     return f"{last:<10}  {least}, max {number(extremes.max)} at {extremes.max_step}"
 
 
+def _print_saved(stage: str, files: Mapping[str, int]) -> None:
+    """Artifacts, figures and tables by their places in the stage's folder, with their sizes."""
+    shown = dict(list(files.items())[:_MOST_SAVED])
+    _print_flat(f"saved by {stage}", {path: size(count) for path, count in shown.items()})
+    if len(files) > len(shown):
+        print(f"  and {len(files) - len(shown)} more")
+
+
 def _print_environment(environment: Mapping[str, Any]) -> None:
-    packages = environment.get("packages")
-    shown = {
-        name: str(value)
-        for name, value in environment.items()
-        if isinstance(value, (str, int, float)) and value != ""
-    }
-    if packages:
-        shown["packages"] = f"{len(packages)}, in environment.json"
+    """What can be read at a glance; the whole is in the run's folder."""
+    found = {name: value for name, value in environment.items() if value}
+    shown: dict[str, str] = {name: str(found[name]) for name in ("host", "system") if name in found}
+    if "cpu" in found:
+        shown["cpu"] = f"{found['cpu']}, {plural(found.get('cores', 1), 'core')}"
+    if isinstance(memory := found.get("memory"), int):
+        shown["memory"] = size(memory)
+    for place, gpu in enumerate(found.get("gpus", ())):
+        shown[f"gpu {place}"] = f"{gpu['name']}, {size(gpu['memory'])}, driver {gpu['driver']}"
+    if "cuda" in found:
+        shown["cuda"] = str(found["cuda"])
+    if "python" in found:
+        shown["python"] = f"{found.get('python_version', '')}  {found['python']}".strip()
+    for name in ("packages", "variables"):
+        if name in found:
+            shown[name] = f"{len(found[name])}, in environment.json"
     _print_flat("environment", shown)
 
 
 def _print_test(result: TestResult) -> None:
     sign = coloured(result.outcome.glyph, result.outcome.colour)
-    print(f"      {sign} {result.id}  {seconds(result.seconds)}")
+    print(f"      {sign} {result.id}  {duration(result.seconds)}")
     for line in result.message.splitlines()[:_MOST_LINES]:
         print(f"          {line}")
 

@@ -8,7 +8,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from mlbench.cli.output import coloured, narrate, number, print_json, seconds
+from mlbench.cli.output import coloured, narrate, print_json
+from mlbench.domain.phrases import number, took
 from mlbench.domain.plain import to_plain
 from mlbench.engine.session import find_layout
 from mlbench.engine.verdicts import METRICS_TOLERANCE, TOLERANCE, Limits, StageCheck
@@ -74,8 +75,7 @@ def _plain(check: StageCheck) -> dict[str, Any]:
 def _print(check: StageCheck) -> None:
     verdict = check.verdict
     sign = coloured(verdict.glyph, verdict.colour)
-    took = f"  {seconds(check.seconds)}" if check.seconds >= 0.01 else ""
-    print(f"{sign} {check.name}  {verdict.word}{took}", flush=True)
+    print(f"{sign} {check.name}  {verdict.word}  {took(check.seconds)}".rstrip(), flush=True)
     if check.message:
         print(f"    {coloured(check.message, verdict.colour)}", flush=True)
     for difference in check.differences[:_MOST_SHOWN]:

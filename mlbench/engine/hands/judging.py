@@ -35,17 +35,19 @@ class JudgingHand:
         self._cache = ContentStore(layout.cache)
         self._store = store
 
-    def judge(self, project: Project, run: Run, tell: Tell) -> tuple[GateResult, ...]:
-        """Judge the gates of every model that a run stands for, exporting those that may pass."""
+    def judge(
+        self, project: Project, run: Run, tell: Tell, *, exports: bool = True
+    ) -> tuple[GateResult, ...]:
+        """Judge the gates of every model that a run stands for; `exports` those that may pass."""
         results: list[GateResult] = []
         for model in project.models:
             record = run.stages.get(model.stage)
-            if record is not None and record.outcome.stands:
-                results += self._judge_model(project, model, run, tell)
+            if record is not None and record.stands:
+                results += self._judge_model(project, model, run, tell, exports=exports)
         return tuple(results)
 
     def _judge_model(
-        self, project: Project, model: ModelSpec, run: Run, tell: Tell
+        self, project: Project, model: ModelSpec, run: Run, tell: Tell, *, exports: bool
     ) -> tuple[GateResult, ...]:
         live_now = self._releases.live_now(model.name, self._store)
         kept = self._releases.registry.find(model.name, run=run.id)
@@ -54,8 +56,8 @@ class JudgingHand:
         if kept is not None:
             self._releases.registry.judged(dataclasses.replace(kept, gates=gates))
             return gates
-        passed = run.outcome is RunOutcome.PASSED
-        if not passed or not hold(gates) or model.sample is None:
+        may_export = exports and run.outcome is RunOutcome.PASSED and model.sample is not None
+        if not may_export or not hold(gates):
             return gates
         try:
             candidate = self._export(project, model, run, tell)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlbench.domain.errors import ProjectFileError
+from mlbench.domain.errors import MlbenchError, ProjectFileError
 from mlbench.domain.outcomes import RunOutcome, StageOutcome
 from mlbench.domain.records import dataclass
 from mlbench.domain.runs import Run, Scalar
@@ -19,7 +19,13 @@ from mlbench.engine.assembling import NOTHING_SAID, Said, assemble, scalar, with
 from mlbench.engine.flight_files import FlightFiles, Opening
 from mlbench.engine.state import Flight
 from mlbench.inside import logged, steplog
-from mlbench.inside.secrets import of_this_process, without_secrets
+from mlbench.inside.secrets import (
+    HIDDEN,
+    is_secret,
+    of_this_process,
+    secret_values,
+    without_secrets,
+)
 from mlbench.pipeline.job import BuildResult
 from mlbench.project.git import code_and_diff
 from mlbench.project.layout import Layout
@@ -29,6 +35,7 @@ from mlbench.tracking.folder import ENVIRONMENT_NAME, write_run
 from mlbench.tracking.logged import read_logged
 from mlbench.tracking.pyramid import build_pyramid, summary_of
 from mlbench.tracking.store import ExperimentStore
+from mlbench.tracking.trash import Trash
 
 if TYPE_CHECKING:
     from mlbench.tracking.environment import Surroundings
@@ -56,21 +63,31 @@ class RecordingHand:
         self.flights = FlightFiles(layout.flights)
         self._openings: dict[str, threading.Thread] = {}
         self._surroundings: Surroundings | None = None
+        self._has_recorded = False
 
     def open(self, run: str, project: Project, root: Path) -> None:
         """Begin to note commit, diff, parameters below `root` and surroundings of a run."""
 
         def look() -> None:
-            self.flights.write_opening(run, self._look(project, root))
-            self._describe(run, project)
+            # Where the disk is full the record says so, and that nobody noted how it began.
+            with contextlib.suppress(MlbenchError, OSError):
+                self.flights.write_opening(run, self._look(project, root))
+                self._describe(run, project)
 
         thread = self._openings[run] = threading.Thread(target=look, daemon=True)
         thread.start()
 
     def join(self) -> None:
-        """Wait until what a run began with is written down, for the holder that goes on with it."""
+        """Wait until what a run began with is written down, for the holder that goes on with it.
+
+        What was recorded here is put where a stock TinyDB reads it, where that is quick.
+        """
         for thread in self._openings.values():
             thread.join()
+        if self._has_recorded:
+            # Nothing is lost without it.
+            with contextlib.suppress(MlbenchError, OSError):
+                self.store.checkpoint()
 
     def close(
         self, flight: Flight, results: Mapping[str, BuildResult], project: Project
@@ -127,9 +144,9 @@ class RecordingHand:
                 said[name] = said_in(self._layout.stage_folder(ran_in, name))
         run = without_secrets_in(assemble(flight, results, opening, said), of_this_process())
         self._describe(run.id, project)
-        diff = without_secrets(opening.diff, of_this_process())
-        write_run(self._layout.run_folder(run.id), run, diff)
+        write_run(self._layout.run_folder(run.id), run, opening.diff)
         self.store.add(run)
+        self._has_recorded = True
         return run
 
     def _is_lost(self, run: Run) -> bool:
@@ -137,14 +154,19 @@ class RecordingHand:
         if run.outcome is not RunOutcome.PASSED:
             return False
         ran_in = {stage.ran_in for stage in run.stages.values() if stage.ran_in is not None}
-        lost = ran_in - self.store.ids()
+        trash = Trash(self._layout)
+        lost = {one for one in ran_in - self.store.ids() if not trash.has_deleted(one)}
         # What another worktree has on its way will be on record.
         others = [FlightFiles(other.flights) for other in self._layout.others] if lost else []
         return any(not any(flights.has(one) for flights in others) for one in lost)
 
     def _look(self, project: Project, root: Path) -> Opening:
         code, diff = code_and_diff(self._layout.root)
-        return Opening(code, diff, _all_params(project, root))
+        params = _all_params(project, root)
+        in_params = {name: value for name, value in params.items() if isinstance(value, str)}
+        secrets = (*of_this_process(), *secret_values(in_params))
+        shown = {name: HIDDEN if is_secret(name) else value for name, value in params.items()}
+        return Opening(code, without_secrets(diff, secrets), shown)
 
     def _describe(self, run: str, project: Project) -> None:
         """Note what the run is made in, unless it is noted; a run counts without it, too."""

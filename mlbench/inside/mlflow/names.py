@@ -46,8 +46,7 @@ class RunNames:
         try:
             for prefix in _candidates(name, above, is_nested=bool(parent)):
                 try:
-                    # Whole and exclusive at once: whoever sees it can read who has it.
-                    os.link(draft, os.path.join(self._folder, _file_name(prefix)))
+                    _put(draft, os.path.join(self._folder, _file_name(prefix)))
                 except FileExistsError:
                     continue
                 self._known[run_id] = prefix
@@ -83,6 +82,21 @@ def _candidates(name: str | None, above: str, *, is_nested: bool) -> Iterator[st
     while True:
         yield f"{base}-{number}/"
         number += 1
+
+
+def _put(draft: str, path: str) -> None:
+    """Have the draft's content at a path where nothing is yet; FileExistsError where something is.
+
+    Whole and exclusive at once: whoever sees it can read who has it. Where the file system has no
+    hard links, it is empty for a moment.
+    """
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        raise
+    except OSError:
+        with open(path, "xb") as file, open(draft, "rb") as written:
+            file.write(written.read())
 
 
 def _plain(name: str) -> str:

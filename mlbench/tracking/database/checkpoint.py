@@ -59,9 +59,22 @@ def install(current: Current, frozen: Frozen) -> bool:
         paths.new.unlink(missing_ok=True)
         return False
     if frozen.base is not None and frozen.base[0] in current.damaged:
-        os.link(paths.snapshot, paths.damaged(paths.snapshot.suffix))
+        _keep_aside(paths.snapshot, paths.damaged(paths.snapshot.suffix))
     os.replace(paths.new, paths.snapshot)
     return True
+
+
+def _keep_aside(snapshot: Path, target: Path) -> None:
+    """Have the snapshot under a second name, also where the file system has no hard links."""
+    try:
+        os.link(snapshot, target)
+    except FileExistsError:
+        raise
+    except OSError:
+        # Late: it is hardly ever needed.
+        import shutil
+
+        shutil.copyfile(snapshot, target)
 
 
 def clean_up(current: Current, frozen: Frozen) -> None:

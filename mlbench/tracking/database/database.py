@@ -33,6 +33,15 @@ class Database(TinyDB):
         """Sentences on what was found damaged or foreign so far: file, place, what it costs."""
         return self.files.damages
 
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether the snapshot is another program's, can't be read, or is gone from its journal."""
+        with self.files.looking() as current:
+            if current.snapshot is None:
+                return current.journal_number > 1
+            is_read = any(table.base is not None for table in current.tables.values())
+            return current.foreign or (bool(current.damaged) and not is_read)
+
     def table(self, name: str, **kwargs: object) -> JournaledTable:
         """A table by its name; ValueError for the one name that the file needs itself."""
         if name == INDEX_TABLE:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from zlib import crc32
 
@@ -19,8 +20,11 @@ from mlbench.tracking.database.index import (
     start_of,
 )
 
-_BLOCK = 1 << 20
+_BLOCK = 1 << 18
+_LAST_BLOCK = 1 << 15
 Identity = tuple[int, int, int]
+Block = tuple[Sequence[int], list[bytes]]
+"""Some documents as JSON, and their ids, which rise."""
 
 
 def identity_of(path: Path) -> Identity | None:
@@ -103,32 +107,51 @@ class Base:
         start, end = self._section.offsets[position], self._section.offsets[position + 1]
         return self._proved(position, self._file.read(start, end - len(SEPARATOR)))
 
-    def lines(self) -> Iterator[tuple[int, bytes]]:
+    def blocks(self) -> Iterator[Block]:
         """Every intact document, in the order of their ids."""
-        offsets = self._section.offsets
-        count = len(self.ids)
+        offsets, count = self._section.offsets, len(self.ids)
         first = 0
         while first < count:
             last = bisect_left(offsets, offsets[first] + _BLOCK, first + 1, count)
-            yield from self._block(first, last)
+            yield self._block(first, last)
             first = last
 
-    def _block(self, first: int, last: int) -> Iterator[tuple[int, bytes]]:
-        ids, offsets, sums = self.ids, self._section.offsets, self._section.sums
-        origin = offsets[first]
-        block = self._file.read(origin, offsets[last])
-        for position in range(first, last):
-            begin, end = offsets[position] - origin, offsets[position + 1] - origin - 2
-            text = block[begin:end]
-            line: bytes | None
-            if crc32(text) == sums[position]:
-                line = text[len(str(ids[position])) + 3 :]
-            else:
-                line = self._proved(position, text)
-            if block[end : end + 2] != SEPARATOR and position < len(ids) - 1:
-                self._name(position, end + origin, end + origin + 2, "the separator behind")
+    def blocks_backwards(self) -> Iterator[Block]:
+        """As `blocks`, the last one first; who wants only the last few reads little."""
+        offsets = self._section.offsets
+        last, size = len(self.ids), _LAST_BLOCK
+        while last:
+            first = bisect_left(offsets, offsets[last] - size, 0, last - 1)
+            yield self._block(first, last)
+            last, size = first, min(size * 4, _BLOCK)
+
+    def _block(self, first: int, last: int) -> Block:
+        """The documents of these positions, in few steps where all is as it was written."""
+        offsets, ids = self._section.offsets[first : last + 1], self.ids[first:last]
+        origin = offsets[0]
+        block = self._file.read(origin, offsets[-1])
+        cuts = [offset - origin for offset in offsets]
+        texts = [block[begin : end - 2] for begin, end in pairwise(cuts)]
+        is_whole = last == len(self.ids) or block.endswith(SEPARATOR)
+        is_whole = is_whole and block.startswith(SEPARATOR.join(texts))
+        if is_whole and [*map(crc32, texts)] == [*self._section.sums[first:last]]:
+            return ids, _without_keys(ids, texts)
+        pairs = list(self._mended(first, texts, block))
+        return [number for number, _ in pairs], [line for _, line in pairs]
+
+    def _mended(
+        self, first: int, texts: Sequence[bytes], block: bytes
+    ) -> Iterator[tuple[int, bytes]]:
+        """What is intact in a block, with a word on what isn't."""
+        origin = self._section.offsets[first]
+        for position, text in enumerate(texts, first):
+            line = self._proved(position, text)
+            end = self._section.offsets[position + 1]
+            is_last = position == len(self.ids) - 1
+            if not is_last and block[end - 2 - origin : end - origin] != SEPARATOR:
+                self._name(position, end - 2, end, "the separator behind")
             if line is not None:
-                yield ids[position], line
+                yield self.ids[position], line
 
     def _position(self, number: int) -> int | None:
         position = bisect_left(self.ids, number)
@@ -156,6 +179,15 @@ class Base:
             f"{place(self._file.path, start, end)}: {f'{what} ' if what else ''}{whose} is not "
             f"what was written; {cost}"
         )
+
+
+def _without_keys(ids: Sequence[int], texts: Sequence[bytes]) -> list[bytes]:
+    """The JSON behind `"<id>":` in each text."""
+    least, most = len(str(ids[0])), len(str(ids[-1]))
+    if least == most and ids[0] >= 0:
+        skipped = least + 3
+        return [text[skipped:] for text in texts]
+    return [text[len(str(number)) + 3 :] for number, text in zip(ids, texts, strict=True)]
 
 
 def place(path: Path, start: int, end: int) -> str:

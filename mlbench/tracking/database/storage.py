@@ -191,8 +191,12 @@ class JournaledStorage(Storage):
         except BaseException:
             self._writers.release()
             raise
-        with self._looking:
-            self._current.catch_up()
+        try:
+            with self._looking:
+                self._current.catch_up()
+        except BaseException:
+            self._end()
+            raise
 
     def _end(self) -> None:
         self._depth -= 1
@@ -207,11 +211,12 @@ class JournaledStorage(Storage):
         return Change(JOURNAL, "", current.journal_number, token=token, next_ids=next_ids)
 
     def _checkpoint_when_grown(self) -> None:
-        current = self._current
-        if self._depth or current.journal is None or self._background is not None:
+        # Each looked at once, for another thread may just be catching up.
+        journal, snapshot = self._current.journal, self._current.snapshot
+        if self._depth or journal is None or self._background is not None:
             return
-        size = current.snapshot[1] if current.snapshot else 0
-        if current.journal.applied > max(LEAST_GROWTH, size // _SHARE):
+        size = snapshot[1] if snapshot else 0
+        if journal.applied > max(LEAST_GROWTH, size // _SHARE):
             # No daemon: a program that ends waits the moment that it takes.
             self._background = threading.Thread(target=self._work, name="checkpoint")
             self._background.start()

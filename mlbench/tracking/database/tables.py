@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import ItemsView, Iterator, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import ItemsView, Iterable, Iterator, Mapping, Sequence
 from heapq import merge
-from itertools import chain
+from itertools import chain, starmap
 from operator import itemgetter
 
 from mlbench.tracking.database.changes import CLEAR, INSERT, REMOVE, UPDATE, Change
-from mlbench.tracking.database.snapshot import Base
+from mlbench.tracking.database.snapshot import Base, Block
 
 
 class TableState:
@@ -153,13 +154,27 @@ class Lines(Mapping[int, bytes]):
     def pairs(self) -> Iterator[tuple[int, bytes]]:
         """As `items`, in one pass."""
         fresh = sorted((n, line) for n, line in self._changed.items() if line is not None)
-        base = self._base
+        base, changed = self._base, self._changed
         if base is None or not base.ids:
             return iter(fresh)
-        kept = (pair for pair in base.lines() if pair[0] not in self._changed)
+        kept: Iterator[tuple[int, bytes]] = chain.from_iterable(starmap(zip, base.blocks()))
+        if changed:
+            kept = (pair for pair in kept if pair[0] not in changed)
         if not fresh or fresh[0][0] > base.ids[-1]:
             return chain(kept, fresh)
         return merge(kept, fresh, key=itemgetter(0))
+
+    def backwards(self) -> Iterator[list[bytes]]:
+        """Every document, by falling ids, a list at a time; nothing of it is kept here."""
+        touched = sorted(self._changed)
+        blocks: Iterable[Block] = self._base.blocks_backwards() if self._base is not None else ()
+        for ids, lines in blocks:
+            # With those between this block and the one behind it.
+            first = bisect_left(touched, ids[0]) if ids else len(touched)
+            over = touched[first:]
+            del touched[first:]
+            yield _replaced(ids, lines, {number: self._changed[number] for number in over})
+        yield [line for number in reversed(touched) if (line := self._changed[number]) is not None]
 
     def _all_ids(self) -> Sequence[int]:
         base, changed = self._base, self._changed
@@ -173,6 +188,16 @@ class Lines(Mapping[int, bytes]):
             if more[0] > base.ids[-1]:
                 return [*base.ids, *more]
         return sorted({*base.ids}.difference(changed, base.lost).union(fresh))
+
+
+def _replaced(
+    ids: Sequence[int], lines: list[bytes], changed: Mapping[int, bytes | None]
+) -> list[bytes]:
+    """Documents by falling ids, with others over them."""
+    if not changed:
+        return lines[::-1]
+    known = {**dict(zip(ids, lines, strict=True)), **changed}
+    return [line for number in sorted(known, reverse=True) if (line := known[number]) is not None]
 
 
 class _Items(ItemsView[int, bytes]):

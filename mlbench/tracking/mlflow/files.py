@@ -41,7 +41,12 @@ class RunFolders:
         """All points of a run, metric by metric; what is no point is left out and named."""
         for name, path in _files(self._folders[run.id] / "metrics"):
             bad = 0
-            for line in _text(path).splitlines():
+            try:
+                lines = _text(path).splitlines()
+            except OSError as error:
+                self.faults.append(f"{path}: can't be read ({error.strerror or error})")
+                continue
+            for line in lines:
                 point = _point(name, line)
                 if point is None:
                     bad += 1

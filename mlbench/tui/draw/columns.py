@@ -7,12 +7,13 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from mlbench.domain.expression import ExpressionError, names_in, parse
+from mlbench.domain.phrases import ago, duration
 from mlbench.domain.runs import Run
 from mlbench.domain.stages import Project
 from mlbench.tui.board import seconds_of
 from mlbench.tui.draw.lines import Part, length, line
 from mlbench.tui.draw.story import changed_params
-from mlbench.tui.words import ago, arrow, duration, moment, scalar, tabular
+from mlbench.tui.words import arrow, moment, scalar, tabular
 
 GAP = 2
 CHANGED = "changed"

@@ -8,13 +8,14 @@ from textual.content import Content
 
 from mlbench.domain import comparison as kinds
 from mlbench.domain.comparison import ComparedRow, Comparison, Noise
+from mlbench.domain.phrases import duration, number
 from mlbench.domain.runs import Run, Scalar
 from mlbench.tui.board import seconds_of
 from mlbench.tui.draw.code import counted, files_of
 from mlbench.tui.draw.columns import change
 from mlbench.tui.draw.lines import EMPTY, Part, cell, joined, line
 from mlbench.tui.draw.series import letter, style_of
-from mlbench.tui.words import arrow, duration, moment, number, scalar
+from mlbench.tui.words import arrow, moment, scalar
 
 _GAP = "  "
 _MOST_NAMED = 3

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from textual.content import Content
 
+from mlbench.domain.phrases import number
 from mlbench.domain.release import GateResult
 from mlbench.domain.runs import TestCounts
 from mlbench.tui.draw.lines import cell, line, widest
-from mlbench.tui.words import missed, number, signed
+from mlbench.tui.words import missed, signed
 
 _LEAST_GATE = 12
 

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from textual.content import Content
 
 from mlbench.domain.outcomes import StageOutcome
+from mlbench.domain.phrases import ago
 from mlbench.domain.runs import Run
 from mlbench.tui.board import seconds_of
 from mlbench.tui.draw.columns import GAP, Column, Row, cell_text
 from mlbench.tui.draw.lines import Part, cell, fitted, joined, line, spread, widest
 from mlbench.tui.history import PassedBefore
-from mlbench.tui.words import ago, arrow, tabular
+from mlbench.tui.words import arrow, tabular
 
 RUNNING_SIGN = ("↻", "$info")
 

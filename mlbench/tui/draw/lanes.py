@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from textual.content import Content
 
 from mlbench.domain.outcomes import StageOutcome, StageState
+from mlbench.domain.phrases import clock, duration
 from mlbench.tui.board import Phase, StageView
 from mlbench.tui.draw.ansi import safe
 from mlbench.tui.draw.lines import Part, cell, line, widest
 from mlbench.tui.draw.reasons import in_short
-from mlbench.tui.words import clock, duration
 
 RUNNING_GLYPH, WAITING_GLYPH = "↻", "·"
 _BAR_WIDTH = 6

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from textual.content import Content
 
 from mlbench.domain.curves import Column, Curve
+from mlbench.domain.phrases import number
 from mlbench.tui.draw.canvas import Canvas
 from mlbench.tui.draw.lines import Part, cell, line, spread, widest
 from mlbench.tui.draw.series import letter, style_of
-from mlbench.tui.words import number
 
 SMOOTHINGS = (0.0, 0.6, 0.9, 0.97)
 """The weights of what came before that can be chosen, none first."""

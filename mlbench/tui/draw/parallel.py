@@ -8,12 +8,13 @@ from dataclasses import dataclass
 
 from textual.content import Content
 
+from mlbench.domain.phrases import number
 from mlbench.domain.runs import Run, Scalar
 from mlbench.tui.draw.canvas import Canvas
 from mlbench.tui.draw.columns import METRIC, PARAM
 from mlbench.tui.draw.lines import EMPTY, Part, cell, line
 from mlbench.tui.draw.series import letter, style_of
-from mlbench.tui.words import number, scalar
+from mlbench.tui.words import scalar
 
 _LEAST_AXIS = 14
 

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from textual.content import Content
 
 from mlbench.domain.names import friendly_name
+from mlbench.domain.phrases import ago, number, size
 from mlbench.domain.release import LedgerEntry
 from mlbench.tui.board import seconds_of
 from mlbench.tui.draw.gates import gate_lines, gates_in_short
 from mlbench.tui.draw.lines import EMPTY, Part, cell, line, widest
 from mlbench.tui.reading import Released
-from mlbench.tui.words import ago, moment, number, size, version_of
+from mlbench.tui.words import moment, version_of
 
 _TITLES = ("model", "version", "run", "when", "gates", "parity", "size", "p99", "live in")
 

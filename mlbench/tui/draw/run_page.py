@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from textual.content import Content
 
+from mlbench.domain.phrases import duration, number, size
 from mlbench.domain.runs import Run, StageRecord
 from mlbench.tui.board import seconds_of
 from mlbench.tui.draw.ansi import safe
@@ -14,7 +15,7 @@ from mlbench.tui.draw.history import RUNNING_SIGN
 from mlbench.tui.draw.lines import EMPTY, Part, cell, line, widest
 from mlbench.tui.draw.story import changed_params
 from mlbench.tui.saved import Saved
-from mlbench.tui.words import duration, moment, number, scalar, size
+from mlbench.tui.words import moment, scalar
 
 _MOST_SAVED = 8
 _VALUE, _EXTREME = 10, 18
@@ -75,7 +76,7 @@ def _head(run: Run, problem: str) -> list[Content]:
         line(
             sign,
             f"  {moment(seconds_of(run.started))}",
-            (f"  took {duration(run.seconds)}", "$quiet"),
+            (f"  {'took' if run.outcome else 'for'} {duration(run.seconds)}", "$quiet"),
         ),
         line((origin, "$quiet")),
         line((where, "$quiet"), (dirty, "$warn")),

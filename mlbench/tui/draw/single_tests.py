@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 from textual.content import Content
 
 from mlbench.domain.outcomes import TestOutcome
+from mlbench.domain.phrases import duration, plural
 from mlbench.domain.runs import TestResult
 from mlbench.tui.draw.ansi import safe
 from mlbench.tui.draw.lines import Part, cell, line
-from mlbench.tui.words import duration, plural
 
 _SECONDS_WIDTH = 7
 _LEAST_ID = 24

@@ -8,13 +8,13 @@ from textual.content import Content
 
 from mlbench.domain.curves import Curve
 from mlbench.domain.outcomes import StageOutcome, StageState
+from mlbench.domain.phrases import clock, duration, number
 from mlbench.tui.board import Phase, StageView
 from mlbench.tui.draw.ansi import safe
 from mlbench.tui.draw.curve import braille, scale_of
 from mlbench.tui.draw.lanes import bar, stage_sign
 from mlbench.tui.draw.lines import EMPTY, Part, cell, joined, line, widest
 from mlbench.tui.draw.reasons import in_full
-from mlbench.tui.words import clock, duration, number
 
 _MOST_REASONS = 6
 _MOST_ADVICE = 3

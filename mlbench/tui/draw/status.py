@@ -60,7 +60,8 @@ def _with_record(board: Board, recent: Sequence[Run]) -> Board:
     is_mended = board.last is not None and board.last.outcome is not RunOutcome.PASSED
     if board.last is not None and not (is_mended and board.is_fresh):
         return board
-    wanted = [run for run in recent if run.outcome is RunOutcome.PASSED or not board.is_fresh]
+    of_stages = (run for run in recent if run.outcome is not None and run.origin != "script")
+    wanted = [run for run in of_stages if run.outcome is RunOutcome.PASSED or not board.is_fresh]
     return replace(board, last=finished(wanted[0])) if wanted else board
 
 

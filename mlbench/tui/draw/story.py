@@ -8,13 +8,14 @@ from textual.content import Content
 
 from mlbench.domain.events import RunFinished
 from mlbench.domain.outcomes import ReasonKind, RunOutcome, StageOutcome
+from mlbench.domain.phrases import duration, number
 from mlbench.domain.plan import Reason
 from mlbench.domain.runs import Run, Scalar
 from mlbench.tui.board import Board
 from mlbench.tui.draw.ansi import safe
 from mlbench.tui.draw.lines import Part, joined, line
 from mlbench.tui.draw.reasons import in_short, main_reason
-from mlbench.tui.words import arrow, duration, missed, number, scalar
+from mlbench.tui.words import arrow, missed, scalar
 
 _BETWEEN = (" · ", "$quiet")
 _MOST_PARAMS = 2

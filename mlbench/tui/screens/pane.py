@@ -37,6 +37,13 @@ class Pane(Vertical):
         """The filter of the list that has the focus."""
         return ""
 
+    def goes_on(self, known: Situation) -> bool:
+        """Whether what the screen shows may change at any moment."""
+        return known.board.is_busy
+
+    def tick(self) -> None:
+        """Ask for what changes without anybody's saying so; called several times a second."""
+
     def stage_question(self, known: Situation) -> StageQuestion | None:  # noqa: ARG002
         """Which stage's log and curves this screen shows, None for none."""
         return None

@@ -10,6 +10,7 @@ from textual.content import Content
 
 from mlbench.domain.curves import Curve
 from mlbench.domain.outcomes import RunOutcome
+from mlbench.domain.phrases import clock, plural
 from mlbench.domain.stages import Project
 from mlbench.tui.board import Board, Phase, StageView, followed
 from mlbench.tui.draw.empty import no_gates, no_stages_yet, problem_lines
@@ -26,7 +27,6 @@ from mlbench.tui.widgets.drawn import Drawn, entitle
 from mlbench.tui.widgets.line_list import LineList
 from mlbench.tui.widgets.log_box import LogBox
 from mlbench.tui.widgets.single_tests import SingleTests
-from mlbench.tui.words import clock, plural
 
 _LEAST_RECENT = 4
 

@@ -70,6 +70,11 @@ class RunPage(Widget):
         names = list(self.run.stages) if self.run else []
         return names[cursor] if cursor is not None and cursor < len(names) else None
 
+    @property
+    def is_going(self) -> bool:
+        """Whether the run that is shown goes on."""
+        return self.run is not None and self.run.outcome is None
+
     def open(self, run: Run) -> None:
         """Show this run; its folder is read meanwhile."""
         self.run, self.detail, self._is_new = run, None, True
@@ -133,7 +138,8 @@ class RunPage(Widget):
         self.query_one(SingleTests).draw(
             max(3, self.query_one("#run-right").content_size.height // 2)
         )
-        self.log_box.draw()
+        is_script = run.origin == "script"
+        self.log_box.draw("its terminal has it" if is_script else "nothing logged")
 
 
 def _first_stage(run: Run, project: Project | None) -> int:

@@ -10,6 +10,7 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
 
+from mlbench.domain.phrases import plural
 from mlbench.domain.runs import Run
 from mlbench.tui.draw.bars import Piece
 from mlbench.tui.draw.columns import (
@@ -29,7 +30,6 @@ from mlbench.tui.situation import Situation
 from mlbench.tui.widgets.drawn import Drawn
 from mlbench.tui.widgets.line_list import LineList
 from mlbench.tui.widgets.piece_bar import PieceBar
-from mlbench.tui.words import plural
 
 _SORT = "sort:"
 _SIGNS = 3

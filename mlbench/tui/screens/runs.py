@@ -146,6 +146,15 @@ class RunsPane(Pane):
         else:
             self.comparison.take(answer)
 
+    def goes_on(self, known: Situation) -> bool:
+        """Whether a stage runs, or a script that began the opened run by itself."""
+        return super().goes_on(known) or (self.page == RUN and self.opened.is_going)
+
+    def tick(self) -> None:
+        """Read the opened run anew while it goes on."""
+        if self.page == RUN and self.opened.is_going:
+            self.opened.look_again()
+
     def look_again(self) -> None:
         """Read what is opened anew, for the record has changed."""
         if self.page == RUN:

@@ -40,15 +40,15 @@ class LogBox(Vertical):
         self._question = detail.question
         self.view.show(detail.log, anew=anew)
 
-    def draw(self) -> None:
-        """Draw the divider."""
+    def draw(self, nothing: str = "nothing logged") -> None:
+        """Draw the divider; `nothing` is what to say of a log that is empty."""
         title = self.query_one("#log-title", Drawn)
-        title.show([self._divider(title.width)])
+        title.show([self._divider(title.width, nothing)])
 
-    def _divider(self, width: int) -> Content:
+    def _divider(self, width: int, nothing: str) -> Content:
         view = self.view
         if not view.count and not view.filter_words:
-            words = line((" nothing logged ", "$quiet"))
+            words = line((f" {nothing} ", "$quiet"))
         elif view.is_following:
             words = line((" following ", "$ok"))
         else:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import shutil
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tinydb.table import Document
 
-from mlbench.tracking.database import Database, open_database
+from mlbench.domain.errors import MlbenchError
+from mlbench.tracking.database import Database, open_database, snapshot
 from tests.tracking.database.conftest import Content, content_of
 
 DOCUMENTS: list[dict[str, Any]] = [
@@ -242,3 +247,60 @@ def test_damage_while_it_is_open_is_seen_when_it_is_touched(path: Path) -> None:
     assert lines.get(1) is None
     assert database.table("runs").get(doc_id=1) is None
     assert_named(database, "experiments.json", intact.index(b'"a"') + 1)
+
+
+@pytest.mark.parametrize("size", [1, 60, 1 << 18])
+def test_blocks_of_any_size_hold_the_same_forwards_and_backwards(
+    path: Path, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshot, "_BLOCK", size)
+    monkeypatch.setattr(snapshot, "_LAST_BLOCK", size)
+    with open_database(path) as database:
+        runs = database.table("runs")
+        # Keys of several lengths, and below zero.
+        for number in (-10, -9, -1, 0, 9, 10, 99, 100):
+            runs.insert(Document({"number": number}, number))
+    intact = path.read_bytes()
+    first, last = intact.index(b'"-10"'), intact.index(b'"_mlbench"')
+    for position in range(first, last - 3):
+        path.write_bytes(altered(intact, position, "flip"))
+        singly = open_database(path).table("runs").lines()
+        one_by_one = {n: line for n in list(singly) if (line := singly.get(n)) is not None}
+        forwards, backwards = open_database(path), open_database(path)
+        assert dict(forwards.table("runs").lines().items()) == one_by_one
+        fallen = chain.from_iterable(backwards.table("runs").lines().backwards())
+        assert [*fallen] == [*one_by_one.values()][::-1]
+        for database in (forwards, backwards):
+            assert_named(database, "experiments.json", position)
+
+
+def test_a_damaged_snapshot_is_kept_aside_also_without_hard_links(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    filled(path, snapshot=True)
+    damaged = altered(path.read_bytes(), 40, "flip")
+    path.write_bytes(damaged)
+    monkeypatch.setattr(os, "link", refuse)
+    database = open_database(path)
+    content_of(database)
+    database.table("runs").insert({"id": "later"})
+    database.checkpoint()
+    (aside,) = path.parent.glob("experiments.damaged-*.json")
+    assert aside.read_bytes() == damaged
+
+
+def test_a_writer_that_could_not_read_lets_the_others_write(path: Path) -> None:
+    filled(path, snapshot=False)
+    journal = path.with_name("experiments.journal")
+    one, other = open_database(path), open_database(path)
+    aside = journal.rename(journal.with_name("away"))
+    journal.mkdir()
+    with pytest.raises((OSError, MlbenchError)):
+        one.table("runs").insert({"id": "not written"})
+    journal.rmdir()
+    aside.rename(journal)
+    assert other.table("runs").insert({"id": "written"})
+    assert one.table("runs").insert({"id": "written too"})

@@ -13,6 +13,7 @@ from tinydb import TinyDB
 
 from mlbench.domain.errors import FolderNotWritableError, RecordNotWrittenError
 from mlbench.tracking.database import open_database
+from tests.small_disk import small_disk
 from tests.tracking.database.conftest import content_of
 
 # No file may grow beyond a limit, as on a disk that is full; later there is room again.
@@ -73,24 +74,13 @@ def test_a_file_that_may_not_grow(path: Path, limit: int) -> None:
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 256 kB in memory, where it may be mounted."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)]
-    try:
-        done = subprocess.run(mount, capture_output=True, check=False)
-    except FileNotFoundError:
-        pytest.skip("there is no mount here")
-    if done.returncode:
-        pytest.skip("no file system may be mounted here")
-    yield disk
-    # Lazily: a failed test may still have files open.
-    subprocess.run(["umount", "-l", str(disk)], check=True)
+def disk() -> Iterator[Path]:
+    with small_disk("256k") as folder:
+        yield folder
 
 
-def test_a_disk_that_fills_up(small_disk: Path) -> None:
-    path = small_disk / "experiments.json"
+def test_a_disk_that_fills_up(disk: Path) -> None:
+    path = disk / "experiments.json"
     database, other = open_database(path), open_database(path)
     stored: dict[int, dict[str, int]] = {}
     message = ""
@@ -114,7 +104,7 @@ def test_a_disk_that_fills_up(small_disk: Path) -> None:
     database.close()
     assert any("nothing is lost" in sentence for sentence in database.damages)
 
-    subprocess.run(["mount", "-o", "remount,size=2m", str(small_disk)], check=True)
+    subprocess.run(["mount", "-o", "remount,size=2m", str(disk)], check=True)
     new = other.table("runs").insert({"room": True})
     other.close()
     assert content_of(open_database(path)) == {"runs": {**stored, new: {"room": True}}}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -191,6 +192,8 @@ class Stores(RuleBasedStateMachine):
                 assert len(table) == len(documents)
                 assert [*table.lines()] == [n for n, _ in table.lines().items()]
                 assert [*table.lines()] == sorted(documents)
+                backwards = chain.from_iterable(table.lines().backwards())
+                assert [*backwards] == [*table.lines().values()][::-1]
 
 
 Stores.TestCase.settings = settings(
