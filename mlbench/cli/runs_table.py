@@ -114,10 +114,14 @@ def table_lines(
     columns: Sequence[Column], paint: Callable[[int, str], str] = lambda _, text: text
 ) -> list[str]:
     """The titles and a line a run; `paint` may colour the first cell of a run's line."""
-    titles = [_cell(column.title, column) for column in columns]
+    # Once: a width is that of the widest of all cells.
+    widths = [(column.width, column.right) for column in columns]
+    titles = [_cell(column.title, *shape) for column, shape in zip(columns, widths, strict=True)]
     lines = [(" " * _GAP).join(titles).rstrip()]
     for row in range(len(columns[0].cells)):
-        first, *others = (_cell(column.cells[row], column) for column in columns)
+        first, *others = (
+            _cell(column.cells[row], *shape) for column, shape in zip(columns, widths, strict=True)
+        )
         lines.append((" " * _GAP).join((paint(row, first), *others)).rstrip())
     return lines
 
@@ -182,11 +186,11 @@ def _commit(run: Run) -> str:
     return f"{run.code.commit[:7]}{'±' if run.code.dirty else ''}" if run.code.commit else ""
 
 
-def _cell(text: str, column: Column) -> str:
-    while _width(text) > column.width:
+def _cell(text: str, width: int, is_right: bool) -> str:
+    while _width(text) > width:
         text = f"{text.removesuffix('…')[:-1]}…"
-    fill = " " * (column.width - _width(text))
-    return fill + text if column.right else text + fill
+    fill = " " * (width - _width(text))
+    return fill + text if is_right else text + fill
 
 
 def _width(text: str) -> int:

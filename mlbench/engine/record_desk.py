@@ -119,7 +119,7 @@ class RecordDesk:
             change = changes[-1]
             self._bring_back(change.deleted)
             for run_id, before in change.before.items():
-                run = read_run(self._layout.run_folder(run_id))
+                run = self._queries.store().get(run_id)
                 if run is not None:
                     self._write(run, taken_back(run.marks, before, change.after[run_id]))
             self._undo.drop_last()
@@ -166,7 +166,10 @@ class RecordDesk:
         return said
 
     def _write(self, run: Run, marks: Marks) -> None:
-        write_marks(self._layout.run_folder(run.id), marks)
+        folder = self._layout.run_folder(run.id)
+        # Of a run whose folder is lost the index alone knows.
+        if folder.is_dir():
+            write_marks(folder, marks)
         self._queries.store().add(replace(run, marks=marks))
 
     def _baselines(self, *, but: Run) -> list[Run]:

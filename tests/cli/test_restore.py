@@ -65,8 +65,8 @@ def test_without_a_terminal_changed_files_are_refused_by_name(
     assert small.read("build/model.txt").startswith("model 0.5")
 
 
-@pytest.mark.parametrize(("answer", "status"), [("n", 2), ("y", 0)])
-def test_on_a_terminal_it_asks(small: SmallProject, first: str, answer: str, status: int) -> None:
+@pytest.mark.parametrize(("answer", "model"), [("n", "mine"), ("y", "model 0.5")])
+def test_on_a_terminal_it_asks(small: SmallProject, first: str, answer: str, model: str) -> None:
     small.write("build/model.txt", "mine")
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
@@ -84,8 +84,8 @@ def test_on_a_terminal_it_asks(small: SmallProject, first: str, answer: str, sta
     os.write(ours, f"{answer}\n".encode())
     process.communicate()
     os.close(ours)
-    assert process.returncode == status
-    assert small.read("build/model.txt").startswith("mine" if status else "model 0.5")
+    assert process.returncode == 0
+    assert small.read("build/model.txt").startswith(model)
 
 
 def test_a_worktree_is_made_where_the_call_says(small: SmallProject, first: str) -> None:

@@ -9,12 +9,13 @@ import os
 import pty
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from mlbench.cli.runs_table import chosen_columns, columns_for, fitting, table_lines, when
+from mlbench.cli.runs_table import Column, chosen_columns, columns_for, fitting, table_lines, when
 from mlbench.domain.outcomes import RunOutcome
 from mlbench.domain.runs import Extremes, Marks
 from mlbench.project.layout import Layout
@@ -226,3 +227,29 @@ def test_columns_need_a_name_and_no_runs_are_no_empty_history(history: Path) -> 
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     done = cli(history, "--where", "accuracy > 7", "--all")
     assert (done.returncode, done.stderr) == (0, "no run is so\n")
+
+
+class Counted(tuple[str, ...]):
+    """Cells that count how often somebody goes through all of them."""
+
+    times = 0
+
+    def __iter__(self) -> Iterator[str]:
+        Counted.times += 1
+        return super().__iter__()
+
+
+def test_a_column_is_measured_once_however_many_runs_there_are() -> None:
+    column = Column("run", Counted(f"brave-{number}" for number in range(100)))
+    assert len(table_lines([column])) == 101
+    assert Counted.times == 1
+
+
+def test_a_run_whose_folder_is_lost_is_marked_in_the_index(history: Path) -> None:
+    command = [sys.executable, "-m", "mlbench", "-C", str(history)]
+    found = [*command, "runs", "--where", "star", "--json"]
+    for words, starred in ((("star", "brave-2"), 2), (("undo",), 1)):
+        done = subprocess.run([*command, *words], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        shown = subprocess.run(found, capture_output=True, text=True, check=True)
+        assert len(json.loads(shown.stdout)) == starred
