@@ -131,8 +131,9 @@ def objective_of(asked: str, objective: str | None) -> str | None:
         return asked or objective
     match = _OBJECTIVE.fullmatch((objective or "").strip())
     if match is None or match[2] != asked:
+        metric = asked.rsplit(maxsplit=1)[-1]
         raise UsageError(
-            f'--best {asked}: say which way: --best "maximize {asked}" or "minimize {asked}"'
+            f'--best {asked}: say which way: --best "maximize {metric}" or "minimize {metric}"'
         )
     return objective
 

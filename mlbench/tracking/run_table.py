@@ -10,6 +10,7 @@ from typing import Any
 
 from tinydb.table import Document
 
+from mlbench.domain.phrases import plural
 from mlbench.tracking.database import Lines, open_database
 from mlbench.tracking.index import LEAST_NUMBER, number_of
 from mlbench.tracking.lines import id_of, is_going
@@ -38,8 +39,9 @@ class RunTable:
         """What was found damaged so far, or written by another program, a sentence each."""
         # As far as anybody has looked at all of them.
         others = self._others
-        strange = f".mlbench/{self._name}: {others} documents of its runs are none; "
-        told = (f"{strange}`mlbench doctor --fix` takes them out",) if others else ()
+        found = plural(others, "document")
+        strange = f".mlbench/{self._name}: among its runs, {found} of another program; "
+        told = (f"{strange}`mlbench doctor --fix` takes that out",) if others else ()
         return self._database.damages + told
 
     @property

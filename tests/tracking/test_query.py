@@ -339,6 +339,8 @@ def test_the_best_come_in_order_and_what_is_best_can_be_said() -> None:
     assert objective_of("minimize loss", "maximize accuracy") == "minimize loss"
     with pytest.raises(UsageError, match='--best "maximize loss" or "minimize loss"'):
         objective_of("loss", "maximize accuracy")
+    with pytest.raises(UsageError, match='"maximize loss" or "minimize loss"'):
+        objective_of("maximise loss", None)
 
 
 def test_the_last_that_passed() -> None:

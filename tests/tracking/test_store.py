@@ -235,7 +235,9 @@ def test_what_another_program_put_among_the_runs_is_passed_over_and_said(layout:
         database.table("runs").insert({"a": 1})
     store = ExperimentStore(layout)
     assert ids(store) == [made(1).id, made(2).id]
-    assert any("1 documents of its runs are none" in notice for notice in store.check())
+    assert any(
+        "among its runs, 1 document of another program" in notice for notice in store.check()
+    )
     store.rebuild()
     assert ExperimentStore(layout).check() == []
     assert ids(ExperimentStore(layout)) == [made(1).id, made(2).id]
