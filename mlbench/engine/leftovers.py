@@ -11,7 +11,7 @@ from mlbench.engine import inbox
 from mlbench.engine.event_log import event_files
 from mlbench.pipeline.snapshots.snapshot import Snapshot
 from mlbench.project.layout import Layout
-from mlbench.system.files import remove
+from mlbench.system.files import entries_in, remove
 from mlbench.system.locks import FileLock
 
 KEPT_DAYS = 14
@@ -42,10 +42,10 @@ def clear_leftovers(layout: Layout, lasting: Callable[[str], bool], *, dry_run: 
     return freed
 
 
-def size_below(path: Path) -> int:
+def sizeentries_in(path: Path) -> int:
     """The bytes of a file, or of all files below a folder; links count as themselves."""
     if path.is_dir() and not path.is_symlink():
-        return sum(size_below(inner) for inner in path.iterdir())
+        return sum(sizeentries_in(inner) for inner in path.iterdir())
     try:
         return path.lstat().st_size
     except FileNotFoundError:
@@ -55,7 +55,7 @@ def size_below(path: Path) -> int:
 def _clear(paths: list[Path], dry_run: bool) -> int:
     freed = 0
     for path in paths:
-        freed += size_below(path)
+        freed += sizeentries_in(path)
         if not dry_run:
             remove(path)
     return freed
@@ -68,12 +68,12 @@ def _clear_snapshots(layout: Layout, now: float, dry_run: bool) -> int:
     whoever waits for it waits for this very file.
     """
     freed = 0
-    for slot in _below(layout.snapshots):
+    for slot in entries_in(layout.snapshots):
         snapshot = Snapshot(layout, slot.name)
         if not slot.is_dir() or not _is_old(_newest(slot), now) or not snapshot.try_acquire():
             continue
         try:
-            freed += _clear([path for path in _below(slot) if path.name != "lock"], dry_run)
+            freed += _clear([path for path in entries_in(slot) if path.name != "lock"], dry_run)
         finally:
             snapshot.release()
     return freed
@@ -81,7 +81,7 @@ def _clear_snapshots(layout: Layout, now: float, dry_run: bool) -> int:
 
 def _newest(slot: Path) -> float:
     """When something directly in a snapshot's slot changed last; its lock is touched by looking."""
-    return max((_modified(path) for path in _below(slot) if path.name != "lock"), default=0.0)
+    return max((_modified(path) for path in entries_in(slot) if path.name != "lock"), default=0.0)
 
 
 def _old_events(layout: Layout, now: float) -> Iterator[Path]:
@@ -94,23 +94,23 @@ def _unfinished_files(layout: Layout, now: float) -> Iterator[Path]:
     own = (layout.own, layout.state, layout.inbox, layout.events)
     shared = (layout.shared, layout.traces.parent, layout.serving)
     for folder in dict.fromkeys((*own, *shared)):
-        for path in _below(folder):
+        for path in entries_in(folder):
             if _TORN.fullmatch(path.name) and path.is_file() and _is_old(_modified(path), now, 1):
                 yield path
 
 
 def _unfinished_exports(layout: Layout, now: float) -> Iterator[Path]:
-    for model in _below(layout.models):
-        for path in _below(model):
+    for model in entries_in(layout.models):
+        for path in entries_in(model):
             if path.name.startswith(".export-") and _is_old(_modified(path), now, 1):
                 yield path
 
 
 def _old_run_outs(layout: Layout, lasting: Callable[[str], bool], now: float) -> Iterator[Path]:
     """What failed or overtaken stages had written and what scripts saved, kept for a while."""
-    for run in _below(layout.runs):
+    for run in entries_in(layout.runs):
         if _is_old(_modified(run), now) and not lasting(run.name):
-            for stage in _below(run / "stages"):
+            for stage in entries_in(run / "stages"):
                 for path in (stage / "outs", stage / "artifacts"):
                     if path.is_dir() and _is_old(_modified(path), now):
                         yield path
@@ -118,27 +118,20 @@ def _old_run_outs(layout: Layout, lasting: Callable[[str], bool], now: float) ->
 
 def _old_trash(layout: Layout, now: float) -> Iterator[Path]:
     """Runs that were deleted long ago."""
-    return (path for path in _below(layout.trash) if _is_old(_modified(path), now))
+    return (path for path in entries_in(layout.trash) if _is_old(_modified(path), now))
 
 
 def _unused_environments(layout: Layout, now: float) -> Iterator[Path]:
     """Environments that no run's folder has a link to any more."""
-    for path in _below(layout.environments):
+    for path in entries_in(layout.environments):
         if _is_old(_modified(path), now, 1) and path.stat().st_nlink == 1:
             yield path
 
 
 def _forgotten_outs(layout: Layout) -> Iterator[Path]:
     """Outs set aside for which no intent stands: they were replaced, or put back, by now."""
-    intended = {path.stem for path in _below(layout.state / "intents")}
-    return (path for path in _below(layout.state / "aside") if path.name not in intended)
-
-
-def _below(folder: Path) -> list[Path]:
-    try:
-        return sorted(folder.iterdir())
-    except (FileNotFoundError, NotADirectoryError):
-        return []
+    intended = {path.stem for path in entries_in(layout.state / "intents")}
+    return (path for path in entries_in(layout.state / "aside") if path.name not in intended)
 
 
 def _is_old(modified: float, now: float, days: float = KEPT_DAYS) -> bool:

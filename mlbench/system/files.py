@@ -30,6 +30,21 @@ def write_atomically(path: Path, data: bytes) -> None:
     sync_folder(path.parent)
 
 
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write everything or raise: a disk that fills up takes a part of it without an error."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def entries_in(folder: Path) -> list[Path]:
+    """What lies directly in a folder, by name; nothing where there is no such folder."""
+    try:
+        return sorted(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
 def write_json(path: Path, value: Any) -> None:
     """Replace `path` by this value as indented JSON."""
     text = json.dumps(value, indent=1, ensure_ascii=False)

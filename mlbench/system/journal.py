@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from mlbench.system.files import write_atomically
+from mlbench.system.files import write_all, write_atomically
 from mlbench.system.locks import locked
 
 # Enough of a line's end to tell it, with its checksum before it, from another's.
@@ -119,18 +119,11 @@ def append(path: Path, values: Iterable[Any], *, durable: bool = True) -> None:
         try:
             os.lseek(descriptor, _intact_length(descriptor), os.SEEK_SET)
             os.truncate(descriptor, os.lseek(descriptor, 0, os.SEEK_CUR))
-            _write_all(descriptor, data)
+            write_all(descriptor, data)
             if durable:
                 os.fsync(descriptor)
         finally:
             os.close(descriptor)
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    """Write everything or raise: a disk that fills up takes a part of it without an error."""
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]
 
 
 def _intact_length(descriptor: int) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from mlbench.project.layout import Layout
-from mlbench.system.files import move, remove
+from mlbench.system.files import entries_in, move, remove
 
 _STAGES = "stages"
 # In what has to stay of a run's folder: that there is no record in it is what somebody wanted.
@@ -29,14 +29,14 @@ class Trash:
         source, target = self._layout.run_folder(run), self._layout.trash / run / "run"
         kept = {self._layout.stage_folder(run, stage).name for stage in keep}
         stages = source / _STAGES
-        for path in _below(stages):
+        for path in entries_in(stages):
             if path.name not in kept:
                 move(path, target / _STAGES / path.name)
-        for path in _below(source):
+        for path in entries_in(source):
             if path != stages:
                 move(path, target / path.name)
         for folder in (stages, source):
-            if folder.is_dir() and not _below(folder):
+            if folder.is_dir() and not entries_in(folder):
                 folder.rmdir()
         if source.is_dir():
             (source / _DELETED).touch()
@@ -51,10 +51,10 @@ class Trash:
         source, target = self._layout.trash / run / "run", self._layout.run_folder(run)
         if not source.is_dir():
             return False
-        for path in _below(source / _STAGES):
+        for path in entries_in(source / _STAGES):
             move(path, target / _STAGES / path.name)
         # The record comes last: with it the run is there again.
-        for path in sorted(_below(source), key=lambda path: path.name == "run.json"):
+        for path in sorted(entries_in(source), key=lambda path: path.name == "run.json"):
             if path.name != _STAGES:
                 move(path, target / path.name)
         (target / _DELETED).unlink(missing_ok=True)
@@ -63,10 +63,3 @@ class Trash:
     def empty(self, run: str) -> None:
         """Forget what is left of a deleted run here."""
         remove(self._layout.trash / run)
-
-
-def _below(folder: Path) -> list[Path]:
-    try:
-        return sorted(folder.iterdir())
-    except (FileNotFoundError, NotADirectoryError):
-        return []

@@ -16,7 +16,7 @@ from typing import Any
 from tinydb.storages import Storage
 
 from mlbench.domain.errors import FolderNotWritableError, RecordNotWrittenError
-from mlbench.system.files import sync_folder
+from mlbench.system.files import sync_folder, write_all
 from mlbench.system.locks import FileLock, locked
 from mlbench.tracking.database.changes import (
     DROP,
@@ -34,7 +34,7 @@ from mlbench.tracking.database.documents import decode, encode
 from mlbench.tracking.database.paths import Paths
 from mlbench.tracking.database.records import framed
 from mlbench.tracking.database.tables import Lines
-from mlbench.tracking.database.writing import sync_data, write_all, write_snapshot
+from mlbench.tracking.database.writing import sync_data, write_snapshot
 
 # The journal may grow to an eighth of the snapshot: then what a checkpoint writes is at most
 # eight times what was written anyway, and opening replays little.

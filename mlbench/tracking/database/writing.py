@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from zlib import crc32
 
+from mlbench.system.files import write_all
 from mlbench.tracking.database.index import (
     LAST,
     OPENING,
@@ -43,13 +44,6 @@ def write_snapshot(path: Path, tables: Mapping[str, Lines], journal: int, token:
         raise
     finally:
         os.close(descriptor)
-
-
-def write_all(descriptor: int, data: bytes) -> None:
-    """Write everything or raise: a disk that fills up takes a part of it without an error."""
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]
 
 
 class _Writer:
