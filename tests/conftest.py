@@ -26,15 +26,23 @@ from tests.support import (
 )
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _environment_of_a_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What a user's shell has, for the projects that a whole session builds as for each test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLBENCH_CONFIG_HOME", str(tmp_path_factory.mktemp("user-config")))
+        patch.delenv("VIRTUAL_ENV", raising=False)
+        patch.delenv("CI", raising=False)
+        # Stages under test must run as they do for a user, bytecode caches included.
+        patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _user_without_configuration(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLBENCH_CONFIG_HOME", str(tmp_path_factory.mktemp("user-config")))
-    monkeypatch.delenv("VIRTUAL_ENV", raising=False)
-    monkeypatch.delenv("CI", raising=False)
-    # Stages under test must run as they do for a user, bytecode caches included.
-    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
 
 
 @pytest.fixture
