@@ -30,10 +30,7 @@ LINES_SUFFIX = ".jsonl"
 FREE = 0
 POINT = 1
 
-RECORD = struct.Struct("<B3xIqdd")
-"""Kind, name id, step, value, wall time in seconds since the epoch; every field is aligned."""
+RECORD = struct.Struct("<qddIB3x")
+"""Step, value, wall time in seconds since the epoch, name id, kind; every field is aligned."""
 
-KIND_OFFSET = 0
-BODY = struct.Struct("<Iqdd")
-"""A record without its kind."""
-BODY_OFFSET = RECORD.size - BODY.size
+KIND_OFFSET = 28

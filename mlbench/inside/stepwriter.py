@@ -5,47 +5,54 @@ from __future__ import annotations
 import _thread
 import mmap
 import os
+import sys
 import time
 
-from mlbench.inside.steplog import (
-    BODY,
-    BODY_OFFSET,
-    KIND_OFFSET,
-    NAMES_SUFFIX,
-    POINT,
-    PREFIX,
-    RECORD,
-    RECORDS_SUFFIX,
-)
+from mlbench.inside.steplog import NAMES_SUFFIX, POINT, PREFIX, RECORD, RECORDS_SUFFIX
+
+TYPE_CHECKING = False  # type checkers take it for True; importing typing costs milliseconds
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from types import FrameType
+
+    Point = tuple[str, float, int | None, float]
+    """Name, value, step and wall time in seconds since the epoch."""
 
 # Multiples of every system's mmap granularity (at most 64 KiB), for each chunk is mapped alone.
 SMALLEST_CHUNK = 64 * 1024
 LARGEST_CHUNK = 1024 * 1024
 
-# Looked up once: whatever a point costs, every step of the user's loop pays for.
-_SIZE, _pack_into = RECORD.size, BODY.pack_into
-
 RETRY_SECONDS = 1.0
 """How long points are dropped after a failed write: on a full disk each try costs milliseconds."""
 
+PAUSE_SECONDS = 0.0001
+"""How long a thread waits for another to be through with a point before it tries again."""
+
 
 class StepWriter:
-    """Appends points to this process's step log in a folder; files appear with the first point."""
+    """Appends points to this process's step log in a folder; files appear with the first point.
+
+    A generator refuses to be entered while it runs, in whichever thread that is: so the one that
+    writes is the lock around its files too, at a fifth of the price of a lock.
+    """
 
     def __init__(self, folder: str) -> None:
         """Remember the folder; nothing is opened yet."""
         self.folder = folder
+        self._ids: dict[str, int] = {}
         self._next_steps: dict[str, int] = {}
-        self._forget_threads()
+        self._deferred: list[Point | None] = []
+        self._restarting = _thread.RLock()
+        self._start_writing()
         self._forget_files()
 
-    def _forget_threads(self) -> None:
-        self._lock = _thread.RLock()
-        self._busy = False
-        self._deferred: list[tuple[str, float, int | None, float]] = []
+    def _start_writing(self) -> None:
+        writing = self._write_as_sent()
+        next(writing)
+        self._send = writing.send
 
     def _forget_files(self) -> None:
-        self._ids: dict[str, int] = {}
+        self._ids.clear()
         self._names_end = 0
         self._descriptors: tuple[int, int] | None = None
         self._chunk: mmap.mmap | None = None
@@ -57,29 +64,124 @@ class StepWriter:
         """How many bytes of records this process has written: it grows with each point."""
         return self._size - self._limit + self._position
 
+    def add(self, name: str, value: float, step: int | None, at: float) -> None:
+        """Append one point; without a step it gets the one after this name's last, from 0 on.
+
+        OSError where the folder or disk doesn't take it, struct.error for a step beyond 64 bits.
+        """
+        point = name, value, step, at
+        try:
+            failure = self._send(point)
+        except (ValueError, StopIteration):
+            failure = self._send_in_turn(point)
+        if self._deferred:
+            self._send_deferred()
+        if failure is not None:
+            raise failure
+
     def close(self) -> None:
         """Let the files go, without what they have in reserve; a later point starts new ones.
 
         Steps are counted on.
         """
-        with self._lock:
-            if self._busy:
-                return  # a signal handler closes in the middle of a point
-            descriptors, extent = self._descriptors, self.extent
-            try:
-                if descriptors is not None and self._chunk is not None:
-                    # Nobody has the file mapped from here on.
-                    self._chunk.close()
-                    os.ftruncate(descriptors[1], extent)
-            except OSError:
-                return  # what is in reserve stays
-            finally:
-                self._let_go()
+        self._send_in_turn(None)
+        self._send_deferred()
 
     def start_over_in_child(self) -> None:
-        """After a fork: leave the files to the parent, and the lock, which its threads may hold."""
-        self._forget_threads()
+        """After a fork: leave the files to the parent, and the points that its threads write."""
+        self._deferred.clear()
+        self._restarting = _thread.RLock()
+        self._start_writing()
         self._let_go()
+
+    def _send_in_turn(self, point: Point | None) -> Exception | None:
+        """Send a point, or None to let the files go, when whoever is in the middle of one is done.
+
+        A signal handler in the middle of this thread's own leaves its point to the outer call.
+        """
+        while True:
+            send = self._send
+            try:
+                return send(point)
+            except StopIteration:
+                # An exception from a signal handler ended it in the middle of a point.
+                with self._restarting:
+                    if send is self._send:
+                        self._start_writing()
+            except ValueError:
+                if self._is_interrupted():
+                    self._deferred.append(point)
+                    return None
+                time.sleep(PAUSE_SECONDS)
+
+    def _is_interrupted(self) -> bool:
+        """Whether this call came in the middle of a point that its own thread is writing."""
+        frame: FrameType | None = sys._getframe()
+        while frame is not None and frame is not self._frame:
+            frame = frame.f_back
+        return frame is not None
+
+    def _send_deferred(self) -> None:
+        if self._is_interrupted():
+            return
+        while self._deferred:
+            self._send_in_turn(self._deferred.pop(0))
+
+    def _write_as_sent(self) -> Generator[Exception | None, Point | None, None]:
+        """Write each point that is sent, and yield what went wrong with it."""
+        # Looked up once: whatever a point costs, every step of the user's loop pays for.
+        ids, next_steps = self._ids, self._next_steps
+        pack_into, size = RECORD.pack_into, RECORD.size
+        self._frame: FrameType = sys._getframe()
+        failure: Exception | None = None
+        while True:
+            point = yield failure
+            failure = None
+            try:
+                if point is None:
+                    self._end_files()
+                    continue
+                name, value, step, at = point
+                name_id = ids.get(name)
+                if name_id is None or self._position == self._limit:
+                    name = name.replace("\n", " ")
+                    name_id = self._prepare(name)
+                    if name_id is None:
+                        continue
+                if step is None:
+                    step = next_steps.get(name, 0)
+                chunk, position = self._chunk, self._position
+                assert chunk is not None
+                pack_into(chunk, position, step, value, at, name_id, POINT)
+                self._position = position + size
+                next_steps[name] = step + 1
+            except Exception as error:
+                failure = error
+
+    def _prepare(self, name: str) -> int | None:
+        """Make room for a point, and give the name's id; None so soon after a failure."""
+        if self._retry_at and time.monotonic() < self._retry_at:
+            return None
+        try:
+            self._make_room()
+            name_id = self._id_of(name)
+        except OSError:
+            self._retry_at = time.monotonic() + RETRY_SECONDS
+            raise
+        self._retry_at = 0.0
+        return name_id
+
+    def _end_files(self) -> None:
+        descriptors, extent = self._descriptors, self.extent
+        try:
+            if descriptors is not None and self._chunk is not None:
+                # Nobody has the file mapped from here on.
+                self._chunk.close()
+                os.ftruncate(descriptors[1], extent)
+        except OSError:
+            return  # what is in reserve stays
+        finally:
+            self._let_go()
 
     def _let_go(self) -> None:
         for descriptor in self._descriptors or ():
@@ -87,49 +189,6 @@ class StepWriter:
         if self._chunk is not None:
             self._chunk.close()
         self._forget_files()
-
-    def add(self, name: str, value: float, step: int | None, at: float) -> None:
-        """Append one point; without a step it gets the one after this name's last, from 0 on.
-
-        OSError where the folder or disk doesn't take it, struct.error for a step beyond 64 bits.
-        """
-        with self._lock:
-            if self._busy:
-                # A signal handler logs in the middle of this very method: its outer call writes.
-                self._deferred.append((name, value, step, at))
-                return
-            if self._retry_at and time.monotonic() < self._retry_at:
-                return
-            self._busy = True
-            try:
-                self._write(name, value, step, at)
-                if self._deferred:
-                    self._write_deferred()
-                self._retry_at = 0.0
-            except OSError:
-                self._retry_at = time.monotonic() + RETRY_SECONDS
-                raise
-            finally:
-                self._busy = False
-
-    def _write_deferred(self) -> None:
-        while self._deferred:
-            self._write(*self._deferred.pop(0))
-
-    def _write(self, name: str, value: float, step: int | None, at: float) -> None:
-        name_id = self._ids.get(name)
-        if name_id is None or self._position == self._limit:
-            name = name.replace("\n", " ")
-            self._make_room()
-            name_id = self._id_of(name)
-        if step is None:
-            step = self._next_steps.get(name, 0)
-        chunk, position = self._chunk, self._position
-        assert chunk is not None
-        _pack_into(chunk, position + BODY_OFFSET, name_id, step, value, at)
-        chunk[position + KIND_OFFSET] = POINT
-        self._position = position + _SIZE
-        self._next_steps[name] = step + 1
 
     def _id_of(self, name: str) -> int:
         known = self._ids.get(name)

@@ -47,7 +47,7 @@ def _write_log(folder: Path, curves: Points) -> None:
     for name_id, points in enumerate(curves.values()):
         # Rows have no times; where steps are equal, their order is that of the rows.
         for at, (step, value) in enumerate(points):
-            body += RECORD.pack(POINT, name_id, step, value, float(at))
+            body += RECORD.pack(step, value, float(at), name_id, POINT)
     lines = (name.replace("\n", " ") for name in curves)
     text = "".join(f"{line}\n" for line in lines)
     # Names first: whoever sees the records finds them.

@@ -26,7 +26,7 @@ def latest_values(stage_folder: Path) -> dict[str, float]:
     for log in sorted(stage_folder.glob(f"{PREFIX}*{RECORDS_SUFFIX}")):
         with contextlib.suppress(OSError):
             names = log.with_suffix(NAMES_SUFFIX).read_bytes().split(b"\n")[:-1]
-            for kind, name_id, step, value, at in RECORD.iter_unpack(_tail(log)):
+            for step, value, at, name_id, kind in RECORD.iter_unpack(_tail(log)):
                 if kind == POINT and name_id < len(names):
                     name = names[name_id].decode(errors="replace")
                     known = newest.get(name)

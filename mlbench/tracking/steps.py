@@ -29,9 +29,9 @@ Records = npt.NDArray[np.void]
 
 RECORD_TYPE = np.dtype(
     {
-        "names": ["kind", "name", "step", "value", "at"],
-        "formats": ["u1", "<u4", "<i8", "<f8", "<f8"],
-        "offsets": [KIND_OFFSET, 4, 8, 16, 24],
+        "names": ["step", "value", "at", "name", "kind"],
+        "formats": ["<i8", "<f8", "<f8", "<u4", "u1"],
+        "offsets": [0, 8, 16, 24, KIND_OFFSET],
         "itemsize": RECORD.size,
     }
 )

@@ -188,3 +188,34 @@ def test_a_signal_handler_may_log_in_the_middle_of_log(finish: Finish, stage: Pa
     # A handler interrupted by the next one logs after it.
     assert sorted(value for _, value in _points(stage, "rung")) == list(map(float, range(rungs)))
     assert _points(stage, "steps") == [(step, float(step)) for step in range(steps)]
+
+
+def test_an_exception_from_a_signal_handler_costs_at_most_the_point_it_came_in(
+    finish: Finish, stage: Path
+) -> None:
+    script = """
+        import signal, mlbench
+
+        class Alarm(BaseException):
+            pass
+
+        def on_alarm(number, frame):
+            raise Alarm
+
+        signal.signal(signal.SIGALRM, on_alarm)
+        step = alarms = 0
+        while alarms < 300:
+            signal.setitimer(signal.ITIMER_REAL, 0.0002)
+            try:
+                while True:
+                    mlbench.log(loss=step, step=step)
+                    step += 1
+            except Alarm:
+                alarms += 1
+        mlbench.log(loss=step, step=step)
+        print(step)
+    """
+    last = int(finish(script, stage).stdout)
+    points = _points(stage, "loss")
+    assert sorted({step for step, _ in points}) == list(range(last + 1))
+    assert all(value == step for step, value in points)

@@ -182,6 +182,33 @@ def test_a_closed_writer_starts_new_files_and_counts_on(stage: Path) -> None:
     assert series_in(stage)["loss"].steps.tolist() == [0, 1]
 
 
+def test_a_signal_handler_may_close_in_the_middle_of_a_point(finish: Finish, stage: Path) -> None:
+    script = """
+        import signal
+        from mlbench.inside.place import here
+        import mlbench
+
+        closed = 0
+
+        def on_alarm(number, frame):
+            global closed
+            here.close()
+            closed += 1
+
+        signal.signal(signal.SIGALRM, on_alarm)
+        signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
+        steps = 0
+        while closed < 200:
+            mlbench.log(loss=steps)
+            steps += 1
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        print(steps)
+    """
+    steps = int(finish(script, stage).stdout)
+    assert len(_logs(stage)) > 10
+    assert series_in(stage)["loss"].steps.tolist() == list(range(steps))
+
+
 def test_a_process_that_ends_leaves_no_room_reserved(finish: Finish, stage: Path) -> None:
     finish("import mlbench; [mlbench.log(loss=1) for _ in range(3)]", stage)
     (log,) = _logs(stage)

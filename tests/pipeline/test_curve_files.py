@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlbench.domain.stages import Out, Plot, Stage
-from mlbench.inside.steplog import NAMES_SUFFIX, RECORD, RECORDS_SUFFIX
+from mlbench.inside.steplog import NAMES_SUFFIX, POINT, RECORD, RECORDS_SUFFIX
 from mlbench.pipeline.curve_files import CurveFiles
 from mlbench.pipeline.results import read_metrics
 from mlbench.pipeline.taken_in import take_in_files
@@ -209,11 +209,11 @@ def test_what_was_written_is_taken_into_the_stage_s_folder(tmp_path: Path) -> No
     names = (folder / f"steps-plots{NAMES_SUFFIX}").read_text().splitlines()
     records = RECORD.iter_unpack((folder / f"steps-plots{RECORDS_SUFFIX}").read_bytes())
     assert names == ["größe", "train.loss"]
-    assert [record[1:] for record in records] == [
-        (0, 1, 2.0, 0.0),
-        (0, 1, 3.0, 1.0),
-        (1, 0, 1.0, 0.0),
-        (1, 1, 0.5, 1.0),
+    assert list(records) == [
+        (1, 2.0, 0.0, 0, POINT),
+        (1, 3.0, 1.0, 0, POINT),
+        (0, 1.0, 0.0, 1, POINT),
+        (1, 0.5, 1.0, 1, POINT),
     ]
     logged = [
         json.loads(line)

@@ -159,7 +159,7 @@ def test_what_is_logged_later_makes_it_stale(tmp_path: Path) -> None:
     assert len(directory.logs) == 2
     with (tmp_path / f"steps-1-1{RECORDS_SUFFIX}").open("r+b") as log:
         log.seek(directory.logs[f"steps-1-1{RECORDS_SUFFIX}"])
-        record = np.array([(POINT, 0, 10**7, 7.0, 1e9)], RECORD_TYPE)
+        record = np.array([(10**7, 7.0, 1e9, 0, POINT)], RECORD_TYPE)
         log.write(record.tobytes())
     assert summary_of(tmp_path)["loss"].last == 7.0
 

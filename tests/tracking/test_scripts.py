@@ -117,7 +117,7 @@ def test_the_latest_values_come_from_the_ends_of_all_logs(tmp_path: Path) -> Non
     other.add("loss", -1.0, 6000, 0.5)
     one.add("accuracy", 0.5, 3, 9.0)
     other.add("accuracy", 0.25, 3, 8.0)
-    (tmp_path / "steps-9-9.bin").write_bytes(RECORD.pack(POINT, 3, 1, 0.5, 1.0) + b"torn")
+    (tmp_path / "steps-9-9.bin").write_bytes(RECORD.pack(1, 0.5, 1.0, 3, POINT) + b"torn")
     (tmp_path / "steps-9-9.names").write_bytes(b"")
     assert latest_values(tmp_path) == {"loss": -1.0, "accuracy": 0.5}
     one.close()

@@ -141,7 +141,7 @@ def test_later_points_leave_earlier_series_as_they_were(
 
 def test_a_long_log_is_read_in_blocks_and_loses_nothing(tmp_path: Path) -> None:
     count = 100_000
-    records = b"".join(RECORD.pack(POINT, n % 3, n, n * 0.5, 1.0) for n in range(count))
+    records = b"".join(RECORD.pack(n, n * 0.5, 1.0, n % 3, POINT) for n in range(count))
     (tmp_path / f"steps-1-1{NAMES_SUFFIX}").write_bytes(b"a\nb\nc\n")
     (tmp_path / f"steps-1-1{RECORDS_SUFFIX}").write_bytes(records + bytes(50 * RECORD.size))
     read = series_in(tmp_path)
@@ -199,8 +199,8 @@ def test_unfinished_unknown_and_unnamed_records_are_not_points(tmp_path: Path) -
     log = tmp_path / f"steps-1-1{RECORDS_SUFFIX}"
     named = tmp_path / f"steps-1-1{NAMES_SUFFIX}"
     named.write_bytes(b"loss\n")
-    known, unknown = RECORD.pack(POINT, 0, 1, 0.5, 1.0), RECORD.pack(9, 0, 2, 0.5, 1.0)
-    unnamed = RECORD.pack(POINT, 1, 4, 0.125, 1.0)
+    known, unknown = RECORD.pack(1, 0.5, 1.0, 0, POINT), RECORD.pack(2, 0.5, 1.0, 0, 9)
+    unnamed = RECORD.pack(4, 0.125, 1.0, 1, POINT)
     log.write_bytes(unknown + known + unnamed + unknown[:20])
     reader = StepReader(tmp_path)
     assert {name: s.steps.tolist() for name, s in series_of(reader).items()} == {"loss": [1]}
