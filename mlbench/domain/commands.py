@@ -60,6 +60,7 @@ class Promote:
     """Make a candidate or version what an environment serves.
 
     `which` is what stands after @ (a version, a run, or nothing for the newest that passes).
+    `force` overrules gates and rules, and then needs a `reason`.
     """
 
     command: ClassVar[str] = "promote"
@@ -67,6 +68,8 @@ class Promote:
     model: str | None = None
     which: str | None = None
     allow_dirty: bool = False
+    force: bool = False
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,16 @@ class Rollback:
 
     command: ClassVar[str] = "rollback"
     environment: str
+    model: str | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ExportRun:
+    """Export the models of a run, or one of them, and give what comes of it a version."""
+
+    command: ClassVar[str] = "export"
+    run: str
     model: str | None = None
 
 
@@ -92,5 +105,5 @@ class RestoreRun:
     overwrite: bool = False
 
 
-Command = RunStages | StopStages | SetWatch | Promote | Rollback | RestoreRun
+Command = RunStages | StopStages | SetWatch | Promote | Rollback | ExportRun | RestoreRun
 COMMANDS: dict[str, type[Command]] = {kind.command: kind for kind in get_args(Command)}

@@ -12,7 +12,8 @@ from mlbench.domain.records import dataclass
 class GateResult:
     """One gate judged: `passed` is None where it does not apply, and `why` then says so.
 
-    `margin` is how far the value lies on the good side of the threshold, negative where it failed.
+    `margin` is how far the value lies on the good side of the threshold, negative where it failed;
+    `noise` how far two equal runs may lie apart by chance, where repeats tell.
     """
 
     gate: str
@@ -23,6 +24,7 @@ class GateResult:
     threshold: float | None = None
     margin: float | None = None
     why: str = ""
+    noise: float | None = None
 
     @property
     def refuses(self) -> bool:
@@ -31,11 +33,34 @@ class GateResult:
 
 
 @dataclass(frozen=True, slots=True)
+class ParityCheck:
+    """The exported model beside the original on rows of one kind: held-out, raw, thresholds …
+
+    `passed` is None where the kind does not apply, and `why` then says so; where it failed, `why`
+    says how. `excused_flips` are those label flips whose two best scores lie within the margin.
+    `worst` shows the row of the largest error with both answers.
+    """
+
+    name: str
+    passed: bool | None
+    rows: int = 0
+    max_abs_error: float = 0.0
+    max_rel_error: float = 0.0
+    label_flips: int = 0
+    excused_flips: int = 0
+    worst_row: int = -1
+    worst: str = ""
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Parity:
-    """How near the exported model's answers are to the original's on the held-out rows.
+    """How near the exported model's answers are to the original's, over all kinds of rows.
 
     Errors are over scores, absolute and relative to the original's; `label_flips` counts rows
-    whose predicted label differs; `worst_row` is the row of the largest error.
+    whose predicted label differs; `worst_row` is the row of the largest error, in the kind of rows
+    that `worst_check` names. `original_metrics` and `exported_metrics` hold what each scores on
+    the held-out rows, where their truth is known.
     """
 
     passed: bool
@@ -44,6 +69,12 @@ class Parity:
     max_rel_error: float
     label_flips: int
     worst_row: int
+    worst_check: str = ""
+    tolerance: float = 0.0
+    flip_margin: float = 0.0
+    checks: tuple[ParityCheck, ...] = ()
+    original_metrics: Mapping[str, float] = field(default_factory=dict)
+    exported_metrics: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +88,25 @@ class TensorSpec:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """What a model takes and gives, and the classes its scores stand for."""
+    """What a model takes and gives, and the classes its scores stand for.
+
+    `columns` name the features of a single input of rows × features, where training named them;
+    a model with an input for each column names them by its inputs.
+    """
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     classes: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An exported model with its proof; `version` is None until it is first promoted.
+    """A model that may be released, with its proof; `version` is None until it gets one.
 
-    `path` is the folder that holds model.onnx, relative to the project's `.mlbench`.
+    `path` is its folder, relative to the project's `.mlbench`, and `file` the model in it; `digest`
+    is that file's, `graph_digest` that of the ONNX graph without what is written into it about its
+    run. A model of another format than ONNX has no parity, signature, latency and graph.
     """
 
     model: str
@@ -79,16 +117,25 @@ class Candidate:
     path: str
     created: str
     size: int
-    parity: Parity
-    signature: Signature
+    parity: Parity | None
+    signature: Signature | None
     latency: Mapping[str, float]
     gates: tuple[GateResult, ...] = ()
     version: int | None = None
+    format: str = "onnx"
+    file: str = "model.onnx"
+    graph_digest: str = ""
+    facts: Mapping[str, str] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerEntry:
-    """One promotion or rollback, chained to the one before by its checksum."""
+    """One promotion or rollback, chained to the one before by its checksum.
+
+    `why` is what mlbench has to say, `reason` what whoever did it gave; `forced` where gates or
+    another rule spoke against it, and `gates` as they were judged at that moment.
+    """
 
     sequence: int
     at: str
@@ -100,6 +147,10 @@ class LedgerEntry:
     run: str
     by: str
     why: str = ""
+    reason: str = ""
+    forced: bool = False
+    commit: str = ""
+    gates: tuple[GateResult, ...] = ()
     previous: str = ""
     checksum: str = ""
 
@@ -118,12 +169,21 @@ class DeployedModel:
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """What one environment serves, derived from the ledger up to `sequence`."""
+    """What one environment serves, derived from the ledger up to `sequence`.
+
+    `staged` versions are loaded beside what is live and answer only to who asks for them by number;
+    `order` grows with each Deployment written. `head` is the checksum of the ledger's last entry,
+    `length` their number, so that a ledger that was cut short is found.
+    """
 
     environment: str
     port: int
     sequence: int
     models: tuple[DeployedModel, ...] = ()
+    staged: tuple[DeployedModel, ...] = ()
+    order: int = 0
+    head: str = ""
+    length: int = 0
 
 
 @dataclass(frozen=True, slots=True)

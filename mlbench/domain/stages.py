@@ -104,15 +104,24 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class GateSpec:
-    """One gate as written: an expression and whether failing it stops a promotion."""
+    """One gate as written: an expression and whether failing it stops a promotion.
+
+    A gate by slice leaves out slices of fewer than `min_rows` rows.
+    """
 
     check: str
     level: str = "error"
+    min_rows: int = 30
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """A model that can be released: which stage makes it, where it lies, what it must hold."""
+    """A model that can be released: which stage makes it, where it lies, what it must hold.
+
+    `exporter` and `factory` are `module:function` of the project: its own way to ONNX, and what
+    makes the module that a PyTorch state dict belongs to. `predictions` is a table for gates by
+    slice.
+    """
 
     name: str
     stage: str
@@ -120,15 +129,23 @@ class ModelSpec:
     sample: str | None = None
     target: str | None = None
     gates: tuple[GateSpec, ...] = ()
+    format: str = "onnx"
+    exporter: str | None = None
+    factory: str | None = None
+    predictions: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class EnvironmentSpec:
-    """A place to serve from: its port on loopback and which environments come before it."""
+    """A place to serve from: its port on loopback and which environments come before it.
+
+    `on_promote` is a command that tells the world outside what is live now.
+    """
 
     name: str
     port: int
     require: tuple[str, ...] = ()
+    on_promote: str | None = None
 
 
 @dataclass(frozen=True)

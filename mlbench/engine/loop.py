@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from mlbench.domain.clock import utc
-from mlbench.domain.commands import Command, Promote, RestoreRun, Rollback
+from mlbench.domain.commands import Command, ExportRun, Promote, RestoreRun, Rollback
 from mlbench.domain.errors import MlbenchError
 from mlbench.domain.events import (
     CommandDone,

@@ -32,6 +32,16 @@ DEP = ("path", "check")
 RESOURCES = ("cpu", "gpu", "memory")
 OUT = ("cache", "persist")
 PLOT = ("x", "y", "header", "template", "title", "x_label", "y_label")
-MODEL = ("stage", "path", "format", "sample", "target", "gates")
-GATE = ("check", "level")
-ENVIRONMENT = ("port", "require")
+MODEL = (
+    "stage",
+    "path",
+    "format",
+    "sample",
+    "target",
+    "predictions",
+    "exporter",
+    "factory",
+    "gates",
+)
+GATE = ("check", "level", "min_rows")
+ENVIRONMENT = ("port", "require", "on_promote")

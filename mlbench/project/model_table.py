@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from typing import Any
 
 from mlbench.domain.expression import ROOTS, ExpressionError, parse
@@ -13,6 +14,8 @@ from mlbench.project.fields import Table
 # Roots of names in gates that are no environments.
 RESERVED_ENVIRONMENTS = tuple(set(ROOTS) - {"production", "staging"})
 LEVELS = ("error", "warn")
+_LEAST_ROWS = 30
+_FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 _HIGHEST_PORT = 65535
 
 
@@ -25,15 +28,17 @@ def read_model(table: Table, name: str) -> ModelSpec:
         table.fail("stage", "a model needs the stage that makes it")
     if path is None:
         table.fail("path", "a model needs the path of its file")
-    table.choice("format", ("onnx",))
-    sample = table.text("sample")
     return ModelSpec(
         name=name,
         stage=stage,
         path=posixpath.normpath(path),
-        sample=posixpath.normpath(sample) if sample else None,
+        sample=_path(table, "sample"),
         target=table.text("target"),
         gates=tuple(_gate(table, item) for item in _gates(table)),
+        format=table.choice("format", ("onnx", "file")),
+        exporter=_function(table, "exporter"),
+        factory=_function(table, "factory"),
+        predictions=_path(table, "predictions"),
     )
 
 
@@ -46,7 +51,25 @@ def read_environment(table: Table, name: str) -> EnvironmentSpec:
     port = table.whole("port")
     if port is None or not 0 < port <= _HIGHEST_PORT:
         table.fail("port", f"an environment needs a port from 1 to {_HIGHEST_PORT}")
-    return EnvironmentSpec(name=name, port=port, require=table.texts("require"))
+    return EnvironmentSpec(
+        name=name,
+        port=port,
+        require=table.texts("require"),
+        on_promote=table.text("on_promote"),
+    )
+
+
+def _path(table: Table, key: str) -> str | None:
+    text = table.text(key)
+    return posixpath.normpath(text) if text else None
+
+
+def _function(table: Table, key: str) -> str | None:
+    """A function of the project's own code, as `package.module:function`."""
+    text = table.text(key)
+    if text is not None and not _FUNCTION.fullmatch(text):
+        table.fail(key, f'"{text}" names no function; write it as "package.module:function"')
+    return text
 
 
 def _gates(table: Table) -> list[Any]:
@@ -62,7 +85,10 @@ def _gate(table: Table, item: Any) -> GateSpec:
     check, level = written.get("check"), written.get("level", "error")
     if not isinstance(check, str) or not isinstance(level, str):
         table.fail("gates", 'a gate is an expression such as "accuracy >= 0.9", or a table with it')
-    gate = GateSpec(check, level)
+    min_rows = written.get("min_rows", _LEAST_ROWS)
+    if not isinstance(min_rows, int) or isinstance(min_rows, bool) or min_rows < 1:
+        table.fail("gates", f"{check}: min_rows must be a whole number from 1 on")
+    gate = GateSpec(check, level, min_rows)
     if gate.level not in LEVELS:
         table.fail("gates", f'{gate.check}: level "{gate.level}" is none of {", ".join(LEVELS)}')
     try:
