@@ -34,7 +34,7 @@ class GateResult:
 
 @dataclass(frozen=True, slots=True)
 class ParityCheck:
-    """The exported model beside the original on rows of one kind: held-out, raw, thresholds …
+    """The exported model beside the original on rows of one kind, such as held-out ones.
 
     `passed` is None where the kind does not apply, and `why` then says so; where it failed, `why`
     says how. `excused_flips` are those label flips whose two best scores lie within the margin.
