@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 import os
-import subprocess
-from dataclasses import dataclass
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from mlbench.domain.clock import utc
 from mlbench.domain.errors import ExportError
+from mlbench.domain.phrases import size
 from mlbench.domain.plain import from_plain
 from mlbench.domain.release import Candidate, Signature
 from mlbench.domain.stages import ModelSpec
-from mlbench.release.registry import ANSWERS_NAME, MODEL_NAME, Registry
-from mlbench.system.content import clone_file, hash_file
+from mlbench.release.limited import Ending, Limits, run_limited
+from mlbench.release.metadata import Provenance, export_facts, stamp
+from mlbench.release.proof import Proof, prove_in_child, verdict_of
+from mlbench.release.registry import MODEL_NAME, Registry
+from mlbench.system.content import FOLDER_MARK, clone_file, hash_file
 from mlbench.system.files import read_json, remove, write_json
 
-if TYPE_CHECKING:
-    from mlbench.release.parity import Proof
-
 _SCRIPT = Path(__file__).parent / "exporters" / "export.py"
-_TIMEOUT_SECONDS = 600
 
 
 @dataclass(frozen=True, slots=True)
 class ExportJob:
-    """What to export: `source` and `sample` are files whose content can't change meanwhile."""
+    """What to export: `source` and `sample` are files whose content can't change meanwhile.
+
+    Copies of the files `beside` are kept with the model, under their names. `neighbours` are files
+    that the model may refer to, by their places relative to it. Once `stop` is set it ends.
+    """
 
     model: ModelSpec
     run: str
@@ -37,6 +42,11 @@ class ExportJob:
     python: str
     project: Path
     log: Path
+    provenance: Provenance
+    beside: Mapping[str, Path] = field(default_factory=dict)
+    neighbours: Mapping[str, Path] = field(default_factory=dict)
+    limits: Limits = field(default_factory=Limits.of_machine)
+    stop: threading.Event | None = None
 
 
 def export(job: ExportJob, registry: Registry) -> Candidate:
@@ -46,15 +56,11 @@ def export(job: ExportJob, registry: Registry) -> Candidate:
     """
     scratch = registry.scratch(job.model.name)
     try:
-        signature = _run_exporter(job, scratch)
+        report = _run_exporter(job, scratch)
+        graph = _stamp(job, scratch / MODEL_NAME)
         proof = _prove(job, scratch)
-        if not proof.parity.passed:
-            raise ExportError(
-                f"models.{job.model.name}: the exported model answers differently: "
-                f"{proof.parity.label_flips} of {proof.parity.rows} labels flip, largest error "
-                f"{proof.parity.max_abs_error:.3g} on row {proof.parity.worst_row}; "
-                "it is not kept, and what is live stays"
-            )
+        # Up to some 200,000 rows that the next export of this model would make again.
+        remove(scratch / "probes")
         candidate = Candidate(
             model=job.model.name,
             run=job.run,
@@ -65,111 +71,124 @@ def export(job: ExportJob, registry: Registry) -> Candidate:
             created=utc(),
             size=(scratch / MODEL_NAME).stat().st_size,
             parity=proof.parity,
-            signature=signature,
+            signature=from_plain(Signature, report["signature"]),
             latency=proof.latency,
+            graph_digest=graph,
+            facts=export_facts(report) | job.provenance.facts(),
+            metrics=job.provenance.metrics,
         )
-        scratch.chmod(0o755)
-        return registry.keep(candidate, scratch)
+        return registry.keep(candidate, scratch, job.beside)
     except BaseException:
         remove(scratch)
         raise
 
 
-def onnx_facts(candidate: Candidate) -> dict[str, float]:
-    """What gates see under `onnx.`."""
-    return {
-        "max_abs_error": candidate.parity.max_abs_error,
-        "max_rel_error": candidate.parity.max_rel_error,
-        "label_flips": float(candidate.parity.label_flips),
-        "p50_ms": candidate.latency["p50_ms"],
-        "p99_ms": candidate.latency["p99_ms"],
-        "bytes": float(candidate.size),
-    }
-
-
-def _prove(job: ExportJob, scratch: Path) -> Proof:
-    """Parity and latency; ExportError where onnxruntime can't run what the exporter wrote.
-
-    The exporter's onnx is the project's, and may be newer than this onnxruntime.
-    """
-    import onnxruntime
-
-    from mlbench.release.parity import prove
-
+def _stamp(job: ExportJob, path: Path) -> str:
+    """Write into the model where it comes from, and give its graph's digest."""
     try:
-        return prove(scratch / MODEL_NAME, scratch / ANSWERS_NAME)
-    except Exception as error:
-        problem = next(iter(str(error).splitlines()), type(error).__name__)
+        return stamp(path, job.provenance)
+    except Exception as error:  # protobuf's own
         raise ExportError(
-            f"models.{job.model.name}: onnxruntime {onnxruntime.__version__} can't run the "
-            f"exported model: {problem}; upgrade onnxruntime beside mlbench, "
-            f"or install an older onnx and skl2onnx for {job.python}"
+            f"models.{job.model.name}: the exporter wrote a model that can't be read "
+            f"({type(error).__name__}); its output is in {job.log}"
         ) from error
 
 
-def _run_exporter(job: ExportJob, out: Path) -> Signature:
+def _prove(job: ExportJob, scratch: Path) -> Proof:
+    """Parity and latency; ExportError where the exported model answers differently."""
+    try:
+        proof = prove_in_child(scratch, log=job.log, timeout=job.limits.seconds, stop=job.stop)
+    except ExportError as error:
+        raise ExportError(f"models.{job.model.name}: {error}") from None
+    if not proof.parity.passed:
+        raise ExportError(
+            f"models.{job.model.name}: the exported model answers differently: "
+            f"{verdict_of(proof.parity)}; it is not kept, and what is live stays"
+        )
+    return proof
+
+
+def _run_exporter(job: ExportJob, out: Path) -> dict[str, Any]:
+    """Let the exporter write into `out`; gives its report. ExportError says why there is none."""
     given = out / "given"
     given.mkdir()
-    spec = {
-        "model": str(job.source),
-        "sample": str(_given_sample(job, given)),
-        "target": job.model.target,
-        "project": str(job.project),
-        "out": str(out),
-    }
+    spec = {**_given(job, given), "project": str(job.project), "out": str(out)}
     write_json(out / "spec.json", spec)
-    _run_script(job, out / "spec.json")
+    ending = _run_script(job, out / "spec.json", given)
     report = read_json(out / "report.json")
     remove(given)
     (out / "spec.json").unlink()
-    if not isinstance(report, dict):
+    if ending.why or not isinstance(report, dict):
         raise ExportError(
-            f"models.{job.model.name}: the exporter ended without a report; "
+            f"models.{job.model.name}: the export gave no report: it {ending.said}; "
             f"its output is in {job.log}"
         )
     if not report["ok"]:
-        sentence = _sentence(report["problem"], report["remedy"])
-        raise ExportError(f"models.{job.model.name}: {sentence}")
-    return from_plain(Signature, report["signature"])
+        raise ExportError(f"models.{job.model.name}: {_refusal(job, report, spec)}")
+    return report
 
 
-def _given_sample(job: ExportJob, given: Path) -> Path:
-    """The sample under its own name: the store's have no endings, and readers go by these."""
-    sample = given / Path(job.model.sample or "").name
-    try:
-        clone_file(job.sample, sample)
-    except FileNotFoundError:
+def _given(job: ExportJob, folder: Path) -> dict[str, str | None]:
+    """What the exporter works on: copies that it may do with as it likes, under their own names.
+
+    The store's files have no endings, and readers go by these.
+    """
+    model = job.model
+    if job.source_digest.startswith(FOLDER_MARK):
         raise ExportError(
-            f"models.{job.model.name}.sample: {job.sample} has gone from the cache; "
-            "run the stage that makes it again (`mlbench run --force`)"
-        ) from None
-    return sample
-
-
-def _run_script(job: ExportJob, spec: Path) -> None:
-    job.log.parent.mkdir(parents=True, exist_ok=True)
-    with job.log.open("ab") as log:
+            f"mlbench.toml: models.{model.name}.path: {model.path} is a folder; name the model's "
+            'file in it, as an out of its own, or release the folder as it is, with format = "file"'
+        )
+    files = {f"model/{Path(model.path).name}": job.source}
+    files |= {f"model/{name}": path for name, path in job.neighbours.items()}
+    sample = f"sample/{Path(model.sample or '').name}"
+    for name, source in (files | {sample: job.sample}).items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         try:
-            subprocess.run(
-                [job.python, str(_SCRIPT), str(spec)],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd=job.project,
-                env=_child_environment(),
-                timeout=_TIMEOUT_SECONDS,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
+            clone_file(source, folder / name)
+        except FileNotFoundError:
             raise ExportError(
-                f"models.{job.model.name}: the export took longer than {_TIMEOUT_SECONDS} s; "
-                f"its output is in {job.log}"
+                f"models.{model.name}: {source} has gone from the cache; "
+                "run the stage that makes it again (`mlbench run --force`)"
             ) from None
-        except OSError as error:
-            raise ExportError(
-                f"models.{job.model.name}: {job.python} can't be started ({error.strerror}); "
-                "correct project.python in mlbench.toml, or make that environment anew"
-            ) from None
+    return {
+        "model": str(folder / next(iter(files))),
+        "sample": str(folder / sample),
+        "target": model.target,
+        "exporter": model.exporter,
+        "factory": model.factory,
+    }
+
+
+def _run_script(job: ExportJob, spec: Path, mark: Path) -> Ending:
+    """Run the exporter; ExportError where that can't even begin."""
+    try:
+        return run_limited(
+            [job.python, str(_SCRIPT), str(spec)],
+            cwd=job.project,
+            env=_child_environment(),
+            log=job.log,
+            mark=mark.resolve(),
+            limits=job.limits,
+            stop=job.stop,
+        )
+    except OSError as error:
+        raise ExportError(
+            f"models.{job.model.name}: {job.python} can't be started ({error.strerror}); "
+            "correct project.python in mlbench.toml, or make that environment anew"
+        ) from None
+
+
+def _refusal(job: ExportJob, report: Mapping[str, Any], spec: Mapping[str, Any]) -> str:
+    """What a report says, in one clause; the copies that it names are gone by now."""
+    said = _sentence(str(report["problem"]), str(report["remedy"]))
+    if report["kind"] == "memory":
+        said = f"{said}; it may have {size(job.limits.memory)}, and its output is in {job.log}"
+    if said.endswith("shows where"):
+        said = f"{said}: {job.log}"
+    for name, path in (("model", job.model.path), ("sample", job.model.sample)):
+        said = said.replace(str(spec[name]), str(path))
+    return said
 
 
 def _sentence(problem: str, remedy: str) -> str:

@@ -1,9 +1,10 @@
 """Export one trained model to ONNX, in the interpreter that trained it.
 
-Run as `PYTHON export.py SPEC.json`. The spec names the pickled model, the held-out rows (`sample`,
-and `target` where they are a table), the `project` folder and the folder `out`. Written there:
-model.onnx, answers.npz (what the original answers on the rows) and, last, report.json.
-Exit status 0 where the report says ok, else 1. Standard output stays empty.
+Run as `PYTHON export.py SPEC.json`. The spec names the model's file (`model`), the held-out rows
+(`sample`, and `target` where they are a table), the `project` folder, the folder `out`, and, where
+the project has them, its own `exporter` and `factory`. Written into `out`: model.onnx, answers.npz
+(what the original answers on the rows), probes/*.npz (on rows made to find faults) and, last,
+report.json. Exit status 0 where the report says ok, else 1. Standard output stays empty.
 """
 
 from __future__ import annotations
@@ -17,12 +18,16 @@ import sys
 import traceback
 from typing import Any
 
-import answers
-import from_sklearn
-import refusal
-from refusal import Refusal, class_name, missing_package, one_line, require
+import framework
+import loading
+import rows
+import writing
+from refusal import Refusal, is_out_of_memory, one_line
 
-VERSIONED = ("scikit-learn", "skl2onnx", "onnx", "numpy")
+VERSIONED = (
+    *("scikit-learn", "skl2onnx", "lightgbm", "xgboost", "xgboost-cpu", "torch", "onnxscript"),
+    *("onnx", "numpy", "pandas"),
+)
 
 
 def main() -> int:
@@ -43,94 +48,52 @@ def main() -> int:
 
 def make_room_for_project(project: str) -> None:
     """Let pickles find the user's modules, also those that are named like one of ours."""
-    sys.path = [place for place in sys.path if place != os.path.dirname(__file__)] + [project]
+    own = os.path.dirname(os.path.abspath(__file__))
+    sys.path = [place for place in sys.path if os.path.abspath(place) != own] + [project]
     os.chdir(project)
-    for module in (answers, from_sklearn, refusal):
-        del sys.modules[module.__name__]
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if name != "__main__" and file and os.path.dirname(os.path.abspath(file)) == own:
+            del sys.modules[name]
 
 
 def export(spec: dict[str, Any]) -> dict[str, Any]:
-    """Write model.onnx and answers.npz, and return the report; Refusal says why not."""
-    rows = answers.read_rows(spec.get("sample"), spec.get("target"))
-    model = load_model(spec["model"])
-    check_exportable(model)
-    check_width(model, rows, spec["sample"])
-    onnx_model = from_sklearn.convert(model, rows.X.shape[1])
-    given = original_answers(model, rows)
-
-    with open(os.path.join(spec["out"], "model.onnx"), "wb") as file:
-        file.write(onnx_model.SerializeToString(deterministic=True))
-    require("numpy").savez(os.path.join(spec["out"], "answers.npz"), **given)
-    classes = [str(label) for label in given["classes"]]
+    """Write what `out` gets, and return the report; Refusal says why not."""
+    source, model = loading.load(spec)
+    columns = source.columns(model) if hasattr(source, "columns") else None
+    held_out = rows.read_rows(spec.get("sample"), spec.get("target"), columns)
+    source.check(model, held_out)
+    converted = source.convert(model, held_out)
+    writing.write_answers(spec["out"], source, model, converted, held_out)
+    writing.write_model(spec["out"], converted.model)
+    groups = writing.write_probes(spec["out"], source, model, converted, held_out)
     return {
         "ok": True,
-        "framework": "sklearn",
+        "framework": source.__name__.partition("_")[2],
         "versions": versions(),
-        "opset": from_sklearn.opset(onnx_model),
-        "signature": from_sklearn.signature(onnx_model, classes),
+        "opset": framework.opset(converted.model),
+        "signature": framework.signature(converted),
+        "groups": groups,
     }
 
 
-def load_model(path: str) -> Any:
-    """Unpickle a model; Refusal unreadable or missing_package."""
-    joblib = require("joblib")
-    try:
-        return joblib.load(path)
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] in refusal.REQUIREMENTS:
-            raise missing_package(error, wanted="sklearn") from error
-        remedy = f"Keep it in the project, or install it for {sys.executable}."
-        problem = f"The model {path} needs the module {error.name}, which can't be found."
-        raise Refusal("unreadable", problem, remedy) from error
-    except Exception as error:
-        remedy = "Run the stage that makes it again."
-        if "__main__" in str(error):
-            remedy = "Move that class from the script into a module that the script imports."
-        problem = f"The model {path} can't be unpickled: {one_line(error)}."
-        raise Refusal("unreadable", problem, remedy) from error
-
-
-def check_exportable(model: Any) -> None:
-    """Refuse what no exporter here knows, by its class."""
-    if not from_sklearn.is_sklearn(model):
-        lack = "is no scikit-learn estimator" if hasattr(model, "predict") else "has no predict"
-        raise from_sklearn.unsupported(model, lack, "Save the scikit-learn pipeline itself.")
-    from_sklearn.check_supported(model)
-
-
-def check_width(model: Any, rows: answers.Rows, path: str) -> None:
-    """Refuse rows that have more or fewer columns than the model was trained on."""
-    expected, found = getattr(model, "n_features_in_", None), rows.X.shape[1]
-    if expected is not None and found != expected:
-        raise answers.bad_sample(
-            path,
-            f"has {found} columns, but the model was trained on {expected}",
-            "Hold out rows of the table that the model is trained on.",
-        )
-
-
-def original_answers(model: Any, rows: answers.Rows) -> dict[str, Any]:
-    """The original's answers; where it raises on its own rows, the sample is to blame."""
-    try:
-        classifier = from_sklearn.is_classifier(model)
-        return answers.original_answers(model, rows, is_classifier=classifier)
-    except Exception as error:
-        problem = f"{class_name(model)} fails on the sample: {one_line(error)}."
-        remedy = "Hold out rows as they come to predict in training."
-        raise Refusal("bad_sample", problem, remedy) from error
-
-
 def versions() -> dict[str, str]:
-    """What took part in the export, by version."""
+    """What took part in the export, by version: the packages that were imported."""
     found = {"python": platform.python_version()}
+    modules = {"scikit-learn": "sklearn", "xgboost-cpu": "xgboost"}
     for package in VERSIONED:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[package] = importlib.metadata.version(package)
+        if modules.get(package, package) in sys.modules:
+            with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+                found[package] = importlib.metadata.version(package)
     return found
 
 
 def refused(error: Exception) -> dict[str, Any]:
     """The report of an export that did not happen."""
+    if is_out_of_memory(error):
+        problem = "The export needs more memory than it may have."
+        remedy = "Hold out fewer rows, or export a smaller model."
+        return refused(Refusal("memory", problem, remedy))
     if not isinstance(error, Refusal):
         problem = f"The export failed: {type(error).__name__}: {one_line(error)}."
         return refused(Refusal("failed", problem, "The log of the export shows where."))

@@ -9,11 +9,17 @@ from typing import Any
 
 REQUIREMENTS = {
     "joblib": "joblib",
+    "lightgbm": "lightgbm",
     "numpy": "numpy",
     "onnx": "onnx",
+    "onnxscript": "onnxscript>=0.7",
+    "pandas": "pandas",
+    "pyarrow": "pyarrow",
     "scipy": "scipy",
     "skl2onnx": "skl2onnx>=1.20",
     "sklearn": "scikit-learn",
+    "torch": "torch",
+    "xgboost": "xgboost",
 }
 """What pip calls the packages that an export imports."""
 
@@ -21,7 +27,7 @@ REQUIREMENTS = {
 class Refusal(Exception):
     """An export that ends here: `kind` for programs, `problem` and `remedy` for people.
 
-    The kinds are missing_package, unsupported, unreadable, bad_sample and failed.
+    The kinds are missing_package, unsupported, unreadable, bad_sample, memory and failed.
     """
 
     def __init__(self, kind: str, problem: str, remedy: str) -> None:
@@ -47,6 +53,31 @@ def missing_package(error: ImportError, *, wanted: str) -> Refusal:
         absent = wanted
         problem = f"The package {absent} can't be imported by {sys.executable}: {one_line(error)}."
     return Refusal("missing_package", problem, pip_line(absent))
+
+
+def unreadable(path: str, error: Exception) -> Refusal:
+    """What to say where a model's file can't be loaded, by what went wrong."""
+    if isinstance(error, ModuleNotFoundError):
+        absent = (error.name or "").partition(".")[0]
+        if absent in REQUIREMENTS:
+            return missing_package(error, wanted=absent)
+        remedy = f"Keep it in the project, or install it for {sys.executable}."
+        problem = f"The model {path} needs the module {error.name}, which can't be found."
+        return Refusal("unreadable", problem, remedy)
+    remedy = "Run the stage that makes it again."
+    if "__main__" in str(error):
+        remedy = "Move that class from the script into a module that the script imports."
+    problem = f"The model {path} can't be unpickled: {one_line(error)}."
+    return Refusal("unreadable", problem, remedy)
+
+
+def is_out_of_memory(error: BaseException | None) -> bool:
+    """Whether memory ran out, in Python or in PyTorch, or caused what was raised."""
+    while error is not None:
+        if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def pip_line(module: str) -> str:
