@@ -1,0 +1,81 @@
+"""The proof that an exported model answers as its original, made in a process of its own.
+
+onnxruntime is native code that runs a graph which a converter wrote: where that crashes, hangs or
+eats memory, a child is lost and not the loop.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlbench.domain.errors import ExportError
+from mlbench.domain.plain import from_plain
+from mlbench.domain.release import Parity
+from mlbench.release.limited import Limits, run_limited
+from mlbench.system.files import read_json, remove
+
+PROOF_NAME = "proof.json"
+_PROGRAM = "mlbench.release.proving"
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Parity and latency of one exported model; latency in milliseconds for one row."""
+
+    parity: Parity
+    latency: Mapping[str, float]
+
+
+def prove_in_child(
+    folder: Path, *, log: Path, timeout: float = 600.0, stop: threading.Event | None = None
+) -> Proof:
+    """Prove what an exporter wrote into `folder`; ExportError, one clause, where that ends badly.
+
+    A model that answers differently gives a Proof whose parity did not pass, and no error. What the
+    child says goes to `log`.
+    """
+    ending = run_limited(
+        [sys.executable, "-P", "-m", _PROGRAM, str(folder)],
+        cwd=folder,
+        env=_variables(),
+        log=log,
+        mark=folder.resolve(),
+        limits=Limits.of_machine(timeout),
+        stop=stop,
+    )
+    found = read_json(folder / PROOF_NAME)
+    remove(folder / PROOF_NAME)
+    if not isinstance(found, dict):
+        raise ExportError(f"the proof of the exported model {ending.said}; its output is in {log}")
+    if "problem" in found:
+        raise ExportError(str(found["problem"]))
+    return from_plain(Proof, found)
+
+
+def verdict_of(parity: Parity) -> str:
+    """Why a parity fails, in one clause: the kind of rows, by how much, and the worst row."""
+    failed = [check for check in parity.checks if check.passed is False]
+    first = next((check for check in failed if check.name == parity.worst_check), None)
+    if first is None:
+        return "it answers as the original does"
+    others = ", ".join(f'"{check.name}"' for check in failed if check is not first)
+    also = f" (as do the rows {others})" if others else ""
+    worst = f", {first.worst}" if first.worst else ""
+    return f'on the rows "{first.name}"{also} {first.why}{worst}'
+
+
+def _variables() -> dict[str, str]:
+    """The user's environment without PYTHONPATH, whose modules may be named like ours.
+
+    Run from a source tree, mlbench is not on the path otherwise.
+    """
+    variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    home = Path(__file__).resolve().parents[2]
+    if home.name in ("site-packages", "dist-packages"):
+        return variables
+    return {**variables, "PYTHONPATH": str(home)}
