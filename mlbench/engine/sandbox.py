@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from mlbench.domain.errors import UsageError
-from mlbench.domain.release import EnvironmentStatus
+from mlbench.domain.release import Candidate, EnvironmentStatus
 from mlbench.domain.stages import EnvironmentSpec
 from mlbench.engine.releases import Releases, find_environment
 from mlbench.project.config import load_project
 from mlbench.project.layout import Layout
-from mlbench.project.rows import HeldOutRow, held_out_row, read_rows
+from mlbench.project.rows import read_table
 from mlbench.release.registry import ANSWERS_NAME, Registry
+from mlbench.release.request import HeldOutRow, Tensor, held_out_row
+from mlbench.release.row_request import inputs_of
 from mlbench.serving import client, supervise
 
 
@@ -33,12 +35,16 @@ class Answer:
         """The version that answered."""
         return str(self.response["model_version"])
 
-    def output(self, name: str) -> list[Any] | None:
-        """The flat data of one output, None where the model has no such output."""
-        for output in self.response["outputs"]:
-            if output["name"] == name:
-                return list(output["data"])
-        return None
+    def lines(self) -> list[str]:
+        """What it says of each row, in words: the label, else the prediction, else the first."""
+        outputs = {output["name"]: output for output in self.response["outputs"]}
+        names = [name for name in ("label", "prediction") if name in outputs]
+        if not outputs:
+            return []
+        output = outputs[names[0]] if names else next(iter(outputs.values()))
+        data, rows = output["data"], output["shape"][0] if output["shape"] else 1
+        width = len(data) // max(rows, 1)
+        return [_words(data[at : at + width]) for at in range(0, rows * width, max(width, 1))]
 
 
 class Sandbox:
@@ -47,6 +53,7 @@ class Sandbox:
     def __init__(self, layout: Layout) -> None:
         """Handle the environments of this project."""
         self._layout = layout
+        self._registry = Registry(layout.models)
 
     def environments(self, names: tuple[str, ...] = ()) -> tuple[EnvironmentSpec, ...]:
         """The named environments, or all; UsageError for an unknown one."""
@@ -59,7 +66,7 @@ class Sandbox:
         """Have an environment's server up, serving what the ledger says."""
         deployment = Releases(self._layout).write_deployment(environment)
         supervise.ensure_up(self._layout, environment)
-        return supervise.wait_serving(self._layout, environment, deployment.sequence)
+        return supervise.wait_serving(self._layout, environment, deployment.order)
 
     def down(self, environment: EnvironmentSpec) -> bool:
         """Stop an environment's server; False where it was not up."""
@@ -80,9 +87,11 @@ class Sandbox:
         *,
         rows: Path | None = None,
         row: int = 0,
+        version: int | None = None,
     ) -> Answer:
         """Ask a served model about the rows of a file, or about one held-out row.
 
+        `version` asks one that the environment serves or has staged, else what is live answers.
         UsageError where the environment serves no such model, ServingError where it is down.
         """
         environment = self.environments((environment_name,))[0]
@@ -93,29 +102,33 @@ class Sandbox:
                 f"`mlbench serve {environment.name}` or a promotion starts it"
             )
         name = _served_model(status, model_name)
-        registry = Registry(self._layout.models)
-        version = registry.version(name, status.serving[name])
-        tensor = version.signature.inputs[0]
-        width = tensor.shape[-1]
-        held_out = None
-        if rows is not None:
-            target = next(
-                (spec.target for spec in load_project(self._layout).models if spec.name == name),
-                None,
-            )
-            values = read_rows(rows, width, target)
-        else:
-            folder = registry.folder_of(version)
-            held_out = held_out_row(folder / ANSWERS_NAME, row)
-            values = [held_out.values]
-        request = {
-            "name": tensor.name,
-            "datatype": tensor.datatype,
-            "shape": [len(values), width],
-            "data": values,
-        }
-        response = client.infer(status.address, name, [request])
-        return Answer(name, status.address, {"inputs": [request]}, response, held_out)
+        asked = self._candidate(name, status.serving[name] if version is None else version)
+        inputs, held_out = self._inputs(asked, rows, row)
+        response = client.infer(status.address, name, inputs, version)
+        return Answer(name, status.address, {"inputs": inputs}, response, held_out)
+
+    def _candidate(self, model: str, number: int) -> Candidate:
+        """The version of this number, of which only the facts are needed; UsageError if none."""
+        versions = self._registry.versions(model)
+        found = next((item for item in versions if item.version == number), None)
+        if found is None:
+            known = ", ".join(str(item.version) for item in versions) or "none"
+            raise UsageError(f"{model} v{number}: there is no such version; there are: {known}")
+        return found
+
+    def _inputs(
+        self, asked: Candidate, rows: Path | None, row: int
+    ) -> tuple[list[Tensor], HeldOutRow | None]:
+        """The tensors of a request for the rows of a file, or for a held-out row."""
+        if asked.signature is None:
+            raise UsageError(f"{asked.model} is released as a file, and not served")
+        if rows is None:
+            answers = self._registry.folder_of(asked) / ANSWERS_NAME
+            held_out = held_out_row(answers, row, asked.signature)
+            return held_out.inputs, held_out
+        models = load_project(self._layout).models
+        target = next((spec.target for spec in models if spec.name == asked.model), None)
+        return inputs_of(read_table(rows), asked.signature, target), None
 
 
 def _served_model(status: EnvironmentStatus, wanted: str | None) -> str:
@@ -127,3 +140,8 @@ def _served_model(status: EnvironmentStatus, wanted: str | None) -> str:
     listed = ", ".join(names) or "nothing"
     asked = f'no model "{wanted}"' if wanted else "not exactly one model"
     raise UsageError(f"{status.name} serves {asked}; it serves: {listed}")
+
+
+def _words(values: list[Any]) -> str:
+    """The values of one row; numbers to six digits, for float32 holds no more."""
+    return " ".join(f"{item:.6g}" if isinstance(item, float) else str(item) for item in values)

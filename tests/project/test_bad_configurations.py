@@ -246,7 +246,7 @@ BAD: dict[str, tuple[str, str]] = {
     ),
     "gate that calls": (
         f"{_MODEL}gates = [\"__import__('os')\"]\n",
-        "not allowed here: __import__('os')",
+        "there is no function __import__; there are abs, min, max, log, worst, gap, ratio, drop",
     ),
     "gate level": (
         f'{_MODEL}gates = [{{check = "a > 1", level = "fatal"}}]\n',

@@ -15,9 +15,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("environment", metavar="ENV", help="which server to ask")
     parser.add_argument("model", nargs="?", metavar="MODEL", help="of several, this one")
     source = parser.add_mutually_exclusive_group()
-    source.add_argument("--rows", metavar="FILE", help="rows to ask about: .csv, .json or .npz")
+    source.add_argument(
+        "--rows", metavar="FILE", help="rows to ask about: .csv, .json, .npz or .parquet"
+    )
     source.add_argument(
         "--row", type=int, default=0, metavar="N", help="held-out row N (default 0)"
+    )
+    # `options.version` is the program's own.
+    parser.add_argument(
+        "--version", dest="number", type=int, metavar="N", help="ask this version, live or staged"
     )
     parser.add_argument("--json", action="store_true", help="the server's whole response")
 
@@ -29,21 +35,27 @@ def run(options: argparse.Namespace) -> int:
         options.model,
         rows=Path(options.rows) if options.rows else None,
         row=options.row,
+        version=options.number,
     )
     if options.json:
         print_json(answer.response)
         return 0
     narrate(f"{answer.model} v{answer.version} at {answer.address}")
-    for value in answer.output("label") or answer.output("prediction") or []:
-        print(value)
-    narrate(_beside(answer))
+    for line in answer.lines():
+        print(line)
+    if told := _beside(answer):
+        narrate(told)
     return 0
 
 
 def _beside(answer: Answer) -> str:
-    if answer.row is None:
-        return ""
+    """What is known of the held-out row that was asked about; nothing for the rows of a file."""
     row = answer.row
-    return (
-        f"held-out row {row.index}: the original model says {row.answer}, the truth is {row.truth}"
-    )
+    if row is None:
+        return ""
+    known = []
+    if row.answer is not None:
+        known.append(f"the original model says {row.answer}")
+    if row.truth is not None:
+        known.append(f"the truth is {row.truth}")
+    return f"held-out row {row.index}: {', '.join(known) or 'its truth is not known'}"
