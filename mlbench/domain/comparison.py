@@ -38,8 +38,21 @@ class Noise:
 
         Student's t quantile times the standard deviation of a difference, deviation · √2.
         """
-        quantile = _T_95[self.degrees - 1] if self.degrees <= len(_T_95) else _T_95_OF_MANY
-        return quantile * self.deviation * math.sqrt(2)
+        return self.quantile * self.deviation * math.sqrt(2)
+
+    @property
+    def quantile(self) -> float:
+        """How many standard deviations chance exceeds once in twenty times, either way."""
+        return _T_95[self.degrees - 1] if self.degrees <= len(_T_95) else _T_95_OF_MANY
+
+
+@dataclass(frozen=True, slots=True)
+class Repeats:
+    """A metric of one run beside its `mean` over that run and all `count` - 1 equal to it."""
+
+    value: float
+    mean: float
+    count: int
 
 
 @dataclass(frozen=True, slots=True)

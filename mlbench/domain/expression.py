@@ -10,9 +10,9 @@ import ast
 import math
 import operator
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
-from mlbench.domain.records import dataclass
+from mlbench.domain.errors import nearest
 from mlbench.domain.syntax import parse_expression
 
 Value = float | int | str | bool | None
@@ -20,7 +20,11 @@ Facts = Mapping[str, Any]
 Subject = TypeVar("Subject")
 # What an expression, or a name in it, is worth for one subject: a mapping of facts, or a run.
 Read = Callable[[Subject], Any]
-ROOTS = ("metrics", "params", "stages", "onnx", "production", "staging", "baseline", "run")
+SLICES = "slices"
+ROOTS = (
+    *("metrics", "params", "stages", "onnx", "production", "staging", "baseline", "run"),
+    SLICES,
+)
 _BARE_ROOTS = ("metrics", "params", "stages")
 _ARITHMETIC: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
@@ -29,7 +33,7 @@ _ARITHMETIC: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Div: operator.truediv,
     ast.Mod: operator.mod,
 }
-_COMPARISONS: Mapping[type[ast.cmpop], Callable[[Any, Any], bool]] = {
+COMPARISONS: Mapping[type[ast.cmpop], Callable[[Any, Any], bool]] = {
     ast.Lt: operator.lt,
     ast.LtE: operator.le,
     ast.Gt: operator.gt,
@@ -43,6 +47,8 @@ _UNARY: Mapping[type[ast.unaryop], Callable[[Any], Any]] = {
     ast.UAdd: operator.pos,
 }
 _FUNCTIONS: Mapping[str, Callable[..., Any]] = {"abs": abs, "min": min, "max": max, "log": math.log}
+# Over the rows of a predictions table rather than over values: what a gate alone has.
+SLICE_FUNCTIONS = ("worst", "gap", "ratio", "drop")
 _LIMIT = 2000
 # Deeper ones would overflow the stack of whoever walks them.
 _DEEPEST = 100
@@ -61,18 +67,11 @@ class MissingFactError(LookupError):
         self.name = name
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """A whole expression's truth and, for a comparison, both sides and the margin between."""
+def parse(text: str, *, slices: bool = False) -> ast.expr:
+    """The expression's syntax tree; ExpressionError where it uses anything not allowed.
 
-    holds: bool
-    value: float | None = None
-    threshold: float | None = None
-    margin: float | None = None
-
-
-def parse(text: str) -> ast.expr:
-    """The expression's syntax tree; ExpressionError where it uses anything not allowed."""
+    With `slices` it may call the functions over slices, whose arguments `domain/slices.py` checks.
+    """
     if len(text) > _LIMIT:
         raise ExpressionError(f"longer than {_LIMIT} characters")
     try:
@@ -81,12 +80,12 @@ def parse(text: str) -> ast.expr:
         raise ExpressionError(f"not an expression: {text.strip()}") from None
     if _is_deep(tree):
         raise ExpressionError(f"more than {_DEEPEST} operators inside each other")
-    _check(tree)
+    _check(tree, slices=slices)
     return tree
 
 
 def names_in(tree: ast.expr) -> frozenset[str]:
-    """Every dotted name that the expression reads."""
+    """Every dotted name that the expression reads; a call over slices is a name of that root."""
     found: set[str] = set()
     _collect(tree, found)
     return frozenset(found)
@@ -124,29 +123,8 @@ def compiled(tree: ast.expr, find: Callable[[str], Read[Subject]]) -> Read[Subje
     return value
 
 
-def judge(tree: ast.expr, facts: Facts) -> Judgement:
-    """The truth of the expression, with value, threshold and margin of a simple comparison."""
-    if not (isinstance(tree, ast.Compare) and len(tree.ops) == 1):
-        return Judgement(holds=bool(evaluate(tree, facts)))
-    value, threshold = evaluate(tree.left, facts), evaluate(tree.comparators[0], facts)
-    try:
-        holds = _COMPARISONS[type(tree.ops[0])](value, threshold)
-    except TypeError as error:
-        raise ExpressionError(str(error)) from None
-    if not (_is_number(value) and _is_number(threshold)):
-        return Judgement(holds=holds)
-    try:
-        value, threshold = float(value), float(threshold)
-    except OverflowError as error:
-        raise ExpressionError(str(error)) from None
-    difference = value - threshold
-    upward = isinstance(tree.ops[0], (ast.Gt, ast.GtE))
-    downward = isinstance(tree.ops[0], (ast.Lt, ast.LtE))
-    margin = difference if upward else -difference if downward else -abs(difference)
-    return Judgement(holds, value, threshold, margin)
-
-
-def _is_number(value: object) -> bool:
+def is_number(value: object) -> bool:
+    """Whether it can be reckoned with: True and False can't."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
@@ -157,8 +135,11 @@ def _is_deep(tree: ast.expr) -> bool:
     return bool(layer)
 
 
-def _check(tree: ast.expr) -> None:
+def _check(tree: ast.expr, *, slices: bool) -> None:
     for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            _check_call(node, slices=slices)
+            continue
         allowed = (
             isinstance(node, (ast.BoolOp, ast.And, ast.Or, ast.Compare, ast.Name, ast.Load))
             or (
@@ -167,17 +148,42 @@ def _check(tree: ast.expr) -> None:
             or (isinstance(node, ast.BinOp) and type(node.op) in _ARITHMETIC)
             or (isinstance(node, ast.Constant) and isinstance(node.value, (int, float, str)))
             or (isinstance(node, (ast.Attribute, ast.Subscript)) and _dotted(node) is not None)
-            or (isinstance(node, ast.Call) and _is_known_call(node))
-            or isinstance(node, (ast.operator, ast.unaryop))
-            or type(node) in _COMPARISONS
+            or isinstance(node, (ast.operator, ast.unaryop, ast.keyword))
+            or type(node) in COMPARISONS
         )
         if not allowed:
             shown = ast.unparse(node) if isinstance(node, ast.expr) else type(node).__name__
             raise ExpressionError(f"not allowed here: {shown}")
 
 
-def _is_known_call(node: ast.Call) -> bool:
-    return isinstance(node.func, ast.Name) and node.func.id in _FUNCTIONS and not node.keywords
+def _check_call(node: ast.Call, *, slices: bool) -> None:
+    shown = ast.unparse(node)
+    if not isinstance(node.func, ast.Name):
+        raise ExpressionError(f"not allowed here: {shown}")
+    name = node.func.id
+    known = (*_FUNCTIONS, *(SLICE_FUNCTIONS if slices else ()))
+    if name in SLICE_FUNCTIONS and not slices:
+        raise ExpressionError(f"{name}(…) compares slices of predictions, which gates alone have")
+    if name not in known:
+        raise ExpressionError(
+            f"there is no function {name}{nearest(name, known)}; there are {', '.join(known)}"
+        )
+    if node.keywords and name in _FUNCTIONS:
+        raise ExpressionError(f"not allowed here: {shown}")
+
+
+def is_slice_call(node: ast.AST) -> TypeGuard[ast.Call]:
+    """Whether it calls a function over slices."""
+    return (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id in SLICE_FUNCTIONS
+    )
+
+
+def slices_name(node: ast.Call) -> str:
+    """The dotted name that stands for a call over slices among the facts."""
+    return f"{SLICES}.{ast.unparse(node)}"
 
 
 def _dotted(node: ast.expr) -> str | None:
@@ -200,6 +206,9 @@ def _collect(node: ast.AST, found: set[str]) -> None:
         if name is not None:
             found.add(name)
             return
+    if is_slice_call(node):
+        found.add(slices_name(node))
+        return
     for child in ast.iter_child_nodes(node):
         if isinstance(node, ast.Call) and child is node.func:
             continue
@@ -221,6 +230,8 @@ def _compiled(node: ast.expr, find: Callable[[str], Read[Subject]]) -> Read[Subj
         return _compiled_logic(node, find)
     if isinstance(node, ast.Compare):
         return _compiled_comparison(node, find)
+    if is_slice_call(node):
+        return find(slices_name(node))
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
         function = _FUNCTIONS[node.func.id]
         arguments = [_compiled(item, find) for item in node.args]
@@ -234,7 +245,7 @@ def _compiled_arithmetic(node: ast.BinOp, find: Callable[[str], Read[Subject]]) 
 
     def value(subject: Subject) -> Any:
         left, right = left_of(subject), right_of(subject)
-        if not (_is_number(left) and _is_number(right)):
+        if not (is_number(left) and is_number(right)):
             raise ExpressionError(f"{ast.unparse(node)}: arithmetic needs numbers")
         return reckon(left, right)
 
@@ -257,7 +268,7 @@ def _compiled_logic(node: ast.BoolOp, find: Callable[[str], Read[Subject]]) -> R
 def _compiled_comparison(node: ast.Compare, find: Callable[[str], Read[Subject]]) -> Read[Subject]:
     first = _compiled(node.left, find)
     rest = [
-        (_COMPARISONS[type(sign)], _compiled(item, find))
+        (COMPARISONS[type(sign)], _compiled(item, find))
         for sign, item in zip(node.ops, node.comparators, strict=True)
     ]
     if len(rest) == 1:

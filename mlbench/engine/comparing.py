@@ -11,10 +11,7 @@ from mlbench.engine.queries import Queries
 from mlbench.project.code_diff import CodeUnknownError, CodeVersion, diff_between
 from mlbench.tracking.compare import Side, compare
 from mlbench.tracking.folder import DIFF_NAME
-from mlbench.tracking.noise import equal_runs, noise_of
-
-# Noise is looked for among so many of the newest runs.
-_MOST_FOR_NOISE = 2000
+from mlbench.tracking.noise import newest_equal_runs, noise_of
 
 
 def compare_runs(queries: Queries, names: Sequence[str]) -> Comparison:
@@ -23,7 +20,7 @@ def compare_runs(queries: Queries, names: Sequence[str]) -> Comparison:
     if len(runs) < 2:
         raise UsageError("one run alone has nothing to be compared with; name another")
     sides = [Side(run, queries.environment_of(run)) for run in runs]
-    noise = noise_of(equal_runs(queries.store().runs()[-_MOST_FOR_NOISE:]))
+    noise = noise_of(newest_equal_runs(queries.store().newest()))
     code, remarks = _code(queries, runs)
     return Comparison(runs, compare(sides, noise), code, remarks)
 

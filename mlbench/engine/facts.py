@@ -9,7 +9,7 @@ from mlbench.domain.graph import needs_of, with_ancestors, with_descendants
 from mlbench.domain.release import Candidate
 from mlbench.domain.runs import Run
 from mlbench.domain.stages import ModelSpec, Project
-from mlbench.release.export import onnx_facts
+from mlbench.release.facts import onnx_facts
 from mlbench.tracking.query import facts_of
 
 
@@ -19,8 +19,9 @@ def gate_facts(
     run: Run,
     candidate: Candidate | None,
     live: Mapping[str, tuple[Run, Candidate]],
+    baseline: Run | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """What a model's gates may name: its run, its export, and what each environment serves.
+    """What a model's gates may name: its run, its export, what each environment serves, a baseline.
 
     Metrics come from the model's stage, the stages before it and those built from it.
     """
@@ -32,6 +33,8 @@ def gate_facts(
     for environment, (live_run, live_candidate) in live.items():
         exported = {f"onnx.{name}": value for name, value in onnx_facts(live_candidate).items()}
         facts[environment] = {**_metrics(live_run, seen), **exported}
+    if baseline is not None:
+        facts["baseline"] = dict(_metrics(baseline, seen))
     return facts
 
 

@@ -2,29 +2,60 @@
 
 from __future__ import annotations
 
+import ast
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import field
+from typing import TYPE_CHECKING, Any
 
+from mlbench.domain.errors import MlbenchError, nearest
 from mlbench.domain.expression import (
+    SLICES,
     ExpressionError,
     Facts,
     MissingFactError,
-    judge,
     look_up,
     names_in,
-    parse,
 )
+from mlbench.domain.judgement import Judgement, judge
+from mlbench.domain.records import dataclass
 from mlbench.domain.release import GateResult
+from mlbench.domain.slices import DROP, parse_gate, slice_calls
 from mlbench.domain.stages import GateSpec, ModelSpec
+from mlbench.release.leeway import LIVE_ROOTS, Scatter, metrics_in
 
-LIVE_ROOTS = ("production", "staging", "baseline")
+if TYPE_CHECKING:
+    from mlbench.release.slices import Predictions
+
 EXPORT_ROOT = "onnx"
+OWN, PRODUCTION = "", "production"
 
 
-def judge_gates(model: ModelSpec, facts: Facts, *, exported: bool) -> tuple[GateResult, ...]:
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What gates rest on beside the facts, each read only where a gate asks for it.
+
+    `predictions` gives the table of the model itself, under OWN, and of what is live; `scatter`
+    what repeats of runs tell.
+    """
+
+    predictions: Mapping[str, Callable[[], Predictions]] = field(default_factory=dict)
+    scatter: Callable[[], Scatter] = Scatter
+
+
+NOTHING_ELSE = Evidence()
+
+
+class _NotApplicableError(Exception):
+    """The gate compares with what is not there."""
+
+
+def judge_gates(
+    model: ModelSpec, facts: Facts, *, exported: bool, evidence: Evidence = NOTHING_ELSE
+) -> tuple[GateResult, ...]:
     """Every gate of a model, in the order of the file; those over `onnx.` only once exported."""
     return tuple(
-        judge_gate(model.name, gate, facts)
+        judge_gate(model.name, gate, facts, evidence)
         for gate in model.gates
         if exported or not needs_export(gate)
     )
@@ -32,7 +63,7 @@ def judge_gates(model: ModelSpec, facts: Facts, *, exported: bool) -> tuple[Gate
 
 def needs_export(gate: GateSpec) -> bool:
     """Whether a gate can be judged only once the model is exported."""
-    return any(name.startswith(f"{EXPORT_ROOT}.") for name in names_in(parse(gate.check)))
+    return any(name.startswith(f"{EXPORT_ROOT}.") for name in names_in(parse_gate(gate.check)))
 
 
 def hold(results: Iterable[GateResult]) -> bool:
@@ -40,25 +71,26 @@ def hold(results: Iterable[GateResult]) -> bool:
     return not any(result.refuses for result in results)
 
 
-def judge_gate(model: str, gate: GateSpec, facts: Facts) -> GateResult:
+def judge_gate(
+    model: str, gate: GateSpec, facts: Facts, evidence: Evidence = NOTHING_ELSE
+) -> GateResult:
     """One gate: passed, failed with the reason, or None where it compares with nothing live."""
-    tree = parse(gate.check)
-    for name in sorted(names_in(tree)):
-        root = name.partition(".")[0]
-        if root in LIVE_ROOTS and not facts.get(root):
-            return GateResult(
-                gate.check, model, gate.level, None, why=f"nothing is live in {root} yet"
-            )
     try:
-        for name in sorted(names_in(tree)):
-            value = look_up(name, facts)
-            if isinstance(value, float) and math.isnan(value):
-                return GateResult(gate.check, model, gate.level, False, why=f"{name} is NaN")
-        judged = judge(tree, facts)
-    except (MissingFactError, ExpressionError) as error:
+        tree = parse_gate(gate.check)
+        _check_live(tree, facts)
+        sliced, remarks = _weighed(tree, gate, evidence)
+        facts = {**facts, SLICES: sliced}
+        _check_names(tree, facts)
+        scatter = evidence.scatter() if any(metrics_in(tree, facts)) else Scatter()
+        judged = judge(tree, scatter.means(facts), scatter.leeway(facts))
+    except _NotApplicableError as error:
+        return GateResult(gate.check, model, gate.level, None, why=str(error))
+    except (MissingFactError, ExpressionError, MlbenchError) as error:
         return GateResult(gate.check, model, gate.level, False, why=str(error))
     if judged.margin is not None and math.isnan(judged.margin):
         return GateResult(gate.check, model, gate.level, False, why="its margin is NaN")
+    noise = scatter.phrase(judged.noise, tree, facts)
+    remarks = (_verdict(judged, noise), *remarks, *scatter.remarks(tree, facts))
     return GateResult(
         gate.check,
         model,
@@ -67,9 +99,85 @@ def judge_gate(model: str, gate: GateSpec, facts: Facts) -> GateResult:
         judged.value,
         judged.threshold,
         judged.margin,
-        "" if judged.holds else _why(judged.margin),
+        "; ".join(remark for remark in remarks if remark),
+        judged.noise,
     )
 
 
-def _why(margin: float | None) -> str:
-    return "does not hold" if margin is None else f"missed by {abs(margin):.4g}"
+def _check_live(tree: ast.expr, facts: Facts) -> None:
+    names = sorted(names_in(tree))
+    roots = [name.partition(".")[0] for name in names]
+    if any(call.function == DROP for call in slice_calls(tree)):
+        roots.append(PRODUCTION)
+    for root in roots:
+        if root in LIVE_ROOTS and not facts.get(root):
+            raise _NotApplicableError(
+                "no run is the baseline yet; `mlbench baseline RUN` makes one"
+                if root == "baseline"
+                else f"nothing is live in {root} yet"
+            )
+
+
+def _check_names(tree: ast.expr, facts: Facts) -> None:
+    """MissingFactError or ExpressionError unless every name has a value that is no NaN."""
+    for name in sorted(names_in(tree)):
+        try:
+            value = look_up(name, facts)
+        except MissingFactError as error:
+            raise MissingFactError(name, f"{error}{_meant(name, facts)}") from None
+        if isinstance(value, float) and math.isnan(value):
+            raise ExpressionError(f"{name} is NaN")
+
+
+def _meant(name: str, facts: Facts) -> str:
+    """The nearest name that has a value, as a question."""
+    root, _, rest = name.partition(".")
+    if rest and root in facts:
+        return nearest(rest, facts[root])
+    bare = (known for root in ("metrics", "params", "stages") for known in facts.get(root, ()))
+    return nearest(name, bare)
+
+
+def _weighed(
+    tree: ast.expr, gate: GateSpec, evidence: Evidence
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """What each call over slices is worth, under its name, and which slices make it so."""
+    calls = slice_calls(tree)
+    if not calls:
+        return {}, ()
+    # Late: numpy takes long to import, and few gates compare slices.
+    from mlbench.release.slices import SliceError
+    from mlbench.release.weighing import NotComparableError, weigh
+
+    own = evidence.predictions.get(OWN)
+    if own is None:
+        raise ExpressionError(
+            "there are no predictions to slice; a stage has to write them, and `predictions` of "
+            "the model in mlbench.toml to name them"
+        )
+    live = evidence.predictions.get(PRODUCTION)
+    if live is None and any(call.function == DROP for call in calls):
+        raise _NotApplicableError("what is live in production has no predictions to compare with")
+    weighed = {}
+    for call in calls:
+        before = live() if call.function == DROP and live is not None else None
+        try:
+            weighed[call.name] = weigh(call, own(), before, gate.min_rows)
+        except NotComparableError as error:
+            raise _NotApplicableError(str(error)) from None
+        except SliceError as error:
+            raise ExpressionError(str(error)) from None
+    values = {name.removeprefix(f"{SLICES}."): one.value for name, one in weighed.items()}
+    return values, tuple(one.why for one in weighed.values())
+
+
+def _verdict(judged: Judgement, noise: str) -> str:
+    """Why it failed, or that it holds by its noise alone; nothing where it holds as it stands."""
+    if judged.excused:
+        return f"within the noise ({noise})"
+    if judged.holds:
+        return ""
+    if judged.margin is None:
+        return "does not hold"
+    beyond = f", beyond the noise ({noise})" if judged.noise else ""
+    return f"missed by {abs(judged.margin):.4g}{beyond}"

@@ -15,7 +15,7 @@ from mlbench.domain.errors import MlbenchError
 from mlbench.domain.plain import from_plain, to_plain
 from mlbench.domain.release import LedgerEntry
 from mlbench.system.content import hash_bytes
-from mlbench.system.files import sync_folder
+from mlbench.system.files import sync_folder, write_all
 from mlbench.system.locks import locked
 
 
@@ -32,43 +32,47 @@ class Ledger:
 
     def entries(self) -> tuple[LedgerEntry, ...]:
         """Every whole entry, oldest first; a line torn by a crash at the end is not one."""
+        return _parsed(self.read(), self._path.name)
+
+    def read(self) -> bytes:
+        """The file as it is, empty where there is none."""
         try:
-            data = self._path.read_bytes()
+            return self._path.read_bytes()
         except FileNotFoundError:
-            return ()
-        entries = []
-        for line in data.splitlines(keepends=True):
-            if line.endswith(b"\n"):
-                try:
-                    entries.append(from_plain(LedgerEntry, json.loads(line)))
-                except (ValueError, KeyError, TypeError):
-                    raise LedgerDamagedError(
-                        f".mlbench/{self._path.name}:{len(entries) + 1}: is no ledger entry; "
-                        "bring the file back from a backup, nothing is changed until then"
-                    ) from None
-        return tuple(entries)
+            return b""
 
     def append(self, entry: LedgerEntry) -> LedgerEntry:
-        """Give the entry its number and checksum, write it and wait until it is on disk."""
+        """Give the entry its place and checksum, write it and wait until it is on disk.
+
+        A torn line at the end is cut first. LedgerDamagedError, and nothing is written, where a
+        line before is no entry.
+        """
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with locked(self._path.with_name("ledger.lock")):
-            entries = self.entries()
+            data = self.read()
+            entries = _parsed(data, self._path.name)
             chained = chain(entry, entries[-1] if entries else None)
-            line = json.dumps(to_plain(chained), ensure_ascii=False).encode() + b"\n"
-            with self._path.open("ab+") as file:
-                _cut_torn_tail(file.fileno())
-                file.write(line)
-                file.flush()
+            with self._path.open("ab") as file:
+                os.ftruncate(file.fileno(), data.rfind(b"\n") + 1)
+                write_all(file.fileno(), line_of(chained))
                 os.fsync(file.fileno())
             sync_folder(self._path.parent)
         return chained
 
 
+def line_of(entry: LedgerEntry) -> bytes:
+    """The line that stands for an entry in the file, and no other does."""
+    text = json.dumps(to_plain(entry), ensure_ascii=False)
+    # A reason that was typed in another encoding has lone surrogates; json.loads takes them back.
+    return text.encode("utf-8", "surrogatepass") + b"\n"
+
+
 def chain(entry: LedgerEntry, last: LedgerEntry | None) -> LedgerEntry:
-    """The entry with its place behind `last`."""
+    """The entry with its place behind `last`, and never earlier, whatever the clock says."""
     placed = dataclasses.replace(
         entry,
         sequence=1 if last is None else last.sequence + 1,
+        at=entry.at if last is None else max(entry.at, last.at),
         previous="" if last is None else last.checksum,
         checksum="",
     )
@@ -93,7 +97,23 @@ def first_fault(entries: Iterable[LedgerEntry]) -> str | None:
     return None
 
 
-def _cut_torn_tail(descriptor: int) -> None:
-    size = os.fstat(descriptor).st_size
-    data = os.pread(descriptor, size, 0)
-    os.ftruncate(descriptor, data.rfind(b"\n") + 1)
+def _parsed(data: bytes, name: str) -> tuple[LedgerEntry, ...]:
+    entries = []
+    # Only a newline ends a line: what stands behind the last was torn by a crash.
+    for number, line in enumerate(data.split(b"\n")[:-1], start=1):
+        entry = entry_in(line)
+        if entry is None:
+            raise LedgerDamagedError(
+                f".mlbench/{name}:{number}: is no ledger entry; "
+                "bring the file back from a backup, nothing is changed until then"
+            )
+        entries.append(entry)
+    return tuple(entries)
+
+
+def entry_in(line: bytes) -> LedgerEntry | None:
+    """The entry that a line holds, None where it holds none."""
+    try:
+        return from_plain(LedgerEntry, json.loads(line))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None

@@ -21,11 +21,13 @@ def choose(
     candidates: Sequence[Candidate],
     versions: Sequence[Candidate],
     entries: Sequence[LedgerEntry],
+    force: bool = False,
 ) -> Candidate:
     """The candidate or version to promote; UsageError where there is none.
 
     Without `which`: what the required environment serves, else the newest candidate whose gates
-    held. After @, digits alone are a version, anything else is a run's id.
+    held; with `force` the newest where there is neither. After @, digits alone are a version,
+    anything else is a run's id.
     """
     if which is not None and which.isdecimal():
         return _version(model, int(which), versions)
@@ -34,16 +36,21 @@ def choose(
     if environment.require:
         required = environment.require[-1]
         entry = live(entries).get(required, {}).get(model)
-        if entry is None:
+        if entry is not None:
+            return _version(model, entry.version, versions)
+        if not force:
             raise UsageError(
                 f"environments.{environment.name}.require: {required} serves no {model} yet; "
                 f"`mlbench promote {model} {required}` comes first"
             )
-        return _version(model, entry.version, versions)
-    known = sorted([*candidates, *versions], key=lambda item: item.created, reverse=True)
+    return _newest(model, [*candidates, *versions], force=force)
+
+
+def _newest(model: str, known: Iterable[Candidate], *, force: bool) -> Candidate:
+    known = sorted(known, key=lambda item: item.created, reverse=True)
     passing = [item for item in known if hold(item.gates)]
-    if passing:
-        return passing[0]
+    if passing or (known and force):
+        return (passing or known)[0]
     if known:
         refused = next(result for result in known[0].gates if result.refuses)
         raise GateRefusedError(
@@ -52,7 +59,7 @@ def choose(
     raise UsageError(f"{model}: there is no candidate yet; a passing run makes one (`mlbench run`)")
 
 
-def check_allowed(
+def objections(
     candidate: Candidate,
     gates: Iterable[GateResult],
     environment: EnvironmentSpec,
@@ -60,26 +67,30 @@ def check_allowed(
     *,
     dirty: bool,
     allow_dirty: bool,
-) -> None:
-    """GateRefusedError unless its gates hold today and it was where it must have been before."""
-    for result in gates:
-        if result.refuses:
-            raise GateRefusedError(
-                f"{candidate.model} of run {candidate.run} is not promoted: {phrase(result)}"
-            )
+) -> tuple[str, ...]:
+    """What speaks against a promotion, a sentence each, the weightiest first.
+
+    Gates that do not hold today, an environment that it has not been in, uncommitted code.
+    """
     entries = tuple(entries)
-    for required in environment.require:
-        if not was_live(entries, required, candidate.digest):
-            raise GateRefusedError(
-                f"{candidate.model} is not promoted to {environment.name}: it has not been in "
-                f"{required}; `mlbench promote {candidate.model}@{candidate.run} {required}` first"
-            )
+    found = [
+        f"{candidate.model} of run {candidate.run} is not promoted: {phrase(result)}"
+        for result in gates
+        if result.refuses
+    ]
+    found += [
+        f"{candidate.model} is not promoted to {environment.name}: it has not been in "
+        f"{required}; `mlbench promote {candidate.model}@{candidate.run} {required}` first"
+        for required in environment.require
+        if not was_live(entries, required, candidate.digest)
+    ]
     is_guarded = bool(environment.require) or environment.name == PRODUCTION
     if is_guarded and dirty and not allow_dirty:
-        raise GateRefusedError(
+        found.append(
             f"{candidate.model} is not promoted to {environment.name}: run {candidate.run} is "
             "from uncommitted code; commit it (nothing has to run again), or say --allow-dirty"
         )
+    return tuple(found)
 
 
 def phrase(result: GateResult) -> str:
@@ -105,10 +116,14 @@ def deployment_of(
     environment: EnvironmentSpec,
     entries: Sequence[LedgerEntry],
     versions: Mapping[tuple[str, int], tuple[Candidate, str]],
+    *,
+    order: int = 0,
+    staged: Sequence[DeployedModel] = (),
 ) -> Deployment:
     """What the ledger says an environment serves; `versions` gives facts and model files.
 
-    MlbenchError where a version that is live has gone from the registry.
+    A model of another format than ONNX is live without being served. MlbenchError where a version
+    that is live has gone from the registry.
     """
     serving = live(entries).get(environment.name, {})
     models = []
@@ -119,19 +134,33 @@ def deployment_of(
                 f".mlbench/models/{name}/{entry.version} is missing or damaged; bring that folder "
                 f"back from a backup, or promote another version of {name}"
             )
-        candidate, path = versions[name, entry.version]
-        models.append(
-            DeployedModel(
-                name=name,
-                version=entry.version,
-                digest=candidate.digest,
-                run=candidate.run,
-                path=path,
-                signature=candidate.signature,
-            )
-        )
+        deployed = deployed_model(*versions[name, entry.version])
+        models += [deployed] if deployed else []
     last = max((e.sequence for e in entries if e.environment == environment.name), default=0)
-    return Deployment(environment.name, environment.port, last, tuple(models))
+    return Deployment(
+        environment.name,
+        environment.port,
+        last,
+        tuple(models),
+        tuple(staged),
+        order,
+        entries[-1].checksum if entries else "",
+        len(entries),
+    )
+
+
+def deployed_model(version: Candidate, path: str) -> DeployedModel | None:
+    """A version as a server takes it; None where its format is not served."""
+    if version.signature is None:
+        return None
+    return DeployedModel(
+        name=version.model,
+        version=version.version or 0,
+        digest=version.digest,
+        run=version.run,
+        path=path,
+        signature=version.signature,
+    )
 
 
 def _version(model: str, number: int, versions: Sequence[Candidate]) -> Candidate:
@@ -148,5 +177,5 @@ def _of_run(model: str, run: str, known: Sequence[Candidate]) -> Candidate:
             return item
     raise UsageError(
         f"{model}@{run}: this run has no exported model any more (the last five are kept) "
-        "or its gates did not hold"
+        f"or its gates did not hold; `mlbench export {run}` exports it by hand"
     )

@@ -5,13 +5,22 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Any
 
-from mlbench.domain.comparison import Noise
+from mlbench.domain.comparison import Noise, Repeats
 from mlbench.domain.outcomes import RunOutcome
 from mlbench.domain.runs import Run
+from mlbench.tracking.index import run_of
+from mlbench.tracking.lines import METRICS, PARAMS, after, has_passed, needle_of, scalar
+from mlbench.tracking.peek import peek
 
+# Noise is looked for among so many of the newest runs.
+_MOST_FOR_NOISE = 2000
 _SEED = re.compile(r"(.*[._-])?(seed|random_state|random_seed)", re.IGNORECASE)
+
+_SEED_WORDS = (b"seed", b"random_state")
+_SEED_PIECE = re.compile(rb'"(.*[._-])?(seed|random_state|random_seed)":', re.IGNORECASE)
 
 
 def equal_runs(runs: Iterable[Run]) -> list[list[Run]]:
@@ -25,6 +34,31 @@ def equal_runs(runs: Iterable[Run]) -> list[list[Run]]:
         if run.outcome is RunOutcome.PASSED:
             groups.setdefault(_likeness(run), []).append(run)
     return [group for group in groups.values() if len(group) > 1]
+
+
+def newest_equal_runs(newest_first: Iterable[bytes]) -> list[list[Run]]:
+    """The equal runs among the first lines of a history; hardly any others are decoded."""
+    lines = list(filter(has_passed, islice(newest_first, _MOST_FOR_NOISE)))
+    commit_of = peek("run.commit")
+    committed = _twins((commit, line) for line in lines if (commit := commit_of(line)))
+    twins = {
+        *_twins((_state(line), line) for line in lines),
+        *_twins(((commit_of(line), _parameters(line)), line) for line in committed),
+    }
+    return equal_runs(run_of(line) for line in lines if line in twins)
+
+
+def repeats_of(run: str, groups: Iterable[Sequence[Run]]) -> dict[str, Repeats]:
+    """Each finite metric of a run, by its id, beside its mean over the equal runs that have it."""
+    group = next((group for group in groups if any(one.id == run for one in group)), ())
+    own = next((one.metrics for one in group if one.id == run), {})
+    repeats = {}
+    for name, value in own.items():
+        values = [one.metrics[name] for one in group if name in one.metrics]
+        values = [each for each in values if math.isfinite(each)]
+        if math.isfinite(value):
+            repeats[name] = Repeats(value, math.fsum(values) / len(values), len(values))
+    return repeats
 
 
 def noise_of(groups: Iterable[Sequence[Run]]) -> dict[str, Noise]:
@@ -59,3 +93,26 @@ def _likeness(run: Run) -> Any:
         return tuple(sorted((name, str(key)) for name, key in run.state.items()))
     params = {name: value for name, value in run.params.items() if not _SEED.fullmatch(name)}
     return run.code.commit, tuple(sorted(run.stages)), tuple(sorted(map(repr, params.items())))
+
+
+def _twins(keyed: Iterable[tuple[Any, bytes]]) -> list[bytes]:
+    """The lines whose key another one has, too."""
+    groups: dict[Any, list[bytes]] = {}
+    for key, line in keyed:
+        groups.setdefault(key, []).append(line)
+    return [line for group in groups.values() if len(group) > 1 for line in group]
+
+
+def _state(line: bytes) -> Any:
+    return scalar(line, after(line, needle_of("state"), 0, len(line)))
+
+
+def _parameters(line: bytes) -> frozenset[bytes]:
+    """What tells parameters apart, in any order and but for seeds, undecoded."""
+    start = line.find(PARAMS) + len(PARAMS)
+    section = line[start : line.find(METRICS, start - 1)]
+    # A text with a comma comes in pieces, none of which looks like a key: its quotes are escaped.
+    pieces = frozenset(section.split(b","))
+    if not any(word in section.lower() for word in _SEED_WORDS):
+        return pieces
+    return frozenset(piece for piece in pieces if not _SEED_PIECE.match(piece))

@@ -9,9 +9,9 @@ from mlbench.domain.outcomes import RunOutcome, StageOutcome
 from mlbench.domain.runs import CodeState, Run, StageRecord
 from mlbench.domain.stages import GateSpec, ModelSpec, Out, Project, Stage
 from mlbench.engine.facts import gate_facts
-from mlbench.release.export import onnx_facts
+from mlbench.release.facts import onnx_facts
 from mlbench.release.gates import judge_gate
-from tests.release.conftest import made
+from tests.release.conftest import PARITY, made
 
 MODEL = ModelSpec("digits", "train", "model")
 PROJECT = Project(
@@ -69,6 +69,28 @@ def test_metrics_come_from_the_stage_those_before_and_those_built_from_it() -> N
     assert "production" not in facts
 
 
+def test_the_exported_models_metrics_are_facts() -> None:
+    parity = replace(PARITY, exported_metrics={"accuracy": 0.97, "f1": 0.9}, label_flips=2)
+    candidate = replace(made(1), parity=parity)
+    assert onnx_facts(candidate) == {
+        "accuracy": 0.97,
+        "f1": 0.9,
+        "label_flips": 2.0,
+        "max_abs_error": parity.max_abs_error,
+        "max_rel_error": parity.max_rel_error,
+        "bytes": 100.0,
+        **candidate.latency,
+    }
+    check = GateSpec("onnx.accuracy >= 0.97 and onnx.bytes < 1e6")
+    facts = gate_facts(PROJECT, MODEL, RUN, candidate, {})
+    assert judge_gate("digits", check, facts).passed is True
+
+
+def test_a_model_that_is_no_onnx_has_its_size_alone() -> None:
+    candidate = replace(made(1), parity=None, signature=None, latency={}, format="file")
+    assert onnx_facts(candidate) == {"bytes": 100.0}
+
+
 def test_what_is_live_is_seen_with_the_metrics_of_the_same_stages() -> None:
     candidate = made(1)
     facts = gate_facts(PROJECT, MODEL, run_with(), candidate, {"production": (RUN, candidate)})
@@ -78,6 +100,13 @@ def test_what_is_live_is_seen_with_the_metrics_of_the_same_stages() -> None:
     assert facts["production"]["onnx.p99_ms"] == candidate.latency["p99_ms"]
     check = GateSpec("onnx.p99_ms <= production.onnx.p99_ms and production.accuracy > 0.8")
     assert judge_gate("digits", check, facts).passed is True
+
+
+def test_the_baseline_is_seen_with_the_metrics_of_the_same_stages() -> None:
+    facts = gate_facts(PROJECT, MODEL, run_with(evaluate={"accuracy": 0.95}), None, {}, RUN)
+    assert facts["baseline"] == {"rows": 10.0, "loss": 0.1, "accuracy": 0.9}
+    better = judge_gate("digits", GateSpec("accuracy > baseline.accuracy"), facts)
+    assert (better.passed, better.threshold) == (True, 0.9)
 
 
 def test_a_run_that_lost_its_details_has_all_its_metrics() -> None:

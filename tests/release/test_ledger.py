@@ -14,7 +14,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from mlbench.domain.errors import UsageError
-from mlbench.domain.ledger import history_of, live
+from mlbench.domain.ledger import history_of, live, live_at, was_live
 from mlbench.domain.release import LedgerEntry
 from mlbench.release.ledger import Ledger, LedgerDamagedError, chain, first_fault
 from mlbench.release.promotion import previous_version
@@ -211,3 +211,74 @@ def test_an_action_of_a_later_mlbench_changes_nothing_that_is_live() -> None:
     whole = linked([entry("canary", version=9), entry("promote", 1, "production")])
     serving = live(whole)
     assert {name: set(models) for name, models in serving.items()} == {"production": {"digits"}}
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=8))
+def test_an_entry_is_never_earlier_than_the_one_before(minutes: list[int]) -> None:
+    times = [f"2026-11-23T09:{minute:02d}:00.000Z" for minute in minutes]
+    whole = linked([replace(entry(), at=at) for at in times])
+    assert [item.at for item in whole] == [max(times[: number + 1]) for number in range(len(times))]
+    assert first_fault(whole) is None
+
+
+steps = st.tuples(
+    st.sampled_from(["promote", "promote", "rollback", "withdraw"]),
+    st.sampled_from(["staging", "production"]),
+    st.sampled_from(["digits", "cats"]),
+    st.integers(0, 3),
+)
+
+
+@given(st.lists(steps, max_size=14), st.lists(st.integers(-1, 60), min_size=1, max_size=6))
+def test_what_was_live_then_is_what_a_witness_saw(
+    asked: list[tuple[str, str, str, int]], moments: list[int]
+) -> None:
+    """A witness keeps a stack for each environment and model, and a picture after each step.
+
+    A step that is withdrawn right after is one that no server ever answered from: the witness saw
+    nothing of it. Several steps may fall into one moment; the last of them is what stood then.
+    """
+    second, unplaced = 0, []
+    stacks: dict[tuple[str, str], list[int]] = {}
+    seen: list[tuple[int, dict[tuple[str, str], int]]] = [(-1, {})]
+    for version, (action, environment, model, wait) in enumerate(asked, start=1):
+        second += wait
+        item = replace(entry(action, version, environment, model), at=at(second))
+        stack = stacks.setdefault((environment, model), [])
+        if action == "withdraw":
+            # What is withdrawn was written a moment before, and never came about.
+            unplaced.append(replace(item, action=("promote", "rollback")[version % 2]))
+        unplaced.append(item)
+        if action == "promote":
+            stack.append(version)
+        elif action == "rollback" and len(stack) > 1:
+            stack.pop()
+        seen.append((second, {key: versions[-1] for key, versions in stacks.items() if versions}))
+    whole = linked(unplaced)
+    for moment in moments:
+        expected = [picture for when, picture in seen if when <= moment][-1]
+        found = {
+            (environment, model): item.version
+            for environment, models in live_at(whole, at(moment)).items()
+            for model, item in models.items()
+        }
+        assert found == expected
+    assert live_at(whole, at(99)) == live(whole)
+
+
+def at(second: int) -> str:
+    """A moment as the ledger writes it, from one second before the minute on."""
+    return f"2026-11-23T09:{second // 60 + 15:02d}:{second % 60:02d}.000Z"
+
+
+def test_what_was_withdrawn_was_not_live_between_the_two_either() -> None:
+    whole = linked(
+        [
+            replace(entry("promote", 1), at=at(0)),
+            replace(entry("promote", 2), at=at(10)),
+            replace(entry("withdraw", 2), at=at(40)),
+        ]
+    )
+    for second in (0, 9, 10, 20, 50):
+        assert live_at(whole, at(second))["staging"]["digits"].version == 1
+    assert not was_live(whole, "staging", "digest-002")

@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 from mlbench.domain.errors import GateRefusedError, MlbenchError, UsageError
 from mlbench.domain.release import Candidate, GateResult, LedgerEntry
 from mlbench.domain.stages import EnvironmentSpec
-from mlbench.release.promotion import check_allowed, choose, deployment_of, previous_version
+from mlbench.release.promotion import (
+    choose,
+    deployed_model,
+    deployment_of,
+    objections,
+    previous_version,
+)
 from tests.release.conftest import PASSED, SIGNATURE, entry, made, versioned
 
 STAGING = EnvironmentSpec("staging", 8101)
@@ -28,9 +34,17 @@ def chosen(
     candidates: tuple[Candidate, ...] = (),
     versions: tuple[Candidate, ...] = (),
     entries: tuple[LedgerEntry, ...] = (),
+    *,
+    force: bool = False,
 ) -> Candidate:
     return choose(
-        "digits", which, environment, candidates=candidates, versions=versions, entries=entries
+        "digits",
+        which,
+        environment,
+        candidates=candidates,
+        versions=versions,
+        entries=entries,
+        force=force,
     )
 
 
@@ -95,41 +109,58 @@ def test_production_takes_what_staging_serves() -> None:
     )
 
 
-def allow(
+def test_by_force_the_newest_goes_where_none_passes_and_none_was_before() -> None:
+    missing = made(3, gates=[MISSED])
+    assert chosen(candidates=(missing, made(2, gates=[MISSED])), force=True) == missing
+    assert chosen(candidates=(missing, made(2)), force=True) == made(2)
+    assert chosen(None, PRODUCTION, (missing,), force=True) == missing
+    with pytest.raises(UsageError, match="there is no candidate yet"):
+        chosen(None, PRODUCTION, force=True)
+
+
+def against(
     environment: EnvironmentSpec,
     entries: tuple[LedgerEntry, ...] = (),
     gates: tuple[GateResult, ...] = (),
     *,
     dirty: bool = False,
     allow_dirty: bool = False,
-) -> None:
-    check_allowed(made(1), gates, environment, entries, dirty=dirty, allow_dirty=allow_dirty)
+) -> tuple[str, ...]:
+    return objections(made(1), gates, environment, entries, dirty=dirty, allow_dirty=allow_dirty)
 
 
 def test_a_gate_that_fails_today_refuses_with_the_margin() -> None:
-    allow(STAGING, gates=(PASSED, WARNED, replace(MISSED, passed=None)))
-    with pytest.raises(GateRefusedError, match=r"run-001 is not promoted: .*missed by 0\.038"):
-        allow(STAGING, gates=(PASSED, MISSED))
+    assert not against(STAGING, gates=(PASSED, WARNED, replace(MISSED, passed=None)))
+    (sentence,) = against(STAGING, gates=(PASSED, MISSED))
+    assert sentence == (
+        "digits of run run-001 is not promoted: accuracy >= 0.95 (0.912, missed by 0.038)"
+    )
 
 
 def test_it_must_have_been_where_the_file_says() -> None:
     been = entry("promote", 1, digest=made(1).digest)
     for elsewhere in ((), (replace(been, environment="production"),), (entry("promote", 2),)):
-        with pytest.raises(GateRefusedError) as refused:
-            allow(PRODUCTION, elsewhere)
-        assert "has not been in staging" in str(refused.value)
-        assert "`mlbench promote digits@run-001 staging`" in str(refused.value)
-        assert refused.value.exit_status == 3
-    allow(PRODUCTION, (been, entry("promote", 2)))
+        (sentence,) = against(PRODUCTION, elsewhere)
+        assert "has not been in staging" in sentence
+        assert "`mlbench promote digits@run-001 staging`" in sentence
+    assert not against(PRODUCTION, (been, entry("promote", 2)))
+    assert against(PRODUCTION, (been, entry("withdraw", 1)))
 
 
 @pytest.mark.parametrize("production", [PRODUCTION, EnvironmentSpec("production", 8100)])
 def test_production_takes_no_uncommitted_code_unless_told(production: EnvironmentSpec) -> None:
     been = (entry("promote", 1),)
-    with pytest.raises(GateRefusedError, match=r"uncommitted code; .*--allow-dirty"):
-        allow(production, been, dirty=True)
-    allow(production, been, dirty=True, allow_dirty=True)
-    allow(STAGING, dirty=True)
+    (sentence,) = against(production, been, dirty=True)
+    assert "uncommitted code" in sentence
+    assert "--allow-dirty" in sentence
+    assert not against(production, been, dirty=True, allow_dirty=True)
+    assert not against(STAGING, dirty=True)
+
+
+def test_all_that_speaks_against_it_is_told_gates_first() -> None:
+    told = against(PRODUCTION, (), (MISSED, replace(MISSED, gate="f1 > 0.9")), dirty=True)
+    words = ("accuracy >= 0.95", "f1 > 0.9", "has not been in staging", "uncommitted code")
+    assert [word in sentence for word, sentence in zip(words, told, strict=True)] == [True] * 4
 
 
 def test_rollback_goes_to_what_stood_before() -> None:
@@ -184,3 +215,27 @@ def test_a_live_version_that_is_gone_from_disk_is_named() -> None:
         "digits v3 is live in staging by the ledger, but .mlbench/models/digits/3 is missing or "
         "damaged; bring that folder back from a backup, or promote another version of digits"
     )
+
+
+def test_a_deployment_knows_the_ledger_it_came_from() -> None:
+    entries = (
+        replace(entry("promote", 1), sequence=1, checksum="one"),
+        replace(entry("promote", 1, "production"), sequence=2, checksum="two"),
+    )
+    known = {("digits", 1): (versioned(1, 1), "model.onnx")}
+    staged = deployed_model(versioned(2, 2), "other.onnx")
+    assert staged is not None
+    deployment = deployment_of(STAGING, entries, known, order=7, staged=[staged])
+    assert (deployment.sequence, deployment.order) == (1, 7)
+    assert (deployment.head, deployment.length) == ("two", 2)
+    assert [model.version for model in deployment.models] == [1]
+    assert [model.version for model in deployment.staged] == [2]
+    empty = deployment_of(STAGING, (), {})
+    assert (empty.head, empty.length, empty.order) == ("", 0, 0)
+
+
+def test_what_is_no_onnx_is_live_without_being_served() -> None:
+    file = replace(versioned(1, 1), signature=None, parity=None, format="file")
+    assert deployed_model(file, "rules.txt") is None
+    known = {("digits", 1): (file, "rules.txt")}
+    assert deployment_of(STAGING, (entry("promote", 1),), known).models == ()

@@ -1,0 +1,64 @@
+"""Equal runs and what they tell: found alike in lines and in runs, means of what is finite."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mlbench.domain.comparison import Repeats
+from mlbench.domain.outcomes import RunOutcome
+from mlbench.domain.runs import CodeState, Run, Scalar
+from mlbench.tracking.history import History
+from mlbench.tracking.noise import equal_runs, newest_equal_runs, noise_of, repeats_of
+from tests.tracking.conftest import made
+
+drawn = st.lists(
+    st.tuples(
+        st.sampled_from(["key-a", "key-b", ""]),
+        st.sampled_from([None, "c1", "c2"]),
+        st.booleans(),
+        st.integers(0, 2),
+        st.sampled_from([1, 1.0, 'a,"seed":1', "a,b", "b,a", ""]),
+        st.booleans(),
+        st.sampled_from([RunOutcome.PASSED, RunOutcome.FAILED, None]),
+    ),
+    max_size=12,
+)
+
+
+@given(drawn)
+def test_equal_runs_are_found_without_decoding_the_others(
+    rows: list[tuple[str, str | None, bool, int, Scalar, bool, RunOutcome | None]],
+) -> None:
+    runs = []
+    for number, (key, commit, dirty, seed, rate, turned, outcome) in enumerate(rows, 1):
+        params = [("train.seed", seed), ("rate", rate), ("depth", 3)]
+        shown = dict(reversed(params) if turned else params)
+        run = made(number, key=key, outcome=outcome, params=shown)
+        runs.append(replace(run, code=CodeState(commit, "main", dirty)))
+    newest_first = reversed(History.of(runs).lines)
+    assert ids(newest_equal_runs(newest_first)) == ids(equal_runs(reversed(runs)))
+
+
+def ids(groups: list[list[Run]]) -> list[list[str]]:
+    return [[run.id for run in group] for group in groups]
+
+
+def equals(*scores: float) -> list[Run]:
+    return [
+        made(number, key="same", metrics={"score": score}) for number, score in enumerate(scores, 1)
+    ]
+
+
+def test_a_runs_metrics_stand_beside_their_means() -> None:
+    runs = equals(0.9, 0.92, 0.97, math.nan)
+    repeats = repeats_of(runs[2].id, equal_runs(runs))
+    assert repeats == {"score": Repeats(0.97, repeats["score"].mean, 3)}
+    assert repeats["score"].mean == pytest.approx(0.93)
+    assert repeats_of(runs[3].id, equal_runs(runs)) == {}
+    assert repeats_of("another", equal_runs(runs)) == {}
+    assert noise_of(equal_runs(runs))["score"].degrees == 2
