@@ -14,7 +14,7 @@ help:
 	@echo "make check   ruff, mypy --strict, import contracts and the tests"
 	@echo "make bench   the figures of benchmarks/README.md, measured again"
 	@echo "make model   a million steps of random histories through the decision core, on all cores"
-	@echo "make kills   kill -9 of loop, supervisor, stage and the store's writers, 20 times in each phase"
+	@echo "make kills   kill -9 of loop, supervisor, stage, promotions and the store's writers, 20 times in each phase"
 	@echo "make format  let ruff lay out the code"
 	@echo "make clean   remove the environment and all caches"
 
@@ -58,7 +58,7 @@ model: $(DEV_READY)
 	$(BIN)/python -m tests.model
 
 kills: $(DEV_READY)
-	MLBENCH_KILLS=20 $(BIN)/python -m pytest -n auto -rP tests/pipeline/test_kills.py tests/engine/test_loop_kills.py tests/tracking/database/test_kills.py
+	MLBENCH_KILLS=20 $(BIN)/python -m pytest -n auto -rP tests/pipeline/test_kills.py tests/engine/test_loop_kills.py tests/engine/test_promotion_kills.py tests/tracking/database/test_kills.py
 
 format: $(DEV_READY)
 	$(BIN)/ruff format .

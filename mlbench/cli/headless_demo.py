@@ -83,16 +83,16 @@ class HeadlessDemo:
         print(f"  {promoted.model} v{promoted.version} at {promoted.address}")
 
     def _print_answer(self, answer: Answer) -> None:
-        row, labels = answer.row, answer.output("label")
+        row, labels = answer.row, answer.lines()
         if row is None or not labels:
             raise DemoFailedError("the server gave no label")
         _head(f"POST {answer.address}/v2/models/{answer.model}/infer   held-out row {row.index}")
-        for text in _picture(row.values):
+        for text in _picture(row.inputs[0]["data"]):
             print(f"  {text}")
         print(f"  served model    {labels[0]}   (version {answer.version})")
         print(f"  original model  {row.answer}")
         print(f"  truth           {row.truth}")
-        if str(labels[0]) != row.answer:
+        if labels[0] != row.answer:
             raise DemoFailedError("the served model does not answer as the original does")
 
     def _print_ledger(self) -> None:

@@ -48,8 +48,13 @@ def coloured(text: str, colour: str, stream: IO[str] | None = None) -> str:
     return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m"
 
 
-def print_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A table as wide as its content; columns that are empty everywhere are left out."""
+def print_table(
+    heads: Sequence[str], rows: Iterable[Sequence[str]], styles: Sequence[str] = ()
+) -> None:
+    """A table as wide as its content; columns that are empty everywhere are left out.
+
+    `styles` are Rich's, one a row.
+    """
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -60,8 +65,9 @@ def print_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for at in kept:
         table.add_column(heads[at], no_wrap=True, overflow="ellipsis")
-    for row in rows:
-        table.add_row(*(Text(row[at]) for at in kept))
+    for number, row in enumerate(rows):
+        style = styles[number] if styles else None
+        table.add_row(*(Text(row[at]) for at in kept), style=style)
     is_terminal = sys.stdout.isatty()
     width = None if is_terminal else 10_000
     Console(width=width, highlight=False, soft_wrap=not is_terminal).print(table)

@@ -38,6 +38,8 @@ def phrase(event: Event) -> list[str]:
             return [f"{coloured('▶', 'info')} export of {event.model} to ONNX"]
         case CandidateKept():
             parity = event.parity
+            if parity is None:
+                return [f"{coloured('✓', 'ok')} {event.model} is a candidate, as the file it is"]
             return [
                 f"{coloured('✓', 'ok')} {event.model} is a candidate: "
                 f"parity on {parity.rows} rows, largest error {parity.max_abs_error:.2g}, "
@@ -46,10 +48,9 @@ def phrase(event: Event) -> list[str]:
         case RunFinished():
             return _run_lines(event)
         case Promoted():
-            return [
-                f"{coloured('✓', 'ok')} {event.environment} serves {event.model} v{event.version} "
-                f"at {event.address}"
-            ]
+            where = f" at {event.address}" if event.address else ""
+            served = f"{event.environment} serves {event.model} v{event.version}"
+            return [f"{coloured('✓', 'ok')} {served}{where}"]
         case WatchChanged():
             words = "watching" if event.watching else "not watching"
             return [coloured(f"{words} {event.detail}".strip(), "quiet")]

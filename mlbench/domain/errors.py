@@ -49,6 +49,10 @@ class ExportError(MlbenchError):
     """A model could not be exported; says why and what would work."""
 
 
+class DamagedModelError(MlbenchError):
+    """A candidate's or version's folder is not as it was kept, so it is not released."""
+
+
 class FolderNotWritableError(MlbenchError):
     """The project's folder can't be written, so no run can be recorded."""
 

@@ -124,14 +124,14 @@ class ExportStarted:
 
 @dataclass(frozen=True, slots=True)
 class CandidateKept:
-    """Sent when an exported model is kept as a candidate, with its parity."""
+    """Sent when a model is kept as a candidate, with its parity if it was exported to ONNX."""
 
     event: ClassVar[str] = "candidate_kept"
     at: str
     run: str
     model: str
     digest: str
-    parity: Parity
+    parity: Parity | None
 
 
 @dataclass(frozen=True, slots=True)

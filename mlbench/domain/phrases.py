@@ -84,6 +84,6 @@ def bytes_in(text: str) -> int | None:
     return round(float(count) * base ** _POWERS.get((sign or "").lower(), 0))
 
 
-def plural(count: int, word: str) -> str:
-    """`1 run`, `2 runs`."""
-    return f"{count} {word}{'' if count == 1 else 's'}"
+def plural(count: int, word: str, words: str = "") -> str:
+    """`1 run`, `2 runs`; `words` is the plural where an s does not make it, as of `entry`."""
+    return f"{count} {word if count == 1 else words or f'{word}s'}"

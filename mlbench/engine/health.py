@@ -8,21 +8,24 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from mlbench.domain.errors import MlbenchError
 from mlbench.domain.phrases import plural
-from mlbench.domain.stages import Project
+from mlbench.domain.stages import ModelSpec, Project
+from mlbench.engine.releases import Releases
 from mlbench.pipeline.workspace import Workspace
 from mlbench.project.config import load_project
 from mlbench.project.git import missing_because
 from mlbench.project.layout import Layout
 from mlbench.project.sample import is_free
-from mlbench.release.ledger import Ledger, first_fault
+from mlbench.release.registry import Registry
 from mlbench.serving.supervise import status
 from mlbench.system.locks import FileLock
 from mlbench.tracking.store import ExperimentStore
 
 _CONVERTERS = ("onnx", "skl2onnx")
+_OTHER_ENDINGS = (".onnx", ".pt", ".pth", ".pt2")
 _PROBE_SECONDS = 60
 
 
@@ -65,6 +68,7 @@ def _examine(layout: Layout, fix: bool) -> Iterator[Finding]:
         yield from _interpreter(project)
     for check in (_record, _unfinished):
         yield _guarded(check, layout, fix)
+    yield _guarded(lambda where, _: _models(where), layout, fix)
     yield _guarded(lambda where, _: _ledger(where), layout, fix)
     for environment in project.environments if project is not None else ():
         server = status(layout, environment)
@@ -127,7 +131,7 @@ def _interpreter(project: Project) -> Iterator[Finding]:
         return
     version, *missing = done.stdout.split()
     yield Finding("interpreter", "ok", f"{project.python} ({version})")
-    if project.models and missing:
+    if missing and any(map(_is_converted, project.models)):
         packages = " ".join(missing)
         yield Finding(
             "converters",
@@ -135,6 +139,26 @@ def _interpreter(project: Project) -> Iterator[Finding]:
             f"{packages} is not installed for the project's interpreter, so no model is exported",
             f"{project.python} -m pip install {packages}",
         )
+
+
+def _is_converted(model: ModelSpec) -> bool:
+    """Whether a model is a pickle that one of the converters turns into ONNX."""
+    is_another = PurePosixPath(model.path).suffix.lower() in _OTHER_ENDINGS
+    return model.format == "onnx" and model.exporter is None and not is_another
+
+
+def _models(layout: Layout) -> Finding:
+    """Versions are kept for good: one that is not as it was registered can't be promoted."""
+    registry = Registry(layout.models)
+    damaged = [
+        f"{model} v{number} is damaged: {damage}"
+        for model in registry.models()
+        for number, damage in registry.damaged(model).items()
+    ]
+    if damaged:
+        return Finding("models", "fail", "; ".join(damaged), "bring it back from a backup")
+    count = sum(len(registry.versions(model)) for model in registry.models())
+    return Finding("models", "ok", f"{plural(count, 'version')}, whole")
 
 
 def _record(layout: Layout, fix: bool) -> Finding:
@@ -171,10 +195,10 @@ def _unfinished(layout: Layout, fix: bool) -> Finding:
 
 
 def _ledger(layout: Layout) -> Finding:
-    entries = Ledger(layout.ledger).entries()
-    fault = first_fault(entries)
+    releases = Releases(layout)
+    fault = releases.ledger_fault()
     if fault is not None:
-        return Finding("ledger", "fail", fault, "bring .mlbench/ledger.jsonl back from a backup")
-    return Finding(
-        "ledger", "ok", f"{len(entries)} {'entry' if len(entries) == 1 else 'entries'}, whole"
-    )
+        problem, _, remedy = fault.partition("; ")
+        return Finding("ledger", "fail", problem, remedy)
+    entries = plural(len(releases.ledger.entries()), "entry", "entries")
+    return Finding("ledger", "ok", f"{entries}, whole")

@@ -117,6 +117,9 @@ def _is_something_left(layout: Layout, workspace: Workspace) -> bool:
     left = (layout.flights, layout.inbox)
     if workspace.intents.all() or any(any(folder.glob("*.json")) for folder in left):
         return True
+    # A promotion that was killed, which a loop settles.
+    if any(layout.serving.glob("*.changing")):
+        return True
     if not layout.snapshots.is_dir():
         return False
     # Late: few projects have snapshots.

@@ -15,7 +15,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from mlbench.domain.clock import utc
-from mlbench.domain.commands import Command, ExportRun, Promote, RestoreRun, Rollback
+from mlbench.domain.commands import (
+    Command,
+    ExportRun,
+    Promote,
+    RestoreRun,
+    Rollback,
+    StopStages,
+)
 from mlbench.domain.errors import MlbenchError
 from mlbench.domain.events import (
     CommandDone,
@@ -33,6 +40,7 @@ from mlbench.engine import effects as do
 from mlbench.engine import inbox
 from mlbench.engine import inputs as got
 from mlbench.engine.event_log import EventWriter
+from mlbench.engine.halting import Halt
 from mlbench.engine.hands.building import BuildingHand
 from mlbench.engine.hands.cleaning import CleaningHand
 from mlbench.engine.hands.recording import RecordingHand
@@ -69,6 +77,7 @@ class Loop:
         self._knows_git = False
         self._cleaning = CleaningHand(layout)
         self._slow: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._halt = Halt()
         self._slow_thread = threading.Thread(target=self._work_slowly, name="release", daemon=True)
         self._thread = threading.Thread(target=self._run, name="loop", daemon=True)
 
@@ -87,6 +96,8 @@ class Loop:
             self._say_what_git_lacks()
         if left.kept or left.unfinished:
             self._queue.put(left)
+        if any(self._layout.serving.glob("*.changing")):
+            self._slow.put(self._settle)
         self._slow_thread.start()
         self._thread.start()
 
@@ -114,6 +125,7 @@ class Loop:
 
         Gives the stages that go on.
         """
+        self._halt.end()
         self._queue.put(got.Quit(leave_running))
         self._thread.join()
         self._slow.put(None)
@@ -155,6 +167,8 @@ class Loop:
         """Decide and carry out; True when nothing is left to do."""
         if isinstance(happened, got.StageLeft):
             self._left.append(happened.stage)
+        if isinstance(happened, got.Asked) and isinstance(happened.command, StopStages):
+            self._halt.stop(happened.command)
         run = new_run_id()
         new_run = NewRun(run, friendly_name(run), time.time())
         self._state, effects = step(happened, self._state, new_run)
@@ -253,6 +267,7 @@ class Loop:
 
     def _close(self, flight: Flight) -> None:
         """Record a run, judge and export, and say how it ended; whatever happens, it is closed."""
+        self._halt.begin(flight)
         try:
             try:
                 closed = self._closed(flight)
@@ -309,14 +324,17 @@ class Loop:
         from mlbench.engine.release_desk import ReleaseDesk
 
         workspace, store = self._building.workspace, self._recording.store
-        return ReleaseDesk(self._layout, workspace, store, self._tell)
+        return ReleaseDesk(self._layout, workspace, store, self._tell, self._halt.event)
 
-    def _carry_out_slowly(self, command_id: str, command: Promote | Rollback | RestoreRun) -> None:
+    def _carry_out_slowly(
+        self, command_id: str, command: Promote | Rollback | ExportRun | RestoreRun
+    ) -> None:
+        self._halt.begin()
         try:
             if isinstance(command, RestoreRun):
                 status, message = 0, self._restore(command)
             else:
-                status, message = self._desk.release(self._building.project, command)
+                status, message = 0, self._desk.release(self._building.project, command)
         except MlbenchError as error:
             status, message = error.exit_status, str(error)
         except OSError as error:
@@ -324,6 +342,16 @@ class Loop:
         except Exception:
             status, message = 1, f"internal error: {traceback.format_exc()}"
         self._queue.put(got.Happened((CommandDone(utc(), command_id, status, message),)))
+
+    def _settle(self) -> None:
+        # Few loops come after a promotion that was killed.
+        from mlbench.engine.hands.settling import settle_environments
+
+        try:
+            settle_environments(self._layout, self._building.project, self._tell)
+        except Exception as error:
+            message = str(error) if isinstance(error, MlbenchError) else traceback.format_exc()
+            self._tell(Notice(utc(), "error", message))
 
     def _restore(self, command: RestoreRun) -> str:
         # Few loops ever bring something back.

@@ -238,7 +238,7 @@ class Queries:
         """Every version and candidate, newest first, with where it is live."""
         from mlbench.domain.ledger import live
         from mlbench.release.ledger import Ledger
-        from mlbench.release.registry import MODEL_NAME, Registry
+        from mlbench.release.registry import Registry
 
         registry = Registry(self.layout.models)
         serving = live(Ledger(self.layout.ledger).entries())
@@ -253,7 +253,7 @@ class Queries:
                     for environment, models in serving.items()
                     if item.version and model in models and models[model].version == item.version
                 )
-                rows.append(ModelRow(item, where, registry.folder_of(item) / MODEL_NAME))
+                rows.append(ModelRow(item, where, registry.file_of(item)))
         return rows
 
     def ledger(self) -> tuple[LedgerEntry, ...]:
@@ -263,24 +263,23 @@ class Queries:
         return Ledger(self.layout.ledger).entries()
 
     def live_at(self, moment: str) -> tuple[LedgerEntry, ...]:
-        """What was live at a time (ISO 8601, UTC); UsageError where it is none."""
-        from datetime import UTC, datetime
+        """What was live at a moment, written as the ledger's times (see `domain.moments`)."""
+        from mlbench.domain.ledger import live_at
 
-        from mlbench.domain.ledger import live
-
-        try:
-            at = datetime.fromisoformat(moment)
-        except ValueError:
-            raise UsageError(f'--at: "{moment}" is no time such as 2026-11-23T09:15:00') from None
-        at = at if at.tzinfo else at.replace(tzinfo=UTC)
-        before = [entry for entry in self.ledger() if datetime.fromisoformat(entry.at) <= at]
-        return tuple(entry for models in live(before).values() for entry in models.values())
+        serving = live_at(self.ledger(), moment)
+        return tuple(entry for models in serving.values() for entry in models.values())
 
     def ledger_fault(self) -> str | None:
-        """What is wrong with the ledger's chain, or None."""
-        from mlbench.release.ledger import first_fault
+        """What is wrong with the ledger, by itself and beside what environments serve, or None."""
+        from mlbench.engine.releases import Releases
 
-        return first_fault(self.ledger())
+        return Releases(self.layout).ledger_fault()
+
+    def behind_ledger(self) -> str | None:
+        """The first environment that is not told to serve what the ledger says, or None."""
+        from mlbench.engine.releases import Releases
+
+        return Releases(self.layout).behind()
 
     def environments(self) -> list[EnvironmentStatus]:
         """How every environment's server stands."""

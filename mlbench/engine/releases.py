@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from mlbench.domain.errors import UsageError, nearest
+from collections.abc import Sequence
+from pathlib import Path
+
+from mlbench.domain.errors import ServingError, UsageError, nearest
 from mlbench.domain.ledger import live
 from mlbench.domain.plain import to_plain
-from mlbench.domain.release import Candidate, Deployment
+from mlbench.domain.release import Candidate, DeployedModel, Deployment
 from mlbench.domain.runs import Run
 from mlbench.domain.stages import EnvironmentSpec, ModelSpec, Project
 from mlbench.project.layout import Layout
-from mlbench.release.ledger import Ledger
+from mlbench.release.ledger import Ledger, LedgerDamagedError
+from mlbench.release.ledger_check import behind, fault_beside, fault_in
 from mlbench.release.promotion import deployment_of
-from mlbench.release.registry import MODEL_NAME, Registry
-from mlbench.system.files import write_json
-from mlbench.system.locks import locked
+from mlbench.release.registry import Registry
+from mlbench.serving.state import read_deployment, read_state
+from mlbench.system.files import entries_in, write_json
+from mlbench.system.locks import is_held, locked
 from mlbench.tracking.store import ExperimentStore
 
 
@@ -38,19 +43,77 @@ class Releases:
                     serving[environment] = (run, version)
         return serving
 
-    def write_deployment(self, environment: EnvironmentSpec) -> Deployment:
-        """Derive what an environment serves from the ledger, for its server to read."""
-        path = self._layout.deployment(environment.name)
+    def write_deployment(
+        self, environment: EnvironmentSpec, staged: Sequence[DeployedModel] | None = None
+    ) -> Deployment:
+        """Derive what an environment serves from the ledger, for its server to read.
+
+        Without `staged`, what somebody has staged right now stays. LedgerDamagedError where the
+        ledger lacks what this environment's Deployment was derived from.
+        """
+        name = environment.name
+        path = self._layout.deployment(name)
         # Loops of several worktrees may do so at once: an older ledger must not be written last.
         with locked(path.with_suffix(".deployment.lock")):
+            before = _known_deployment(path)
+            entries = self.ledger.entries()
+            if before is not None and (lost := fault_beside(entries, [before])):
+                raise LedgerDamagedError(f".mlbench/{self._layout.ledger.name}: {lost}")
+            if staged is None:
+                is_staging = before is not None and is_held(self._layout.change_lock(name))
+                staged = before.staged if before is not None and is_staging else ()
             known = {
-                (name, item.version or 0): (item, str(self.registry.folder_of(item) / MODEL_NAME))
-                for name in self.registry.models()
-                for item in self.registry.versions(name)
+                (model, item.version or 0): (item, str(self.registry.file_of(item)))
+                for model in self.registry.models()
+                for item in self.registry.versions(model)
             }
-            deployment = deployment_of(environment, self.ledger.entries(), known)
+            order = self._last_order(name, before) + 1
+            deployment = deployment_of(environment, entries, known, order=order, staged=staged)
             write_json(path, to_plain(deployment))
         return deployment
+
+    def deployments(self) -> tuple[Deployment, ...]:
+        """Every Deployment that can be read, also of environments that the project has no more."""
+        files = [
+            path
+            for path in entries_in(self._layout.serving)
+            if path.suffix == ".json" and not path.name.endswith(".state.json")
+        ]
+        return tuple(found for path in files if (found := _known_deployment(path)) is not None)
+
+    def check_ledger(self) -> None:
+        """LedgerDamagedError where the ledger is not whole: whoever adds to it would hide that."""
+        fault = self.ledger_fault()
+        if fault is not None:
+            raise LedgerDamagedError(f".mlbench/{self._layout.ledger.name}: {fault}")
+
+    def ledger_fault(self) -> str | None:
+        """What is wrong with the ledger, by itself and beside the Deployments; None if nothing."""
+        # First, for what is written between the two must be in the ledger.
+        deployments = self.deployments()
+        return fault_in(self.ledger.read(), deployments)
+
+    def behind(self) -> str | None:
+        """The first Deployment that does not say what the ledger says, and nobody is changing."""
+        resting = [
+            found
+            for found in self.deployments()
+            if not is_held(self._layout.change_lock(found.environment))
+        ]
+        return behind(self.ledger.entries(), resting)
+
+    def _last_order(self, environment: str, before: Deployment | None) -> int:
+        """The order of the Deployment before; what the server saw where that file is lost."""
+        state = read_state(self._layout.server_state(environment))
+        known = (before.order if before else 0, state.attempted if state else 0)
+        return max(known)
+
+
+def _known_deployment(path: Path) -> Deployment | None:
+    try:
+        return read_deployment(path)
+    except ServingError:
+        return None
 
 
 def find_environment(project: Project, name: str) -> EnvironmentSpec:

@@ -104,6 +104,11 @@ class Layout:
         return self.state / "aside"
 
     @property
+    def scores(self) -> Path:
+        """What models scored on other evaluation data than their run's; derived, may be dropped."""
+        return self.shared / "state" / "scores.json"
+
+    @property
     def cache(self) -> Path:
         """Outputs by content hash."""
         return self.shared / "cache"
@@ -181,3 +186,15 @@ class Layout:
     def server_log(self, environment: str) -> Path:
         """What an environment's server prints."""
         return self.serving / f"{environment}.log"
+
+    def change_lock(self, environment: str) -> Path:
+        """Held by whoever promotes to an environment or rolls it back."""
+        return self.serving / f"{environment}.change.lock"
+
+    def change_mark(self, environment: str) -> Path:
+        """Stands while an environment is changed; without the lock held, the change broke off."""
+        return self.serving / f"{environment}.changing"
+
+    def told_outside(self, sequence: int) -> Path:
+        """How `on_promote` ended for an entry of the ledger; what it printed lies beside it."""
+        return self.serving / "on_promote" / f"{sequence}.json"

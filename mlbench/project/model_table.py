@@ -6,7 +6,8 @@ import posixpath
 import re
 from typing import Any
 
-from mlbench.domain.expression import ROOTS, ExpressionError, parse
+from mlbench.domain.expression import ROOTS, ExpressionError
+from mlbench.domain.slices import parse_gate, slice_calls
 from mlbench.domain.stages import EnvironmentSpec, GateSpec, ModelSpec
 from mlbench.project import keys
 from mlbench.project.fields import Table
@@ -55,8 +56,20 @@ def read_environment(table: Table, name: str) -> EnvironmentSpec:
         name=name,
         port=port,
         require=table.texts("require"),
-        on_promote=table.text("on_promote"),
+        on_promote=_on_promote(table),
     )
+
+
+def _on_promote(table: Table) -> str | None:
+    command = table.text("on_promote")
+    if command is not None:
+        # Late: few environments have one.
+        from mlbench.domain.outside import problem_in
+
+        problem = problem_in(command)
+        if problem is not None:
+            table.fail("on_promote", problem)
+    return command
 
 
 def _path(table: Table, key: str) -> str | None:
@@ -92,7 +105,12 @@ def _gate(table: Table, item: Any) -> GateSpec:
     if gate.level not in LEVELS:
         table.fail("gates", f'{gate.check}: level "{gate.level}" is none of {", ".join(LEVELS)}')
     try:
-        parse(gate.check)
+        sliced = slice_calls(parse_gate(gate.check))
     except ExpressionError as error:
         table.fail("gates", f'"{gate.check}": {error}')
+    if sliced and table.text("predictions") is None:
+        table.fail(
+            "gates",
+            f'"{gate.check}" compares slices of predictions; name their table in `predictions`',
+        )
     return gate

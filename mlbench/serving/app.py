@@ -99,6 +99,9 @@ def _infer(model: LoadedModel, body: bytes) -> Reply:
 
 def _find_model(live: Live, route: Route) -> LoadedModel:
     model = live.models.get(route.model)
+    staged = live.staged.get(route.model)
+    if staged is not None and route.version == staged.version:
+        return staged
     if model is None:
         served = ", ".join(live.models) or "no model yet"
         meant = nearest(route.model, live.models)

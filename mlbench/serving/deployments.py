@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -21,27 +21,41 @@ _Stamp = tuple[tuple[int, int, int] | None, ...]
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """What is served at one moment; `attempted` is the sequence of the newest deployment seen."""
+    """What is served at one moment; `attempted` is the order of the newest deployment seen.
 
-    sequence: int = 0
+    `staged` versions answer only to who names their number.
+    """
+
+    order: int = 0
     models: Mapping[str, LoadedModel] = field(default_factory=dict)
     error: str = ""
     attempted: int = 0
+    staged: Mapping[str, LoadedModel] = field(default_factory=dict)
+    staged_error: str = ""
 
 
 def follow(live: Live, deployment: Deployment) -> Live:
-    """Load and warm what a deployment adds; where one model can't be, all stays as it was."""
+    """Load and warm what a deployment adds; where a model can't be, all that is live stays.
+
+    A staged version that can't be loaded is left out: it must not hold up what is live.
+    """
+    known = (*live.models.values(), *live.staged.values())
     try:
-        models = {model.name: _kept(live, model) or load(model) for model in deployment.models}
+        models = {model.name: _kept(known, model) or load(model) for model in deployment.models}
     except ServingError as error:
-        return replace(live, error=str(error), attempted=deployment.sequence)
-    return Live(deployment.sequence, models, "", deployment.sequence)
+        return replace(live, error=str(error), attempted=deployment.order)
+    staged, staged_error = {}, ""
+    for model in deployment.staged:
+        try:
+            staged[model.name] = _kept(known, model) or load(model)
+        except ServingError as error:
+            staged_error = str(error)
+    return Live(deployment.order, models, "", deployment.order, staged, staged_error)
 
 
-def _kept(live: Live, wanted: DeployedModel) -> LoadedModel | None:
-    """The version that is wanted, where it is live already."""
-    loaded = live.models.get(wanted.name)
-    return loaded if loaded is not None and loaded.deployed == wanted else None
+def _kept(known: Iterable[LoadedModel], wanted: DeployedModel) -> LoadedModel | None:
+    """The version that is wanted, where it is loaded already."""
+    return next((loaded for loaded in known if loaded.deployed == wanted), None)
 
 
 class DeploymentFollower:
@@ -100,7 +114,7 @@ class DeploymentFollower:
             gone = f"{self._path}: is gone; promote again to write it anew"
             self.live = replace(self.live, error=gone if self.live.models else "")
             return
-        files = tuple(Path(model.path) for model in deployment.models)
+        files = tuple(Path(model.path) for model in (*deployment.models, *deployment.staged))
         self._watched, self._seen = (self._path, *files), (*self._seen, *_stamp(files))
         self.live = follow(self.live, deployment)
 

@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import uvicorn
@@ -18,6 +18,7 @@ from mlbench.domain.errors import ServingError, UsageError
 from mlbench.project.layout import Layout
 from mlbench.serving.app import Application
 from mlbench.serving.deployments import DeploymentFollower, Live
+from mlbench.serving.models import LoadedModel
 from mlbench.serving.port import HOST, listen
 from mlbench.serving.state import ServerState, read_deployment, read_state, write_state
 from mlbench.serving.waiting import until
@@ -65,16 +66,24 @@ def _serve_on(listener: socket.socket, layout: Layout, environment: str) -> None
     log("listening", environment=environment, address=f"http://{HOST}:{port}", pid=os.getpid())
 
     def tell(live: Live) -> None:
-        serving = {name: loaded.deployed.version for name, loaded in live.models.items()}
-        write_state(
-            state,
-            ServerState(os.getpid(), port, live.sequence, serving, live.error, live.attempted),
+        serving, staged = _versions(live.models), _versions(live.staged)
+        said = ServerState(
+            os.getpid(),
+            port,
+            live.order,
+            serving,
+            live.error,
+            live.attempted,
+            staged,
+            live.staged_error,
         )
+        write_state(state, said)
         log(
             "deployment_refused" if live.error else "serving",
-            sequence=live.sequence,
+            order=live.order,
             serving=serving,
-            error=live.error,
+            staged=staged,
+            error=live.error or live.staged_error,
         )
 
     follower = DeploymentFollower(layout.deployment(environment), tell)
@@ -87,6 +96,10 @@ def _serve_on(listener: socket.socket, layout: Layout, environment: str) -> None
         follower.stop(timeout=1.0)
         threads.shutdown(wait=False, cancel_futures=True)
         log("stopped", environment=environment)
+
+
+def _versions(models: Mapping[str, LoadedModel]) -> dict[str, int]:
+    return {name: loaded.deployed.version for name, loaded in models.items()}
 
 
 def _run(application: Application, listener: socket.socket) -> None:

@@ -18,16 +18,19 @@ _MALFORMED = (ValueError, TypeError, KeyError, AttributeError, IndexError)
 class ServerState:
     """What a server says of itself.
 
-    `sequence` is that of the deployment it serves, `attempted` that of the newest it looked at;
-    `error` says why the two differ and is empty where they don't.
+    `order` is that of the deployment it serves, `attempted` that of the newest it looked at;
+    `error` says why the two differ and is empty where they don't. `staged` are the versions that
+    answer beside what is live, by model; `staged_error` says why one does not.
     """
 
     pid: int
     port: int
-    sequence: int = 0
+    order: int = 0
     serving: Mapping[str, int] = field(default_factory=dict)
     error: str = ""
     attempted: int = 0
+    staged: Mapping[str, int] = field(default_factory=dict)
+    staged_error: str = ""
 
 
 def read_state(path: Path) -> ServerState | None:

@@ -58,6 +58,10 @@ def ensure_up(
     process = None if _held(layout, environment.name) else _start(layout, environment)
 
     def answers() -> bool:
+        nonlocal process
+        if process is None and not _held(layout, environment.name):
+            # It was up a moment ago, and died before it answered.
+            process = _start(layout, environment)
         if process and process.poll() is not None and not _held(layout, environment.name):
             _raise_last_words(log, begin, environment.name)
         found = _running(layout, environment.name)
@@ -73,27 +77,46 @@ def ensure_up(
 
 
 def wait_serving(
-    layout: Layout, environment: EnvironmentSpec, sequence: int, timeout: float = 30.0
+    layout: Layout, environment: EnvironmentSpec, order: int, timeout: float = 30.0
 ) -> EnvironmentStatus:
-    """Wait until the environment answers from the deployment of this sequence or a newer one.
+    """Wait until the environment answers from the deployment of this order or a newer one.
 
     Raises ServingError where the server refuses that deployment, is down, or takes too long.
     """
-    name = environment.name
+    _wait_for(layout, environment.name, order, timeout)
+    return status(layout, environment)
+
+
+def wait_staged(
+    layout: Layout, environment: EnvironmentSpec, order: int, timeout: float = 30.0
+) -> None:
+    """Wait until the staged versions of the deployment of this order are loaded and warm.
+
+    Raises ServingError where one can't be loaded, and as `wait_serving`.
+    """
+    state = _wait_for(layout, environment.name, order, timeout)
+    if state.staged_error:
+        raise ServingError(f"{environment.name}: {state.staged_error}")
+
+
+def _wait_for(layout: Layout, name: str, order: int, timeout: float) -> ServerState:
+    found: list[ServerState] = []
 
     def serves() -> bool:
         state = _running(layout, name)
         if state is None and not _held(layout, name):
             raise ServingError(f"{name}: its server is down; start it with mlbench serve {name}")
-        if state is not None and state.error and state.attempted >= sequence > state.sequence:
+        if state is not None and state.error and state.attempted >= order > state.order:
             raise ServingError(f"{name}: {state.error}")
-        return state is not None and state.sequence >= sequence
+        if state is not None and state.order >= order:
+            found.append(state)
+        return bool(found)
 
     if not until(serves, timeout):
         state = _running(layout, name)
         why = f": {state.error}" if state and state.error else ""
-        raise ServingError(f"{name}: does not serve deployment {sequence} after {timeout:g} s{why}")
-    return status(layout, environment)
+        raise ServingError(f"{name}: does not serve deployment {order} after {timeout:g} s{why}")
+    return found[-1]
 
 
 def stop(layout: Layout, environment: EnvironmentSpec, timeout: float = 10.0) -> bool:

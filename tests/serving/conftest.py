@@ -40,9 +40,10 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def save(graph: onnx.GraphProto, path: Path) -> str:
-    """Write a graph as a model; its digest."""
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+def save(graph: onnx.GraphProto, path: Path, *domains: str) -> str:
+    """Write a graph as a model, with operators of these domains too; its digest."""
+    opsets = [helper.make_opsetid("", 21), *(helper.make_opsetid(name, 3) for name in domains)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=10)
     data = model.SerializeToString()
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
@@ -111,7 +112,7 @@ class Sandbox:
 
     layout: Layout
     environment: EnvironmentSpec
-    sequence: int = 0
+    order: int = 0
     folder: Path = field(init=False)
 
     def __post_init__(self) -> None:
@@ -128,20 +129,19 @@ class Sandbox:
         signature = replace(SIGNATURE, outputs=SIGNATURE.outputs[:1])
         return DeployedModel("slow", 1, save(slow(turns), path), "run", str(path), signature)
 
-    def deploy(self, *models: DeployedModel) -> int:
-        """Write the next deployment; its sequence."""
-        self.sequence += 1
-        deployment = Deployment(
-            self.environment.name, self.environment.port, self.sequence, tuple(models)
-        )
-        write_json(self.layout.deployment(self.environment.name), to_plain(deployment))
-        return self.sequence
+    def deploy(self, *models: DeployedModel, staged: tuple[DeployedModel, ...] = ()) -> int:
+        """Write the next deployment; its order."""
+        self.order += 1
+        name, port = self.environment.name, self.environment.port
+        deployment = Deployment(name, port, self.order, models, staged, self.order)
+        write_json(self.layout.deployment(name), to_plain(deployment))
+        return self.order
 
     def serve(self, *models: DeployedModel) -> EnvironmentStatus:
         """Deploy, start the server if it is down, and wait until it answers from that."""
-        sequence = self.deploy(*models)
+        order = self.deploy(*models)
         supervise.ensure_up(self.layout, self.environment)
-        return supervise.wait_serving(self.layout, self.environment, sequence)
+        return supervise.wait_serving(self.layout, self.environment, order)
 
     def status(self) -> EnvironmentStatus:
         return supervise.status(self.layout, self.environment)

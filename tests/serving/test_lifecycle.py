@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,7 +68,7 @@ def test_a_whole_life(sandbox: Sandbox) -> None:
     assert up.address == f"http://127.0.0.1:{sandbox.environment.port}"
     state = read_state(sandbox.layout.server_state("staging"))
     assert state is not None
-    assert (state.pid, state.sequence, state.serving) == (up.pid, 1, {"multiplier": 1})
+    assert (state.pid, state.order, state.serving) == (up.pid, 1, {"multiplier": 1})
     assert supervise.stop(sandbox.layout, sandbox.environment)
     assert not supervise.stop(sandbox.layout, sandbox.environment)
     assert not sandbox.layout.server_state("staging").exists()
@@ -225,3 +226,16 @@ def test_a_model_that_computes_does_not_hold_up_the_health_routes(
         answered, _, _ = select.select([connection], [], [], 0)
         assert not answered, "the slow answer came first: it held up the health route"
         assert connection.recv(20).startswith(b"HTTP/1.1 200")
+
+
+def test_a_server_that_dies_while_it_is_waited_for_is_started_again(sandbox: Sandbox) -> None:
+    first = sandbox.serve(sandbox.model(1))
+    assert first.pid is not None
+    # It holds its lock and answers nothing, until it is killed.
+    os.kill(first.pid, signal.SIGSTOP)
+    killer = threading.Timer(0.2, os.kill, (first.pid, signal.SIGKILL))
+    killer.start()
+    again = supervise.ensure_up(sandbox.layout, sandbox.environment)
+    killer.join()
+    assert again.pid not in (None, first.pid)
+    assert client.live(again.address)

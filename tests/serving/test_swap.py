@@ -64,8 +64,8 @@ def test_versions_swap_under_load(sandbox: Sandbox) -> None:
         thread.start()
     try:
         for version in (2, 3, 4, 5, 3, 6):
-            sequence = sandbox.deploy(sandbox.model(version))
-            status = supervise.wait_serving(sandbox.layout, sandbox.environment, sequence)
+            order = sandbox.deploy(sandbox.model(version))
+            status = supervise.wait_serving(sandbox.layout, sandbox.environment, order)
             assert status.serving == status.deployed == {"multiplier": version}
             assert client.metadata(address, "multiplier")["versions"] == [str(version)]
     finally:
@@ -87,11 +87,11 @@ def test_a_broken_version_leaves_the_old_one_served(
     broken = sandbox.model(2)
     whole = Path(broken.path).read_bytes()
     Path(broken.path).write_bytes(whole[:-1])
-    sequence = sandbox.deploy(broken, sandbox.model(2, "other"))
+    order = sandbox.deploy(broken, sandbox.model(2, "other"))
     with pytest.raises(
         ServingError, match=r"^staging: multiplier version 2: .* not what was promoted"
     ):
-        supervise.wait_serving(sandbox.layout, sandbox.environment, sequence)
+        supervise.wait_serving(sandbox.layout, sandbox.environment, order)
     status = sandbox.status()
     assert status.serving == {"multiplier": 1, "other": 1}
     assert status.deployed == {"multiplier": 2, "other": 2}
@@ -100,8 +100,8 @@ def test_a_broken_version_leaves_the_old_one_served(
     assert client.infer(address, "other", one_row)["model_version"] == "1"
 
     Path(broken.path).write_bytes(whole)
-    sequence = sandbox.deploy(broken, sandbox.model(2, "other"))
-    status = supervise.wait_serving(sandbox.layout, sandbox.environment, sequence)
+    order = sandbox.deploy(broken, sandbox.model(2, "other"))
+    status = supervise.wait_serving(sandbox.layout, sandbox.environment, order)
     assert (status.serving, status.error) == ({"multiplier": 2, "other": 2}, "")
 
 
@@ -110,9 +110,9 @@ def test_a_file_put_back_is_served_without_another_promotion(sandbox: Sandbox) -
     missing = sandbox.model(2)
     data = Path(missing.path).read_bytes()
     Path(missing.path).unlink()
-    sequence = sandbox.deploy(missing)
+    order = sandbox.deploy(missing)
     with pytest.raises(ServingError, match="can't be read"):
-        supervise.wait_serving(sandbox.layout, sandbox.environment, sequence)
+        supervise.wait_serving(sandbox.layout, sandbox.environment, order)
     Path(missing.path).write_bytes(data)
     assert until(lambda: sandbox.status().serving == {"multiplier": 2}, 20)
 
@@ -156,6 +156,6 @@ def test_a_model_that_leaves_the_deployment_is_gone(sandbox: Sandbox) -> None:
 def test_a_signature_that_lies_is_refused(sandbox: Sandbox) -> None:
     sandbox.serve(sandbox.model(1))
     model = sandbox.model(2)
-    sequence = sandbox.deploy(replace(model, signature=replace(model.signature, inputs=())))
+    order = sandbox.deploy(replace(model, signature=replace(model.signature, inputs=())))
     with pytest.raises(ServingError, match="not its signature's"):
-        supervise.wait_serving(sandbox.layout, sandbox.environment, sequence)
+        supervise.wait_serving(sandbox.layout, sandbox.environment, order)

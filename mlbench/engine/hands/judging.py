@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 
 from mlbench.domain.clock import utc
-from mlbench.domain.errors import ExportError
-from mlbench.domain.events import CandidateKept, ExportStarted, Notice
+from mlbench.domain.commands import ExportRun
+from mlbench.domain.errors import ExportError, UsageError
+from mlbench.domain.events import Notice
 from mlbench.domain.outcomes import RunOutcome
 from mlbench.domain.release import Candidate, GateResult
 from mlbench.domain.runs import Run
 from mlbench.domain.stages import ModelSpec, Project
-from mlbench.engine.facts import gate_facts
+from mlbench.engine.gating import Gating
+from mlbench.engine.hands.exporting import ExportingHand
 from mlbench.engine.hands.telling import Tell
-from mlbench.engine.releases import Releases
+from mlbench.engine.releases import Releases, find_model
 from mlbench.pipeline.workspace import Workspace
 from mlbench.project.layout import Layout
-from mlbench.release.export import ExportJob, export
-from mlbench.release.gates import hold, judge_gates
-from mlbench.system.content import ContentStore
+from mlbench.release.gates import hold
 from mlbench.tracking.store import ExperimentStore
 
 
@@ -26,14 +27,19 @@ class JudgingHand:
     """Judges and exports; one run at a time, in the order in which they ended."""
 
     def __init__(
-        self, layout: Layout, releases: Releases, workspace: Workspace, store: ExperimentStore
+        self,
+        layout: Layout,
+        releases: Releases,
+        workspace: Workspace,
+        store: ExperimentStore,
+        gating: Gating,
+        ending: threading.Event | None = None,
     ) -> None:
-        """Use what the loop has open."""
-        self._layout = layout
+        """Use what the loop has open; once `ending` is set, what is being exported is stopped."""
         self._releases = releases
-        self._workspace = workspace
-        self._cache = ContentStore(layout.cache)
         self._store = store
+        self._exporting = ExportingHand(layout, releases.registry, workspace, ending)
+        self._gating = gating
 
     def judge(
         self, project: Project, run: Run, tell: Tell, *, exports: bool = True
@@ -41,70 +47,76 @@ class JudgingHand:
         """Judge the gates of every model that a run stands for; `exports` those that may pass."""
         results: list[GateResult] = []
         for model in project.models:
-            record = run.stages.get(model.stage)
-            if record is not None and record.stands:
+            if _stands(run, model):
                 results += self._judge_model(project, model, run, tell, exports=exports)
         return tuple(results)
+
+    def export(self, project: Project, command: ExportRun, tell: Tell) -> str:
+        """Give a run's models versions, whatever their gates say; gives what to say.
+
+        ExportError where one can't be exported; UsageError where the run gave none.
+        """
+        run = self._store.get(command.run)
+        if run is None:
+            raise UsageError(f'there is no run "{command.run}"; `mlbench runs --all` lists them')
+        said = []
+        for model in _models_of(project, command, run):
+            kept = self._releases.registry.find(model.name, run=run.id)
+            made = kept or self._make_candidate(project, model, run, tell)
+            version = self._releases.registry.register(made)
+            said.append(f"{model.name} v{version.version} of {run.name}{_missed(made.gates)}")
+        return "\n".join(said)
 
     def _judge_model(
         self, project: Project, model: ModelSpec, run: Run, tell: Tell, *, exports: bool
     ) -> tuple[GateResult, ...]:
-        live_now = self._releases.live_now(model.name, self._store)
         kept = self._releases.registry.find(model.name, run=run.id)
-        facts = gate_facts(project, model, run, kept, live_now)
-        gates = judge_gates(model, facts, exported=kept is not None)
+        gates = self._gating.judge(project, model, run, kept, tell)
         if kept is not None:
             self._releases.registry.judged(dataclasses.replace(kept, gates=gates))
             return gates
-        may_export = exports and run.outcome is RunOutcome.PASSED and model.sample is not None
+        is_whole = model.sample is not None or model.format != "onnx"
+        may_export = exports and run.outcome is RunOutcome.PASSED and is_whole
         if not may_export or not hold(gates):
             return gates
         try:
-            candidate = self._export(project, model, run, tell)
+            return self._make_candidate(project, model, run, tell).gates
         except ExportError as error:
             tell(Notice(utc(), "error", str(error)))
             return gates
-        facts = gate_facts(project, model, run, candidate, live_now)
-        gates = judge_gates(model, facts, exported=True)
-        self._releases.registry.judged(dataclasses.replace(candidate, gates=gates))
-        return gates
 
-    def _export(self, project: Project, model: ModelSpec, run: Run, tell: Tell) -> Candidate:
-        digest = run.stages[model.stage].outs.get(model.path)
-        if digest is None or not self._cache.has(digest):
-            raise ExportError(
-                f"models.{model.name}: the cache has {model.path} of run {run.name} no more; "
-                f"`mlbench run {model.stage} --force` makes it again"
-            )
-        tell(ExportStarted(utc(), run.id, model.name))
-        sample_digest = self._sample_digest(model, run)
-        job = ExportJob(
-            model=model,
-            run=run.id,
-            source=self._cache.path_of(digest),
-            source_digest=digest,
-            sample=self._cache.path_of(sample_digest),
-            sample_digest=sample_digest,
-            python=project.python,
-            project=self._layout.root,
-            log=self._layout.run_folder(run.id) / "export.log",
+    def _make_candidate(
+        self, project: Project, model: ModelSpec, run: Run, tell: Tell
+    ) -> Candidate:
+        """Export what a run gave, and judge it; ExportError says why it can't be."""
+        candidate = self._exporting.export(project, model, run, tell)
+        gates = self._gating.judge(project, model, run, candidate, tell)
+        judged = dataclasses.replace(candidate, gates=gates)
+        self._releases.registry.judged(judged)
+        return judged
+
+
+def _missed(gates: tuple[GateResult, ...]) -> str:
+    """Which gates do not hold, in words: they do not stop an export by hand."""
+    refusing = [gate.gate for gate in gates if gate.refuses]
+    return f"; it misses {', '.join(refusing)}" if refusing else ""
+
+
+def _models_of(project: Project, command: ExportRun, run: Run) -> tuple[ModelSpec, ...]:
+    """The models that a run may be exported for; UsageError where there is none."""
+    named = (find_model(project, command.model),) if command.model else project.models
+    if not named:
+        raise UsageError("there is no model to export; add [models.NAME] to mlbench.toml")
+    standing = tuple(model for model in named if _stands(run, model))
+    if not standing:
+        stages = ", ".join(dict.fromkeys(model.stage for model in named))
+        raise UsageError(
+            f"run {run.name} has no model to export: its stage {stages} gave nothing that stands; "
+            "`mlbench runs` lists others"
         )
-        candidate = export(job, self._releases.registry)
-        tell(CandidateKept(utc(), run.id, model.name, candidate.digest, candidate.parity))
-        return candidate
+    return standing
 
-    def _sample_digest(self, model: ModelSpec, run: Run) -> str:
-        """The held-out rows as the run had them: a stage's out, else a file of the project."""
-        sample = model.sample or ""
-        for record in run.stages.values():
-            if sample in record.outs:
-                return record.outs[sample]
-        path = self._layout.root / sample
-        digest = self._workspace.digests.content(path)
-        if digest is None:
-            raise ExportError(
-                f"mlbench.toml: models.{model.name}.sample: {sample} does not exist; "
-                "name the file that holds the held-out rows"
-            )
-        self._cache.put(path, digest)
-        return digest
+
+def _stands(run: Run, model: ModelSpec) -> bool:
+    record = run.stages.get(model.stage)
+    return record is not None and record.stands
