@@ -20,7 +20,7 @@ _PATIENCE_SECONDS = 120.0
 
 
 async def draw(folder: Path, target: Path) -> None:
-    """Let the first run pass, promote it, edit a parameter; draw the run that follows, and why."""
+    """Let the first run pass, promote it, edit a parameter; draw what follows, and both models."""
     app = Workbench(folder)
     async with app.run_test(size=_SIZE) as pilot:
 
@@ -51,6 +51,12 @@ async def draw(folder: Path, target: Path) -> None:
         app.clear_notifications()
         await pilot.pause(0.5)
         _save(app, target / "runs.svg")
+        await pilot.press("4")
+        await see("candidate")
+        await see("Signature")
+        app.clear_notifications()
+        await pilot.pause(0.5)
+        _save(app, target / "models.svg")
 
 
 def _save(app: Workbench, target: Path) -> None:

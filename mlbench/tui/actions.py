@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from mlbench.domain.commands import Command, Promote, RunStages, SetWatch, StopStages
+from mlbench.domain.commands import (
+    Command,
+    ExportRun,
+    Promote,
+    RunStages,
+    SetWatch,
+    StopStages,
+)
 from mlbench.domain.release import Candidate
 from mlbench.tui.action import Action
 from mlbench.tui.deploys import first_environment
 from mlbench.tui.record_actions import ON_COMPARISON, ON_RUNS
+from mlbench.tui.release_actions import EXPORT_MODEL, ON_MODELS
 from mlbench.tui.situation import (
+    LEDGER,
     MODELS,
     PIPELINE,
     RUN,
@@ -16,12 +25,8 @@ from mlbench.tui.situation import (
     no_stage,
     no_stages,
     no_tests,
-    no_way_back,
-    not_promotable,
-    not_promotable_on,
     nothing_runs,
     refused,
-    refused_on,
     subject,
 )
 
@@ -38,7 +43,9 @@ def command_for(action: str, situation: Situation) -> Command | None:
             return StopStages()
         case "watch":
             return SetWatch(not situation.board.watching)
-        case "promote":
+        case "export-model" if situation.run is not None:
+            return ExportRun(situation.run.id)
+        case "promote" if not refused(situation):
             release = subject(situation)
             environment = first_environment(project) if project else None
             if release is not None and environment is not None:
@@ -52,7 +59,7 @@ def promotion(candidate: Candidate, environment: str) -> Promote:
     return Promote(environment, candidate.model, which)
 
 
-_LISTS = (PIPELINE, RUNS, MODELS)
+_LISTS = (PIPELINE, RUNS, MODELS, LEDGER)
 ACTIONS: tuple[Action, ...] = (
     Action(
         "open",
@@ -61,7 +68,7 @@ ACTIONS: tuple[Action, ...] = (
         "open",
         "open what is under the cursor",
         "mlbench show RUN",
-        (RUNS, MODELS),
+        (RUNS, MODELS, LEDGER),
         rank=3,
     ),
     Action(
@@ -110,42 +117,9 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         "stop", "s", "s", "stop", "stop what runs", "mlbench stop", blocked=nothing_runs, rank=3
     ),
-    Action(
-        "promote",
-        "p",
-        "p",
-        "promote",
-        "promote to the first environment, staging by custom",
-        "mlbench promote MODEL@VERSION staging",
-        (PIPELINE, MODELS),
-        not_promotable,
-        refused,
-        2,
-    ),
-    Action(
-        "promote-on",
-        "P",
-        "P",
-        "production",
-        "promote to the next environment, after asking",
-        "mlbench promote MODEL production",
-        (PIPELINE, MODELS),
-        not_promotable_on,
-        refused_on,
-        4,
-    ),
-    Action(
-        "rollback",
-        "R",
-        "R",
-        "rollback",
-        "go back to the version before, after asking",
-        "mlbench rollback ENV",
-        (PIPELINE, MODELS),
-        no_way_back,
-        rank=6,
-    ),
+    *ON_MODELS,
     *ON_RUNS,
+    EXPORT_MODEL,
     *ON_COMPARISON,
     Action(
         "watch", "w", "w", "watch", "run on every save, or only when asked", "mlbench watch", rank=6

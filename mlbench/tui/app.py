@@ -18,9 +18,16 @@ from textual.widgets import ContentSwitcher
 
 from mlbench.domain.commands import Command, SetWatch
 from mlbench.domain.errors import MlbenchError
-from mlbench.domain.events import CandidateKept, Notice, PlanMade, Promoted, RunFinished
+from mlbench.domain.events import (
+    CandidateKept,
+    CommandDone,
+    Notice,
+    PlanMade,
+    Promoted,
+    RunFinished,
+)
 from mlbench.domain.runs import Run
-from mlbench.tui import deeds
+from mlbench.tui import deeds, errands
 from mlbench.tui.actions import ACTIONS, for_key
 from mlbench.tui.background import Broken
 from mlbench.tui.board import update_all
@@ -36,6 +43,14 @@ from mlbench.tui.readers import Readers
 from mlbench.tui.reading import Head, Releases, Surroundings, now
 from mlbench.tui.record_hand import RecordHand
 from mlbench.tui.recording import Recording
+from mlbench.tui.release_reading import (
+    CardLines,
+    GatesToday,
+    LedgerLook,
+    ReleaseDetail,
+    VersionsCompared,
+)
+from mlbench.tui.releasing import Releasing
 from mlbench.tui.screens.models import ModelsPane
 from mlbench.tui.screens.pane import Pane
 from mlbench.tui.screens.pipeline import PipelinePane
@@ -60,7 +75,7 @@ class Told(Message):
         super().__init__()
 
 
-class Workbench(Recording, Themed, App[int]):
+class Workbench(Recording, Releasing, Themed, App[int]):
     """The app; gives the exit status that the process should end with."""
 
     TITLE = "mlbench"
@@ -90,6 +105,7 @@ class Workbench(Recording, Themed, App[int]):
         self._ticks = 0
         self._asked: StageQuestion | None = None
         self._told_broken: set[str] = set()
+        self._errands = errands.Errands()
 
     def compose(self) -> ComposeResult:
         """The frame: one line above, the screens, the filter, two lines below."""
@@ -185,6 +201,8 @@ class Workbench(Recording, Themed, App[int]):
     def send(self, command: Command) -> None:
         """Hand a command to the loop; its answer comes back as a toast."""
         self._line.send(command)
+        self._errands = errands.sent(self._errands, command)
+        self.known = replace(self.known, errand=self._errands.text)
 
     def tell(self, message: str, severity: Severity = "information", title: str = "") -> None:
         """Show a toast; what others wrote is never taken for markup."""
@@ -244,6 +262,7 @@ class Workbench(Recording, Themed, App[int]):
                 self.known = replace(self.known, head=head)
             case Releases() as releases:
                 self.known = replace(self.known, releases=releases)
+                self.models_pane.look_again()
             case History() as history:
                 self.known = replace(self.known, history=history)
                 self.query_one(FilterLine).say(history.error)
@@ -254,6 +273,11 @@ class Workbench(Recording, Themed, App[int]):
             case Broken(text) if text not in self._told_broken:
                 self._told_broken.add(text)
                 self.tell(text, "error")
+            case (
+                ReleaseDetail() | GatesToday() | LedgerLook() | VersionsCompared() | CardLines()
+            ) as answer:
+                self.take_of_release(answer)
+                self._draw()
             case other:
                 self.take_of_record(other)
 
@@ -283,11 +307,18 @@ class Workbench(Recording, Themed, App[int]):
         if heard.holds_loop and self.known.attached and before.watching:
             # The holder is gone and took its watch along.
             self._line.send(SetWatch(True))
-        self.known = replace(self.known, board=board, attached=not heard.holds_loop)
+        self._errands = errands.heard(self._errands, heard.events, heard.replies)
+        self.known = replace(
+            self.known,
+            board=board,
+            attached=not heard.holds_loop,
+            errand=self._errands.text,
+            refusals=errands.refusals(self.known.refusals, heard.events, heard.replies),
+        )
         for toast in toasts_for(heard.events, heard.replies):
             self.tell(toast.message, toast.severity, toast.title)
         kinds = {type(event) for event in heard.events}
-        if kinds & {RunFinished, Promoted, CandidateKept}:
+        if kinds & {RunFinished, Promoted, CandidateKept, CommandDone}:
             self.readers.releases.ask(None)
         if kinds & {RunFinished, Promoted, Notice}:
             self.readers.surroundings.ask(None)

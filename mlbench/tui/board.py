@@ -9,6 +9,7 @@ from enum import Enum, auto
 
 from mlbench.domain.events import (
     CandidateKept,
+    CommandDone,
     Event,
     ExportStarted,
     LoopStarted,
@@ -167,9 +168,8 @@ def _updated(board: Board, event: Event) -> Board:
                 # Another run makes it now: that one's end is what is waited for.
                 return board
             return replace(board, stages=_with(board.stages, event.stage, **_ended(board, event)))
-        case ExportStarted() | CandidateKept():
-            started = isinstance(event, ExportStarted)
-            return replace(board, exporting=event.model if started else None)
+        case ExportStarted() | CandidateKept() | CommandDone():
+            return replace(board, exporting=_exporting(board, event))
         case RunFinished():
             over = event.flight or event.run
             flights = tuple(flight for flight in board.flights if flight.run != over)
@@ -180,6 +180,14 @@ def _updated(board: Board, event: Event) -> Board:
             return replace(board, problem=message)
         case _:
             return board
+
+
+def _exporting(board: Board, event: ExportStarted | CandidateKept | CommandDone) -> str | None:
+    """Which model is being exported: an export by hand has no run whose end would tell."""
+    if isinstance(event, ExportStarted):
+        return event.model
+    is_of_run = isinstance(event, CommandDone) and bool(board.flights)
+    return board.exporting if is_of_run else None
 
 
 def _is_apart(board: Board, event: Event) -> bool:

@@ -12,17 +12,9 @@ from textual.app import SuspendNotSupported
 from mlbench.tui.actions import action_of, command_for
 from mlbench.tui.draw.keys import help_lines
 from mlbench.tui.editor import editor_command, place_to_edit
-from mlbench.tui.questions import (
-    STOP_ALL,
-    STOP_RUN,
-    WIDTH,
-    Choice,
-    Question,
-    ask_promote,
-    ask_quit,
-    ask_rollback,
-)
+from mlbench.tui.questions import STOP_ALL, STOP_RUN, Choice, ask_quit
 from mlbench.tui.record_deeds import RECORD_DEEDS
+from mlbench.tui.release_deeds import RELEASE_DEEDS
 from mlbench.tui.situation import PIPELINE, Situation
 from mlbench.tui.widgets.dialog import HelpPage, QuestionDialog
 
@@ -50,17 +42,6 @@ def do(workbench: Workbench, name: str) -> None:
         _DEEDS[name](workbench, situation)
     else:
         workbench.pane.act(name)
-
-
-def _ask(workbench: Workbench, question: Question | None) -> None:
-    if question is None:
-        return
-
-    def answered(choice: Choice | None) -> None:
-        if choice is not None and not isinstance(choice.value, str):
-            workbench.send(choice.value)
-
-    workbench.push_screen(QuestionDialog(question), answered)
 
 
 def _quit(workbench: Workbench, situation: Situation) -> None:
@@ -103,26 +84,12 @@ def _log(workbench: Workbench, situation: Situation) -> None:
         workbench.pane.act("log")
 
 
-def _open(workbench: Workbench, situation: Situation) -> None:
-    release = situation.release
-    if situation.screen != "models":
-        workbench.pane.act("open")
-    elif release is not None and release.run is not None:
-        workbench.open_run(release.run)
-    else:
-        workbench.tell("the record of its run is gone", "warning")
-
-
 _DEEDS: Mapping[str, Deed] = {
     **RECORD_DEEDS,
-    "promote-on": lambda bench, known: _ask(
-        bench, ask_promote(known, min(WIDTH, bench.size.width - 10))
-    ),
-    "rollback": lambda bench, known: _ask(bench, ask_rollback(known)),
+    **RELEASE_DEEDS,
     "quit": _quit,
     "edit": _edit,
     "help": _help,
-    "open": _open,
     "log": _log,
     "filter": lambda bench, _: bench.open_filter(),
     "palette": lambda bench, _: bench.action_command_palette(),

@@ -8,17 +8,11 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from mlbench.domain.commands import Command, RestoreRun, Rollback
-from mlbench.domain.names import friendly_name
+from mlbench.domain.commands import Command, RestoreRun
 from mlbench.domain.phrases import plural
-from mlbench.domain.release import Candidate
 from mlbench.domain.runs import Run
-from mlbench.tui.actions import promotion
-from mlbench.tui.deploys import live_in, next_environment, ways_back
-from mlbench.tui.draw.gates import gate_lines
-from mlbench.tui.draw.lines import EMPTY, Part, line
-from mlbench.tui.situation import Situation, next_subject
-from mlbench.tui.words import version_of
+from mlbench.tui.draw.lines import Part, line
+from mlbench.tui.situation import Situation
 
 if TYPE_CHECKING:
     from mlbench.engine.restoring import Restoration
@@ -32,10 +26,16 @@ _MOST_NAMED = 6
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One answer: what it says, and the command or word that it stands for."""
+    """One answer: what it says, and the command or word that it stands for.
+
+    `asks_why` where a reason is asked for before it is carried out; a command that forces something
+    is not carried out without one.
+    """
 
     label: str
     value: Command | str
+    style: str = ""
+    asks_why: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,48 +45,6 @@ class Question:
     title: str
     lines: tuple[Content, ...]
     choices: tuple[Choice, ...]
-
-
-def ask_promote(situation: Situation, width: int = WIDTH) -> Question | None:
-    """Before production: the version, what is live now, the gates with margins."""
-    project = situation.surroundings.project
-    environment = next_environment(project) if project else None
-    candidate = next_subject(situation)
-    if environment is None or candidate is None:
-        return None
-    live = live_in(situation.releases.ledger, environment.name, candidate.model)
-    now: Part = (f"v{live.version} ({friendly_name(live.run)})", "bold") if live else "nothing"
-    lines = [
-        line(
-            "It serves ",
-            now,
-            "; it will serve ",
-            (f"{candidate.model} {version_of(candidate)}", "bold $info"),
-            f" ({friendly_name(candidate.run)}).",
-        ),
-        EMPTY,
-        *gate_lines(candidate.gates, width),
-        *_warnings(candidate, situation),
-    ]
-    choice = Choice(f"promote to {environment.name}", promotion(candidate, environment.name))
-    return Question(f"Promote to {environment.name}?", tuple(lines), (choice,))
-
-
-def ask_rollback(situation: Situation) -> Question | None:
-    """Which environment goes back, and to what."""
-    ways = ways_back(situation.releases.ledger)
-    preferred = situation.release.environments if situation.release else ()
-    ordered = sorted(ways, key=lambda way: way.environment not in preferred)
-    choices = tuple(
-        Choice(
-            f"{way.environment}: {way.model} v{way.live.version} → "
-            f"v{way.before.version} ({friendly_name(way.before.run)})",
-            Rollback(way.environment, way.model),
-        )
-        for way in ordered
-    )
-    said = line("The version before is served again; the ledger says who and when.")
-    return Question("Roll back?", (said,), choices) if choices else None
 
 
 def ask_quit(situation: Situation) -> Question | None:
@@ -142,14 +100,6 @@ def ask_restore(run: Run, restoration: Restoration) -> Question:
     return Question(
         f"Bring back {run.name}?", tuple(lines), (Choice(f"bring back {run.name}", command),)
     )
-
-
-def _warnings(candidate: Candidate, situation: Situation) -> list[Content]:
-    row = next((r for r in situation.releases.rows if r.candidate is candidate), None)
-    if row is None or row.run is None or not row.run.code.dirty:
-        return []
-    warning = "! from uncommitted code: production will refuse it until that is committed"
-    return [EMPTY, line((warning, "bold $warn"))]
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -25,6 +25,20 @@ from mlbench.tui.opened import (
 )
 from mlbench.tui.pictures import Picture, PictureQuestion, read_picture
 from mlbench.tui.reading import queries_of, read_head, read_releases, read_surroundings
+from mlbench.tui.release_reading import (
+    CardLines,
+    CardQuestion,
+    GatesQuestion,
+    GatesToday,
+    LedgerLook,
+    LedgerQuestion,
+    ReleaseAsk,
+    ReleaseDetail,
+    ReleaseQuestion,
+    ReleaseReader,
+    SidesQuestion,
+    lay_out,
+)
 
 if TYPE_CHECKING:
     from mlbench.engine.queries import Queries
@@ -63,6 +77,16 @@ class Readers:
         self.restorable: Background[RestoreQuestion, Restorable] = Background(
             RunReader(queries_of(folder)).restorable, deliver
         )
+        self.release: Background[ReleaseQuestion, ReleaseDetail] = Background(
+            ReleaseReader(queries_of(folder)).files, deliver
+        )
+        self._judge = ReleaseReader(queries_of(folder))
+        self.gates: Background[GatesQuestion, GatesToday] = Background(self._judge.gates, deliver)
+        self.ledger: Background[LedgerQuestion, LedgerLook] = Background(
+            ReleaseReader(queries_of(folder)).ledger, deliver
+        )
+        self.sides = Background(self._judge.compare, deliver)
+        self.card: Background[CardQuestion, CardLines] = Background(lay_out, deliver)
         self.picture: Background[PictureQuestion, Picture] = Background(read_picture, deliver)
         self._surroundings_at = self._head_at = self._record_at = self._history_at = 0.0
         self._record_stamp = self._queries.record_stamp()
@@ -70,8 +94,8 @@ class Readers:
             self._look_at_record, lambda found: found is None or deliver(found)
         )
 
-    def ask(self, question: Question) -> None:
-        """Read about runs that somebody looks at."""
+    def ask(self, question: Question | ReleaseAsk) -> None:
+        """Read about runs and versions that somebody looks at."""
         match question:
             case RunQuestion():
                 self.run.ask(question)
@@ -81,6 +105,16 @@ class Readers:
                 self.curves.ask(question)
             case RestoreQuestion():
                 self.restorable.ask(question)
+            case ReleaseQuestion():
+                self.release.ask(question)
+            case GatesQuestion():
+                self.gates.ask(question)
+            case LedgerQuestion():
+                self.ledger.ask(question)
+            case SidesQuestion():
+                self.sides.ask(question)
+            case CardQuestion():
+                self.card.ask(question)
 
     def refresh_all(self, question: HistoryQuestion) -> None:
         """Read everything anew."""
@@ -121,6 +155,12 @@ class Readers:
         self.comparison.close()
         self.curves.close()
         self.restorable.close()
+        self.release.close()
+        self._judge.end()
+        self.gates.close()
+        self.ledger.close()
+        self.sides.close()
+        self.card.close()
         self.picture.close()
 
     def _look_at_record(self, elapsed: float) -> None:

@@ -9,6 +9,7 @@ from mlbench.tui.situation import (
     PARALLEL,
     RUN,
     RUNS,
+    VERSIONS,
     Situation,
     no_artifacts,
     no_change_to_undo,
@@ -82,7 +83,7 @@ ON_RUNS: tuple[Action, ...] = (
     ),
     Action(
         "differences", "equals_sign", "=", "differences", "show only what differs",
-        "mlbench runs --only-differences", (RUNS, COMPARISON), rank=5,
+        "mlbench runs --only-differences", (RUNS, COMPARISON, VERSIONS), rank=5,
     ),
     Action(
         "sort", "o", "o", "sort", "sort by the next column; click a title for any",

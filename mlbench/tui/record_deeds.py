@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -10,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from mlbench.domain.phrases import plural
 from mlbench.domain.runs import Run
-from mlbench.tui.clipboard import copying, hand_to_tmux
 from mlbench.tui.opened import RestoreQuestion
 from mlbench.tui.questions import DELETE, Choice, ask_delete
+from mlbench.tui.release_deeds import copy
 from mlbench.tui.situation import Situation, subjects
 from mlbench.tui.widgets.columns_dialog import ColumnsDialog
 from mlbench.tui.widgets.dialog import QuestionDialog
@@ -115,11 +114,7 @@ def _undo(workbench: Workbench, _: Situation) -> None:
 
 
 def _copy(workbench: Workbench, situation: Situation) -> None:
-    text = " ".join(run.id for run in subjects(situation))
-    workbench.put_into_clipboard(copying(text, os.environ))
-    if os.environ.get("TMUX"):
-        workbench.run_worker(lambda: hand_to_tmux(text), thread=True, exit_on_error=False)
-    workbench.tell(f"copied {text}")
+    copy(workbench, " ".join(run.id for run in subjects(situation)))
 
 
 def _columns(workbench: Workbench, situation: Situation) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
-from mlbench.domain.release import Candidate
+from mlbench.domain.release import Candidate, LedgerEntry
 from mlbench.domain.runs import Run
 from mlbench.tui.board import Board
 from mlbench.tui.deploys import first_environment, live_in, next_environment, ways_back
@@ -13,8 +15,15 @@ from mlbench.tui.reading import Head, Released, Releases, Surroundings
 from mlbench.tui.saved import Saved
 from mlbench.tui.words import missed, version_of
 
+if TYPE_CHECKING:
+    from mlbench.engine.release_queries import ReleaseFiles
+
 PIPELINE, RUNS, RUN, COMPARISON, MODELS = "pipeline", "runs", "run", "comparison", "models"
+RELEASE, CARD, LEDGER, VERSIONS = "model", "card", "ledger", "versions"
+ON_MODELS = (MODELS, RELEASE, CARD, LEDGER, VERSIONS)
 VALUES, CURVES, PARALLEL, CODE, MACHINES = "values", "curves", "parallel", "code", "environment"
+Refused = tuple[str, str, str]
+"""The environment, the model, and the run or version that was to be promoted."""
 VIEWS = (VALUES, CURVES, PARALLEL, CODE, MACHINES)
 
 
@@ -22,7 +31,10 @@ VIEWS = (VALUES, CURVES, PARALLEL, CODE, MACHINES)
 class Situation:
     """Everything that is known, and what is under the cursor: it decides what a key does.
 
-    `view` is what the comparison shows, `saved` what the opened run has saved.
+    `view` is what the comparison shows, `saved` what the opened run has saved; `files` lie beside
+    the model under the cursor, `sides` are two versions side by side, `entry` is
+    the ledger's under the cursor. `errand` says what the loop does for this workbench just now,
+    `refusals` which promotions it refused lately, and why.
     """
 
     screen: str = PIPELINE
@@ -37,6 +49,11 @@ class Situation:
     marked: tuple[Run, ...] = ()
     view: str = VALUES
     saved: tuple[Saved, ...] = ()
+    files: ReleaseFiles | None = None
+    sides: tuple[Released, ...] = ()
+    entry: LedgerEntry | None = None
+    errand: str = ""
+    refusals: Mapping[Refused, str] = field(default_factory=dict)
     attached: bool = False
 
 
@@ -149,7 +166,7 @@ def no_change_to_undo(situation: Situation) -> str:
 
 def subject(situation: Situation) -> Released | None:
     """What p promotes: on screen 4 the row under the cursor, elsewhere the newest candidate."""
-    if situation.screen == MODELS:
+    if situation.screen in ON_MODELS:
         return situation.release
     return situation.releases.rows[0] if situation.releases.rows else None
 
@@ -173,7 +190,8 @@ def not_promotable(situation: Situation) -> str:
     release = subject(situation)
     if missing or release is None or environment is None:
         return missing
-    if environment.name in release.environments and _is_up(situation, environment.name):
+    is_there = environment.name in release.environments
+    if is_there and _is_served(situation, environment.name, release.candidate):
         served = f"{environment.name} serves {release.candidate.model} "
         return f"{served}{version_of(release.candidate)} already{_no_newer(situation)}"
     return ""
@@ -195,7 +213,8 @@ def not_promotable_on(situation: Situation) -> str:
     if candidate is None:
         return f"{environment.name} takes what {required} serves, and {required} serves nothing yet"
     live = live_in(ledger, environment.name, candidate.model)
-    if live and live.digest == candidate.digest and _is_up(situation, environment.name):
+    is_there = live is not None and live.digest == candidate.digest
+    if is_there and _is_served(situation, environment.name, candidate):
         return f"{environment.name} serves {candidate.model} {version_of(candidate)} already"
     return ""
 
@@ -206,7 +225,7 @@ def next_subject(situation: Situation) -> Candidate | None:
     environment = next_environment(project) if project else None
     if environment is None:
         return None
-    if situation.screen == MODELS:
+    if situation.screen in ON_MODELS:
         return situation.release.candidate if situation.release else None
     required = environment.require[-1]
     serving = (row for row in situation.releases.rows if required in row.environments)
@@ -214,24 +233,40 @@ def next_subject(situation: Situation) -> Candidate | None:
 
 
 def refused(situation: Situation) -> str:
-    """Which gate the loop will probably refuse p by."""
-    release = subject(situation)
-    refusing = [gate for gate in release.candidate.gates if gate.refuses] if release else []
-    return missed(refusing[0]) if refusing else ""
+    """Which gate the loop will probably refuse p by, or what it did refuse it by."""
+    release, project = subject(situation), situation.surroundings.project
+    if release is None:
+        return ""
+    refusing = [gate for gate in release.candidate.gates if gate.refuses]
+    if refusing:
+        return missed(refusing[0])
+    environment = first_environment(project) if project else None
+    return refusal(situation, release.candidate, environment.name if environment else "")
+
+
+def refusal(situation: Situation, candidate: Candidate, environment: str) -> str:
+    """What the loop said when it refused this promotion lately."""
+    which = candidate.run if candidate.version is None else str(candidate.version)
+    return situation.refusals.get((environment, candidate.model, which), "")
 
 
 def refused_on(situation: Situation) -> str:
     """Why the loop will probably refuse P."""
     candidate = next_subject(situation)
-    row = next((r for r in situation.releases.rows if r.candidate is candidate), None)
+    row = next((r for r in situation.releases.rows if r.candidate == candidate), None)
     if row is not None and row.run is not None and row.run.code.dirty:
         return "it is from uncommitted code"
     refusing = [gate for gate in candidate.gates if gate.refuses] if candidate else []
-    return missed(refusing[0]) if refusing else ""
+    if refusing or candidate is None:
+        return missed(refusing[0]) if refusing else ""
+    project = situation.surroundings.project
+    environment = next_environment(project) if project else None
+    return refusal(situation, candidate, environment.name if environment else "")
 
 
-def _is_up(situation: Situation, environment: str) -> bool:
-    return any(
+def _is_served(situation: Situation, environment: str, candidate: Candidate) -> bool:
+    """Whether an environment's server answers; a model that is never served needs none."""
+    return candidate.signature is None or any(
         status.name == environment and status.pid is not None and status.serving
         for status in situation.surroundings.environments
     )
@@ -240,7 +275,9 @@ def _is_up(situation: Situation, environment: str) -> bool:
 def _no_newer(situation: Situation) -> str:
     """Why the last run made nothing newer, where that is so."""
     last, rows = situation.board.last, situation.releases.rows
-    if last is None or situation.screen == MODELS or not rows or rows[0].candidate.run == last.run:
+    if last is None or situation.screen in ON_MODELS or not rows:
+        return ""
+    if rows[0].candidate.run == last.run:
         return ""
     refusing = [gate for gate in last.gates if gate.refuses]
     return f"; {last.name} made no candidate: {missed(refusing[0])}" if refusing else ""

@@ -44,9 +44,11 @@ def toasts_for(events: Iterable[Event], replies: Mapping[str, Command]) -> list[
 
 def _promoted(event: Promoted) -> Toast:
     again = " again" if event.action == "rollback" else ""
-    served = f"{event.environment} serves {event.model} v{event.version}{again}"
+    has = "serves" if event.address else "has"
+    served = f"{event.environment} {has} {event.model} v{event.version}{again}"
     title = "Rolled back" if event.action == "rollback" else "Promoted"
-    return Toast(f"{served} ({friendly_name(event.run)}) at {event.address}", title=title)
+    where = f" at {event.address}" if event.address else ""
+    return Toast(f"{served} ({friendly_name(event.run)}){where}", title=title)
 
 
 def _reply(event: CommandDone) -> Toast:

@@ -30,8 +30,11 @@ async def test_from_candidate_to_production_by_keys(tiny: SmallProject) -> None:
         said = "rollback: there is nothing to roll back to: no environment has had two versions yet"
         await until(pilot, lambda: ("warning", said) in toasts(app), "R did not say why")
         await pilot.press("4")
-        shown = await see(pilot, "● staging, production", "Ledger")
+        shown = await see(pilot, "● staging, production", "Parity")
         assert "✓ 2 of 2" in shown
+        await pilot.press("l")
+        await see(pilot, "2 entries", "the chain is whole", "● production")
+        await pilot.press("escape")
         await pilot.press("q")
         await see(pilot, "Serving: staging and production")
         await pilot.press("down", "y")
@@ -61,3 +64,22 @@ async def test_a_refused_promotion_is_a_warning_and_changes_nothing(tiny: SmallP
             "no warning",
         )
         assert "production – ○" in screen_text(app)
+
+
+async def test_a_run_is_exported_by_hand_whatever_its_gates_say(tiny: SmallProject) -> None:
+    config = tiny.read("mlbench.toml").replace("accuracy >= 0.8", "accuracy >= 0.9999")
+    tiny.write("mlbench.toml", config)
+    tiny.write("params.toml", "[train]\nc = 0.25\n")
+    app = Workbench(tiny.root)
+    async with app.run_test(size=WIDE, notifications=True) as pilot:
+        await until(pilot, lambda: len(app.known.history.runs) == 2, "the second run never ended")
+        assert len(app.known.releases.rows) == 1, "the gate held it back"
+        await pilot.press("2")
+        await until(pilot, lambda: not action_of("export-model").blocked(app.situation), "no run")
+        await pilot.press("M")
+        await see(pilot, "exporting")
+        await until(pilot, lambda: len(app.known.releases.rows) == 2, "never exported")
+        assert app.known.releases.rows[0].candidate.version is not None
+        await until(pilot, lambda: not app.known.errand, "the errand never ended")
+        await pilot.press("4")
+        await see(pilot, "✗ 1 of 2", "accuracy >= 0.9999")

@@ -26,16 +26,20 @@ from mlbench.tui.actions import ACTIONS, action_of, command_for, for_key
 from mlbench.tui.board import Board, Phase, StageView
 from mlbench.tui.deploys import ways_back
 from mlbench.tui.draw.keys import help_lines, key_pieces
-from mlbench.tui.draw.releases import ledger_lines, model_table, release_page
+from mlbench.tui.draw.ledger import LedgerTable
+from mlbench.tui.draw.release_page import Page, proof_lines
+from mlbench.tui.draw.releases import ModelTable
 from mlbench.tui.editor import editor_command, place_to_edit
 from mlbench.tui.history import History, PassedBefore
 from mlbench.tui.memory import Memory, load_memory, save_memory
-from mlbench.tui.questions import ask_promote, ask_quit, ask_rollback
+from mlbench.tui.questions import ask_quit
 from mlbench.tui.reading import Released, Releases, Surroundings
+from mlbench.tui.release_questions import ask_promote, ask_rollback, next_promotion
 from mlbench.tui.situation import (
     COMPARISON,
     CURVES,
     MODELS,
+    ON_MODELS,
     RUN,
     RUNS,
     Situation,
@@ -153,8 +157,9 @@ def test_a_gate_that_refuses_dims_the_key_but_leaves_the_last_word_to_the_loop()
 def test_production_takes_what_staging_serves_and_asks() -> None:
     situation = known(NEW, Released(candidate("000002", 2), ("staging",), run_of("000002")))
     situation = replace(situation, releases=replace(situation.releases, ledger=LEDGER))
-    question = ask_promote(situation)
-    assert question is not None
+    promotion = next_promotion(situation)
+    assert promotion is not None
+    question = ask_promote(promotion)
     assert question.choices[0].value == Promote("production", "digits", "2")
     assert "It serves nothing; it will serve digits v2" in question.lines[0].plain
     assert any("accuracy >= 0.95" in text.plain for text in question.lines)
@@ -171,8 +176,9 @@ def test_uncommitted_code_is_said_before_production_refuses_it() -> None:
     situation = known(dirty)
     situation = replace(situation, releases=replace(situation.releases, ledger=LEDGER))
     assert action_of("promote-on").doubted(situation) == "it is from uncommitted code"
-    question = ask_promote(situation)
-    assert question is not None
+    promotion = next_promotion(situation)
+    assert promotion is not None
+    question = ask_promote(promotion)
     assert "production will refuse it" in question.lines[-1].plain
 
 
@@ -238,7 +244,7 @@ def test_what_is_done_to_the_record_is_done_to_the_marked_runs_and_waits_for_the
 
 
 def test_one_key_does_one_thing_on_each_screen() -> None:
-    for screen in ("pipeline", "runs", "run", "comparison", "models"):
+    for screen in ("pipeline", "runs", "run", "comparison", *ON_MODELS):
         keys = [key for a in ACTIONS if a.works_on(screen) for key in a.key.split(",")]
         assert len(keys) == len(set(keys)), screen
         assert for_key("q", screen) is action_of("quit")
@@ -282,17 +288,16 @@ def test_a_refusal_is_a_warning_and_a_promotion_names_its_address() -> None:
 
 
 def test_models_and_ledger_as_text() -> None:
-    titles, rows = model_table((NEW, STAGED), 120, 0.0)
-    assert titles.plain.split() == [
+    table = ModelTable((NEW, STAGED), 120, 0.0)
+    assert table.header.plain.split() == [
         "model", "version", "run", "when", "gates", "parity", "size", "p99", "live", "in",
     ]  # fmt: skip
-    assert "candidate" in rows[0].plain
-    assert "● staging" in rows[1].plain
-    assert "✓ 1 of 1" in rows[1].plain
-    assert all(row.cell_length <= 40 for row in model_table((NEW, STAGED), 40, 0.0)[1])
-    page = "\n".join(text.plain for text in release_page(NEW, 60))
-    assert "max error 4.2e-7 on row 51" in page
-    newest = ledger_lines(LEDGER, 80)[0].plain
+    assert "candidate" in table.row(0, 0.0).plain
+    assert "● staging" in table.row(1, 0.0).plain
+    assert "✓ 1 of 1  +.02" in table.row(1, 0.0).plain
+    page = "\n".join(text.plain for text in proof_lines(Page(NEW), 60))
+    assert "max error 4.2e-7, row 51" in page
+    newest = LedgerTable(tuple(reversed(LEDGER)), LEDGER).row(0, 80).plain
     assert "staging" in newest
     assert "digits v2" in newest
     assert "by me" in newest

@@ -6,9 +6,10 @@ import contextlib
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from mlbench.domain.expression import ExpressionError, names_in, parse
+from mlbench.domain.expression import ExpressionError, names_in
 from mlbench.domain.phrases import ago, duration
 from mlbench.domain.runs import Run
+from mlbench.domain.slices import parse_gate
 from mlbench.domain.stages import Project
 from mlbench.tui.board import seconds_of
 from mlbench.tui.draw.lines import Part, length, line
@@ -90,7 +91,7 @@ def gated_names(project: Project | None) -> frozenset[str]:
     found: set[str] = set()
     for check in checks:
         with contextlib.suppress(ExpressionError):
-            found |= {name.removeprefix(METRIC) for name in names_in(parse(check))}
+            found |= {name.removeprefix(METRIC) for name in names_in(parse_gate(check))}
     return frozenset(found)
 
 

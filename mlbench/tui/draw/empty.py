@@ -64,17 +64,22 @@ def no_runs(known: Situation, width: int) -> list[Content]:
     return _prose("No runs yet. Press r to run, or save a file that a stage depends on.", width)
 
 
-def no_models(known: Situation, width: int) -> list[Content]:
-    """Where there is neither candidate nor version."""
+def no_models(known: Situation, width: int, *, is_filtered: bool = False) -> list[Content]:
+    """Where there is neither candidate nor version, or none with the filter's words."""
     if known.releases.problem:
         return problem_lines(known.releases.problem, width)
     if not known.releases.is_read:
         return [line(("reading the registry …", "$quiet"))]
     project = known.surroundings.project
-    if project is not None and not project.models:
+    if is_filtered and known.releases.rows:
+        text = "No version has these words. Press esc to drop the filter."
+    elif project is not None and not project.models:
         text = "No model to release yet: add [models.NAME] to mlbench.toml."
     else:
-        text = "No model yet. A run that passes its gates is exported and becomes a candidate here."
+        text = (
+            "No model yet. A run that passes its gates is exported and becomes a candidate here; "
+            "M on screen 2 exports any run by hand."
+        )
     return _prose(text, width)
 
 

@@ -1,4 +1,4 @@
-"""The gates with their values and margins, one line each."""
+"""The gates with their values and margins, one line each, or with all that there is to say."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from textual.content import Content
 from mlbench.domain.phrases import number
 from mlbench.domain.release import GateResult
 from mlbench.domain.runs import TestCounts
-from mlbench.tui.draw.lines import cell, line, widest
-from mlbench.tui.words import missed, signed
+from mlbench.tui.draw.lines import Part, cell, line, widest
+from mlbench.tui.words import signed
 
 _LEAST_GATE = 12
+_LEAST_WORDS = 16
 
 
 def gate_sign(gate: GateResult) -> tuple[str, str]:
@@ -51,18 +52,58 @@ def gate_lines(
     return rows
 
 
-def gates_in_short(gates: Sequence[GateResult]) -> Content:
-    """`✓ 5 of 5`, or the first that refuses and by how much."""
+def told_gates(
+    gates: Sequence[GateResult], width: int, tests: TestCounts | None = None
+) -> list[Content]:
+    """As `gate_lines`, and below each what it has to say: the worst slice, noise, why it failed."""
+    lines: list[Content] = []
+    for gate, row in zip(gates, gate_lines(gates, width, tests), strict=True):
+        lines.append(row)
+        style = "$fail" if gate.refuses else "$warn" if gate.passed is False else "$quiet"
+        if gate.passed is None and gate.why in row.plain:
+            continue
+        for said in _remarks(gate):
+            lines += [
+                line("  ", (piece.plain, style))
+                for piece in Content(said).wrap(max(_LEAST_WORDS, width - 2))
+            ]
+    return lines
+
+
+def gates_in_short(gates: Sequence[GateResult]) -> list[Part]:
+    """`✓ 5 of 5  +.021`, the margin the tightest; or by how much the first that fails does."""
+    if not gates:
+        return [("no gates", "$quiet")]
     applied = [gate for gate in gates if gate.passed is not None]
     held = sum(gate.passed is True for gate in applied)
-    if not gates:
-        return line(("no gates", "$quiet"))
     failing = sorted((g for g in applied if g.passed is False), key=lambda g: not g.refuses)
     counted = f"{held} of {len(applied)}"
     if not failing:
-        return line(("✓ ", "$ok"), counted)
-    sign = gate_sign(failing[0])
-    return line((f"{sign[0]} ", sign[1]), f"{counted}  ", (missed(failing[0]), sign[1]))
+        margin = tightest(applied)
+        least = f"  {signed(margin)}" if margin is not None else ""
+        return [("✓ ", "$ok"), counted, (least, "$ok")]
+    sign, style = gate_sign(failing[0])
+    said = f"{_margin(failing[0])} {failing[0].gate}"
+    return [(f"{sign} ", style), f"{counted}  ", (said, style)]
+
+
+def tightest(gates: Sequence[GateResult]) -> float | None:
+    """The margin that is the smallest beside its own threshold; None where none has one."""
+    known = [
+        (abs(gate.margin) / (abs(gate.threshold or 0.0) or 1.0), gate.margin)
+        for gate in gates
+        if gate.margin is not None and gate.level == "error"
+    ]
+    return min(known)[1] if known else None
+
+
+def _remarks(gate: GateResult) -> list[str]:
+    """What stands in no column: the reason, unless the margin says it already, and the noise."""
+    is_said = gate.margin is not None and gate.why == f"missed by {abs(gate.margin):.4g}"
+    remarks = [] if is_said or not gate.why or gate.why == "does not hold" else [gate.why]
+    if gate.noise is not None and "noise" not in gate.why:
+        remarks.append(f"equal runs lie up to ±{number(gate.noise)} apart by chance")
+    return remarks
 
 
 def _not_applied(gate: GateResult, width: int) -> Content:

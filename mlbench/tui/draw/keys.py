@@ -13,6 +13,7 @@ from mlbench.tui.situation import Situation
 _SIGNS = {
     "slash": "/", "colon": ":", "question_mark": "?", "escape": "esc", "equals_sign": "=",
     "asterisk": "*", "number_sign": "#", "plus": "+", "minus": "-", "left": "←", "right": "→",
+    "at": "@",
 }  # fmt: skip
 _IN_HELP_ALONE = ("theme", "screen-pipeline", "screen-runs", "screen-models")
 

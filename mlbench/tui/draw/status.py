@@ -36,6 +36,8 @@ def _sentence(situation: Situation, width: int) -> Content:
         return line((f"✗ {first}", "$fail"))
     if board.exporting is not None:
         return line(("⇪ ", "$info"), f"exporting {board.exporting} and proving its parity …")
+    if situation.errand:
+        return line(("⇪ ", "$info"), safe(situation.errand))
     if board.flight is not None and board.is_busy:
         return _under_way(board, board.flight.name)
     if board.is_planned:

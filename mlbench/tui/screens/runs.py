@@ -129,6 +129,12 @@ class RunsPane(Pane):
         self.opened.open(run)
         self._turn_to(RUN)
 
+    def compare(self, runs: Sequence[str]) -> None:
+        """Put these runs side by side, what is compared with first; esc leads to the table."""
+        self._came_from = RUNS
+        self.comparison.open(runs)
+        self._turn_to(COMPARISON)
+
     def forget_marks(self) -> None:
         """Mark no run any more."""
         self.table.marked.clear()

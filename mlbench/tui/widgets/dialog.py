@@ -37,17 +37,28 @@ class QuestionDialog(ModalScreen[Choice | None]):
         with Vertical(id="dialog") as box:
             box.border_title = Content(self._question.title)
             with VerticalScroll(id="dialog-text", can_focus=False):
-                yield Static(stacked(self._question.lines))
+                yield Static(stacked(self._question.lines), id="question")
             yield LineList(id="choices")
             yield PieceBar(id="dialog-keys")
 
     def on_mount(self) -> None:
         """Fill the list of choices and give it the focus."""
+        self._show_choices()
+        self.query_one("#choices", LineList).focus()
+
+    def revise(self, question: Question) -> None:
+        """Ask this instead, now that more is known; the cursor stays on its choice."""
+        self._question = question
+        self.query_one("#question", Static).update(stacked(question.lines))
+        self._show_choices()
+
+    def _show_choices(self) -> None:
         choices = self._question.choices
         listed = self.query_one("#choices", LineList)
         listed.styles.height = len(choices)
-        listed.show(len(choices), lambda index, _: line(" ", choices[index].label))
-        listed.focus()
+        listed.show(
+            len(choices), lambda index, _: line(" ", (choices[index].label, choices[index].style))
+        )
         keys = [
             Piece(line((" y", "bold $info"), " yes "), "choose"),
             Piece(line((" n", "bold $info"), " no "), "refuse"),

@@ -32,9 +32,18 @@ class TextDialog(ModalScreen[str | None]):
         Binding("ctrl+q", "refuse", show=False),
     ]
 
-    def __init__(self, title: str, hint: str, text: str = "", fault: Fault = _no_fault) -> None:
-        """Ask with this text to begin with; a text with a fault is not taken."""
+    def __init__(
+        self,
+        title: str,
+        hint: str,
+        text: str = "",
+        fault: Fault = _no_fault,
+        *,
+        done: str = "keep",
+    ) -> None:
+        """Ask with this text to begin with; one with a fault is not taken; `done` names enter."""
         super().__init__()
+        self._done = done
         self._title, self._hint, self._text, self._fault = title, hint, text, fault
 
     def compose(self) -> ComposeResult:
@@ -53,7 +62,7 @@ class TextDialog(ModalScreen[str | None]):
         field.cursor_position = len(self._text)
         self.query_one(PieceBar).show(
             [
-                Piece(line((" enter", "bold $info"), " keep "), "choose"),
+                Piece(line((" enter", "bold $info"), f" {self._done} "), "choose"),
                 Piece(line((" esc", "bold $info"), " leave as it was "), "refuse"),
             ]
         )

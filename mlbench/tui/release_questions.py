@@ -1,0 +1,174 @@
+"""What the workbench asks before it promotes or rolls back: pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from textual.content import Content
+
+from mlbench.domain.commands import Rollback
+from mlbench.domain.names import friendly_name
+from mlbench.domain.release import Candidate, GateResult, LedgerEntry
+from mlbench.domain.stages import EnvironmentSpec
+from mlbench.tui.actions import promotion
+from mlbench.tui.deploys import (
+    first_environment,
+    live_in,
+    next_environment,
+    ways_back,
+)
+from mlbench.tui.draw.ansi import safe
+from mlbench.tui.draw.gates import told_gates
+from mlbench.tui.draw.lines import EMPTY, Part, line
+from mlbench.tui.questions import WIDTH, Choice, Question
+from mlbench.tui.reading import Released
+from mlbench.tui.release_reading import GatesToday
+from mlbench.tui.situation import Situation, next_subject, refusal, subject
+from mlbench.tui.words import version_of
+
+PRODUCTION = "production"
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """A promotion that is thought of: what goes where, and what stands there now.
+
+    `refusal` is what the loop said when it refused it lately.
+    """
+
+    release: Released
+    environment: EnvironmentSpec
+    live: LedgerEntry | None = None
+    refusal: str = ""
+
+    @property
+    def candidate(self) -> Candidate:
+        """The candidate or version."""
+        return self.release.candidate
+
+    @property
+    def is_guarded(self) -> bool:
+        """Whether the environment takes committed code alone."""
+        return bool(self.environment.require) or self.environment.name == PRODUCTION
+
+    @property
+    def is_dirty(self) -> bool:
+        """Whether its code was not committed when it ran."""
+        return self.release.run is not None and self.release.run.code.dirty
+
+
+def first_promotion(situation: Situation) -> Promotion | None:
+    """What p means here."""
+    project, release = situation.surroundings.project, subject(situation)
+    return _promotion(situation, release, first_environment(project) if project else None)
+
+
+def next_promotion(situation: Situation) -> Promotion | None:
+    """What P means here."""
+    project, candidate = situation.surroundings.project, next_subject(situation)
+    rows = situation.releases.rows
+    release = next((row for row in rows if row.candidate == candidate), None)
+    if release is None and candidate is not None:
+        release = situation.release or Released(candidate)
+    return _promotion(situation, release, next_environment(project) if project else None)
+
+
+def ask_promote(
+    promotion_: Promotion, today: GatesToday | None = None, width: int = WIDTH
+) -> Question:
+    """The version, what is live now, the gates as they stand today, and what speaks against it.
+
+    Until the gates are judged anew, `today` is None and they are shown as they were judged last.
+    """
+    known, candidate = promotion_, promotion_.candidate
+    place, live = known.environment.name, known.live
+    now: Part = (f"v{live.version} ({friendly_name(live.run)})", "bold") if live else "nothing"
+    gates = today.gates if today is not None and not today.problem else candidate.gates
+    lines = [
+        line(
+            "It serves ",
+            now,
+            "; it will serve ",
+            (f"{candidate.model} {version_of(candidate)}", "bold $info"),
+            f" ({friendly_name(candidate.run)}).",
+        ),
+        EMPTY,
+        line(("Gates", "bold $info"), (f"  {_judged(today)}", "$quiet")),
+        *(told_gates(gates, width) or [line(("none", "$quiet"))]),
+        *_objections(known, gates),
+    ]
+    return Question(f"Promote to {place}?", tuple(lines), _choices(known, gates))
+
+
+def ask_rollback(situation: Situation) -> Question | None:
+    """Which environment goes back with which model, and to what; None where none can."""
+    ways = ways_back(situation.releases.ledger)
+    release = situation.release
+    preferred = release.environments if release else ()
+    model = release.candidate.model if release else ""
+    ordered = sorted(ways, key=lambda way: (way.model != model, way.environment not in preferred))
+    choices = tuple(
+        Choice(
+            f"{way.environment}: {way.model} v{way.live.version} → "
+            f"v{way.before.version} ({friendly_name(way.before.run)})",
+            Rollback(way.environment, way.model),
+            asks_why=True,
+        )
+        for way in ordered
+    )
+    said = line("The version before is served again; the ledger says who, when and why.")
+    return Question("Roll back?", (said,), choices) if choices else None
+
+
+def _promotion(
+    situation: Situation, release: Released | None, environment: EnvironmentSpec | None
+) -> Promotion | None:
+    if release is None or environment is None:
+        return None
+    live = live_in(situation.releases.ledger, environment.name, release.candidate.model)
+    said = refusal(situation, release.candidate, environment.name)
+    return Promotion(release, environment, live, said)
+
+
+def _judged(today: GatesToday | None) -> str:
+    if today is None:
+        return "as judged last; judging them against what is live now …"
+    if today.problem:
+        return f"as judged last; they can't be judged now: {today.problem}"
+    return "as they stand now; the loop judges once more"
+
+
+def _objections(known: Promotion, gates: Sequence[GateResult]) -> list[Content]:
+    """What the loop will refuse it by, in red where nothing but force helps."""
+    place, found = known.environment.name, list[Content]()
+    refusing = [gate for gate in gates if gate.refuses]
+    if refusing:
+        count = "a gate refuses" if len(refusing) == 1 else f"{len(refusing)} gates refuse"
+        found.append(line((f"✗ {count} it: {place} takes it by force alone", "bold $fail")))
+    elif known.refusal:
+        found.append(line(("✗ it was refused: ", "bold $fail"), (safe(known.refusal), "$fail")))
+    parity = known.candidate.parity
+    if parity is not None and not parity.passed:
+        said = "✗ the exported model's answers are not the original's"
+        found.append(line((said, "bold $fail")))
+    if known.is_guarded and known.is_dirty:
+        warning = f"! from uncommitted code: {place} will refuse it until that is committed"
+        found.append(line((warning, "bold $warn")))
+    return [EMPTY, *found] if found else []
+
+
+def _choices(known: Promotion, gates: Sequence[GateResult]) -> tuple[Choice, ...]:
+    """The plain promotion first, so that no habit of pressing y ever forces anything."""
+    place = known.environment.name
+    command = promotion(known.candidate, place)
+    choices = [Choice(f"promote to {place}", command)]
+    refuses = any(gate.refuses for gate in gates) or bool(known.refusal)
+    if known.is_guarded and known.is_dirty:
+        allowed = replace(command, allow_dirty=True)
+        choices.append(Choice("promote the uncommitted code as it is", allowed, "bold $warn"))
+    if refuses:
+        forced = replace(command, force=True)
+        label = "‼ promote by force, with a reason for the ledger"
+        choices.append(Choice(label, forced, "bold $fail", asks_why=True))
+    return tuple(choices)
