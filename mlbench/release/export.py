@@ -13,10 +13,11 @@ from mlbench.domain.clock import utc
 from mlbench.domain.errors import ExportError
 from mlbench.domain.phrases import size
 from mlbench.domain.plain import from_plain
-from mlbench.domain.release import Candidate, Signature
+from mlbench.domain.release import Candidate, Parity, Signature
 from mlbench.domain.stages import ModelSpec
 from mlbench.release.limited import Ending, Limits, run_limited
-from mlbench.release.metadata import Provenance, export_facts, stamp
+from mlbench.release.metadata import INPUT, Provenance, export_facts
+from mlbench.release.precision import DOUBLE, SINGLE, may_help, reason
 from mlbench.release.proof import Proof, prove_in_child, verdict_of
 from mlbench.release.registry import MODEL_NAME, Registry
 from mlbench.system.content import FOLDER_MARK, clone_file, hash_file
@@ -56,9 +57,7 @@ def export(job: ExportJob, registry: Registry) -> Candidate:
     """
     scratch = registry.scratch(job.model.name)
     try:
-        report = _run_exporter(job, scratch)
-        graph = _stamp(job, scratch / MODEL_NAME)
-        proof = _prove(job, scratch)
+        report, proof, facts = _exported(job, scratch)
         # Up to some 200,000 rows that the next export of this model would make again.
         remove(scratch / "probes")
         candidate = Candidate(
@@ -73,8 +72,8 @@ def export(job: ExportJob, registry: Registry) -> Candidate:
             parity=proof.parity,
             signature=from_plain(Signature, report["signature"]),
             latency=proof.latency,
-            graph_digest=graph,
-            facts=export_facts(report) | job.provenance.facts(),
+            graph_digest=proof.graph,
+            facts=export_facts(report) | facts | job.provenance.facts(),
             metrics=job.provenance.metrics,
         )
         return registry.keep(candidate, scratch, job.beside)
@@ -83,36 +82,65 @@ def export(job: ExportJob, registry: Registry) -> Candidate:
         raise
 
 
-def _stamp(job: ExportJob, path: Path) -> str:
-    """Write into the model where it comes from, and give its graph's digest."""
+def _exported(job: ExportJob, scratch: Path) -> tuple[dict[str, Any], Proof, dict[str, str]]:
+    """A report, a proof that holds, and facts of the precision; ExportError without a proof.
+
+    The graph takes float32, or float64 where the proof fails on the rows as stored alone.
+    """
+    report = _run_exporter(job, scratch, SINGLE)
+    proof = _prove(job, scratch)
+    if proof.parity.passed:
+        return report, proof, {}
+    if not may_help(report, proof.parity):
+        raise _differs(job, proof.parity)
+    for path in scratch.iterdir():
+        remove(path)
     try:
-        return stamp(path, job.provenance)
-    except Exception as error:  # protobuf's own
-        raise ExportError(
-            f"models.{job.model.name}: the exporter wrote a model that can't be read "
-            f"({type(error).__name__}); its output is in {job.log}"
-        ) from error
+        report = _run_exporter(job, scratch, DOUBLE)
+        wide = _prove(job, scratch)
+    except ExportError as error:
+        if job.stop is not None and job.stop.is_set():
+            raise
+        why = str(error).removeprefix(f"models.{job.model.name}: ")
+        raise _differs(job, proof.parity, why) from error
+    if not wide.parity.passed:
+        raise _differs(job, proof.parity, verdict_of(wide.parity))
+    return report, wide, {INPUT: reason(proof.parity)}
+
+
+def _differs(job: ExportJob, parity: Parity, with_float64: str = "") -> ExportError:
+    """That the exported model answers differently, and with an input of float64 as well."""
+    also = f"; an input of float64 does not help: {with_float64}" if with_float64 else ""
+    return ExportError(
+        f"models.{job.model.name}: the exported model answers differently: "
+        f"{verdict_of(parity)}{also}; it is not kept, and what is live stays"
+    )
 
 
 def _prove(job: ExportJob, scratch: Path) -> Proof:
-    """Parity and latency; ExportError where the exported model answers differently."""
+    """Write its origin into the model and prove it; ExportError where there is no proof."""
     try:
-        proof = prove_in_child(scratch, log=job.log, timeout=job.limits.seconds, stop=job.stop)
+        return prove_in_child(
+            scratch,
+            log=job.log,
+            origin=job.provenance,
+            timeout=job.limits.seconds,
+            stop=job.stop,
+        )
     except ExportError as error:
         raise ExportError(f"models.{job.model.name}: {error}") from None
-    if not proof.parity.passed:
-        raise ExportError(
-            f"models.{job.model.name}: the exported model answers differently: "
-            f"{verdict_of(proof.parity)}; it is not kept, and what is live stays"
-        )
-    return proof
 
 
-def _run_exporter(job: ExportJob, out: Path) -> dict[str, Any]:
+def _run_exporter(job: ExportJob, out: Path, precision: str) -> dict[str, Any]:
     """Let the exporter write into `out`; gives its report. ExportError says why there is none."""
     given = out / "given"
     given.mkdir()
-    spec = {**_given(job, given), "project": str(job.project), "out": str(out)}
+    spec = {
+        **_given(job, given),
+        "project": str(job.project),
+        "out": str(out),
+        "precision": precision,
+    }
     write_json(out / "spec.json", spec)
     ending = _run_script(job, out / "spec.json", given)
     report = read_json(out / "report.json")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -18,6 +19,9 @@ from mlbench.domain.release import (
 )
 from mlbench.release.registry import MODEL_NAME, Registry
 from mlbench.system.content import hash_file
+
+if TYPE_CHECKING:
+    from tests.release.export_bench import Bench
 
 SIGNATURE = Signature((TensorSpec("input", "FP32", (-1, 4)),), (TensorSpec("y", "FP32", (-1, 1)),))
 PARITY = Parity(True, 30, 1e-7, 2e-7, 0, 3)
@@ -103,3 +107,17 @@ class Shelf:
 @pytest.fixture
 def shelf(tmp_path: Path) -> Shelf:
     return Shelf(tmp_path / ".mlbench")
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    # Not every test of the room should wait for the import of what trains models.
+    from tests.release.export_bench import Bench
+
+    return Bench(tmp_path)
+
+
+@pytest.fixture
+def classifier(bench: Bench) -> Bench:
+    bench.save_classifier()
+    return bench

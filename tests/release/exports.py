@@ -20,6 +20,9 @@ import mlbench.release
 
 EXPORT = Path(mlbench.release.__file__).parent / "exporters" / "export.py"
 
+# Tests run beside each other: threads that wait for a core by spinning would take it from them.
+_ALONE = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
 # Many exports in one process of the scripts: importing a framework costs more than an export.
 _MANY = """
     import contextlib, json, os, sys, traceback
@@ -133,7 +136,7 @@ class Exports:
         done = subprocess.run(
             [sys.executable, script, *arguments],
             cwd=self.project,
-            env={**os.environ, **environment},
+            env={**os.environ, **_ALONE, **environment},
             capture_output=True,
             text=True,
             check=False,
@@ -156,7 +159,7 @@ class Exports:
         done = subprocess.run(
             [sys.executable, str(EXPORT), str(path)],
             cwd="/",
-            env={**os.environ, **environment},
+            env={**os.environ, **_ALONE, **environment},
             capture_output=True,
             text=True,
             check=False,

@@ -5,11 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shlex
 import sys
-import textwrap
-import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import joblib
@@ -19,109 +15,11 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from sklearn.cluster import KMeans
-from sklearn.datasets import load_iris
 from sklearn.linear_model import LinearRegression, LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
-from mlbench.domain.errors import ExportError
-from mlbench.domain.release import Candidate, Parity
-from mlbench.domain.stages import ModelSpec
-from mlbench.release.export import ExportJob, export
 from mlbench.release.facts import onnx_facts
-from mlbench.release.limited import Limits
-from mlbench.release.metadata import Provenance
-from mlbench.release.registry import Registry
 from mlbench.system.content import hash_file
-from mlbench.system.proctable import start_time
-
-FEATURES, SPECIES = load_iris(return_X_y=True)
-DIGITS = ModelSpec("digits", "train", "build/model.joblib", sample="build/test.npz")
-LIMITS = Limits.of_machine(120.0)
-STARTED = "2026-11-23T09:15:02.120Z"
-
-
-@dataclass
-class Bench:
-    """A project whose model is to be exported, and the registry that would keep it."""
-
-    root: Path
-    python: str = sys.executable
-    run: str = "run-1"
-    model: ModelSpec = DIGITS
-    source_digest: str = "source digest"
-    limits: Limits = LIMITS
-    stop: threading.Event | None = None
-    neighbours: dict[str, Path] = field(default_factory=dict)
-
-    @property
-    def registry(self) -> Registry:
-        return Registry(self.root / ".mlbench" / "models")
-
-    @property
-    def log(self) -> Path:
-        return self.root / ".mlbench" / "runs" / self.run / "export.log"
-
-    def save(self, model: Any, X: Any = FEATURES) -> None:
-        """Write model and sample as the content store has them: read-only, without endings."""
-        joblib.dump(model, self.root / "source")
-        with (self.root / "rows").open("wb") as file:
-            np.savez(file, X=X)
-        (self.root / "rows").chmod(0o444)
-
-    def export(self) -> Candidate:
-        job = ExportJob(
-            model=self.model,
-            run=self.run,
-            source=self.root / "source",
-            source_digest=self.source_digest,
-            sample=self.root / "rows",
-            sample_digest="sample digest",
-            python=self.python,
-            project=self.root,
-            log=self.log,
-            provenance=Provenance(self.model.name, self.run, STARTED, "ada"),
-            neighbours=self.neighbours,
-            limits=self.limits,
-            stop=self.stop,
-        )
-        return export(job, self.registry)
-
-    def refusal(self) -> str:
-        """What is said when nothing is exported; what was there before stays, and nothing else."""
-        before = self.files()
-        with pytest.raises(ExportError) as refused:
-            self.export()
-        assert self.files() == before | {self.root / ".mlbench" / "models" / "digits"}
-        return str(refused.value)
-
-    def files(self) -> set[Path]:
-        return set((self.root / ".mlbench" / "models").rglob("*"))
-
-    def interpreter(self, script: str) -> None:
-        """Run exports with this shell script, in which $python and $out stand for the real ones."""
-        path = self.root / "interpreter"
-        names = f'python={shlex.quote(sys.executable)}; out="$(dirname "$2")"'
-        path.write_text(f"#!/bin/sh\n{names}\n{script}\n")
-        path.chmod(0o755)
-        self.python = str(path)
-
-
-def parity_of(candidate: Candidate) -> Parity:
-    """The parity that every exported candidate has."""
-    assert candidate.parity is not None
-    return candidate.parity
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    return Bench(tmp_path)
-
-
-@pytest.fixture
-def classifier(bench: Bench) -> Bench:
-    bench.save(make_pipeline(StandardScaler(), LogisticRegression()).fit(FEATURES, SPECIES))
-    return bench
+from tests.release.export_bench import DIGITS, FEATURES, SPECIES, Bench, parity_of
 
 
 def test_a_pipeline_becomes_a_candidate_that_answers_alike(classifier: Bench) -> None:
@@ -300,119 +198,6 @@ def test_a_model_that_nobody_can_read_is_not_kept(
     swapped: Callable[[bytes], Bench], data: bytes, words: str
 ) -> None:
     assert words in swapped(data).refusal()
-
-
-EXPORTERS = """
-    import os, signal, subprocess, sys, time
-
-    def start(log):
-        command = [sys.executable, "-c", "import time; time.sleep(600)"]
-        child = subprocess.Popen(command, start_new_session=True)
-        print("grandchild", child.pid, flush=True)
-
-    def hang(path, sample):
-        start(path)
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        time.sleep(600)
-
-    def crash(path, sample):
-        start(path)
-        os.kill(os.getpid(), signal.SIGSEGV)
-
-    def eat(path, sample):
-        eaten = []
-        while True:
-            eaten.append(bytearray(50_000_000))
-
-    def leave(path, sample):
-        os._exit(7)
-
-    def fail(path, sample):
-        raise ValueError("only trees of depth 3 or less; prune it")
-
-    def tidy(path, sample):
-        for place in (path, sample):
-            assert os.path.isfile(place), place
-            open(place, "wb").close()
-        raise ValueError(os.path.basename(path) + " and " + os.path.basename(sample))
-"""
-
-
-@pytest.fixture
-def own(classifier: Bench) -> Callable[[str], Bench]:
-    """A bench whose project has an exporter of its own, by name."""
-    (classifier.root / "own.py").write_text(textwrap.dedent(EXPORTERS))
-
-    def choose(name: str) -> Bench:
-        classifier.model = dataclasses.replace(classifier.model, exporter=f"own:{name}")
-        return classifier
-
-    return choose
-
-
-def grandchildren_of(bench: Bench) -> list[int]:
-    """The processes that an exporter started apart, by its log."""
-    lines = bench.log.read_text().splitlines()
-    return [int(line.split()[1]) for line in lines if line.startswith("grandchild")]
-
-
-def test_an_export_that_hangs_is_ended_with_all_it_started(own: Callable[[str], Bench]) -> None:
-    bench = own("hang")
-    bench.stop = threading.Event()
-    threading.Thread(target=stop_when_started, args=(bench, bench.stop), daemon=True).start()
-    assert "the export gave no report: it was stopped; its output is in" in bench.refusal()
-    [pid] = grandchildren_of(bench)
-    assert start_time(pid) is None
-
-
-def stop_when_started(bench: Bench, stop: threading.Event) -> None:
-    """Set `stop` once the exporter has started its grandchild."""
-    while not bench.log.exists() or not grandchildren_of(bench):
-        stop.wait(0.01)
-    stop.set()
-
-
-def test_an_export_has_its_time(own: Callable[[str], Bench]) -> None:
-    bench = own("hang")
-    bench.limits = Limits(0.2)
-    assert "the export gave no report: it took longer than 0.2 s" in bench.refusal()
-
-
-def test_an_export_that_crashes_is_told_by_its_signal(own: Callable[[str], Bench]) -> None:
-    bench = own("crash")
-    said = bench.refusal()
-    assert "the export gave no report: it crashed with SIGSEGV; its output is in" in said
-    [pid] = grandchildren_of(bench)
-    assert start_time(pid) is None
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="macOS does not hold to the limit of memory")
-def test_an_export_that_eats_memory_is_told_what_it_may_have(own: Callable[[str], Bench]) -> None:
-    bench = own("eat")
-    bench.limits = Limits(60.0, memory=700_000_000)
-    said = bench.refusal()
-    assert "the export needs more memory than it may have" in said.lower()
-    assert f"it may have 700 MB, and its output is in {bench.log}" in said
-
-
-@pytest.mark.parametrize(
-    ("name", "words"),
-    [
-        ("leave", "it ended with exit status 7; its output is in"),
-        ("fail", "The exporter own:fail failed: ValueError: only trees of depth 3 or less; prune"),
-        ("absent", "The exporter own:absent is not there; correct `exporter` in mlbench.toml"),
-        ("tidy", "model.joblib and test.npz"),
-    ],
-)
-def test_an_exporter_of_the_project_has_its_own_sentence(
-    own: Callable[[str], Bench], name: str, words: str
-) -> None:
-    bench = own(name)
-    before = (bench.root / "source").read_bytes(), (bench.root / "rows").read_bytes()
-    said = bench.refusal()
-    assert words in said
-    assert "given" not in said
-    assert before == ((bench.root / "source").read_bytes(), (bench.root / "rows").read_bytes())
 
 
 def test_a_model_with_data_beside_it_becomes_one_file(bench: Bench) -> None:

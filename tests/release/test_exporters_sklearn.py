@@ -204,25 +204,29 @@ def fitted(model: Any, X: Any, y: Any) -> Any:
         return model.fit(X, y)
 
 
+ARRAYS = {
+    "iris": (FLOWERS, SPECIES),
+    "wine": (WINES, CULTIVAR),
+    "tumours": (TUMOURS, BENIGN),
+    "diabetes": (PATIENTS, PROGRESS),
+    "several": (PATIENTS, BOTH),
+}
+
+
+def write_samples(exports: Exports, birds: Any) -> None:
+    """The held-out rows: of each array every second, of the penguins all."""
+    for name, (X, y) in ARRAYS.items():
+        exports.rows(f"{name}.npz", X=X[::2], y=y[::2])
+    birds.to_csv(exports.project / "penguins.csv", index=False)
+    birds[[*MEASURES, "year", "species"]].to_parquet(exports.project / "measures.parquet")
+
+
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Exported]:
     """All the models, trained here and exported in one child."""
     exports = Exports(tmp_path_factory.mktemp("sklearn"))
-    exports.project.mkdir()
     table, species = penguins()
-    table.assign(species=species).to_csv(exports.project / "penguins.csv", index=False)
-    table[[*MEASURES, "year"]].assign(species=species).to_parquet(
-        exports.project / "measures.parquet"
-    )
-    arrays = {
-        "iris": (FLOWERS, SPECIES),
-        "wine": (WINES, CULTIVAR),
-        "tumours": (TUMOURS, BENIGN),
-        "diabetes": (PATIENTS, PROGRESS),
-        "several": (PATIENTS, BOTH),
-    }
-    for name, (X, y) in arrays.items():
-        exports.rows(f"{name}.npz", X=X[::2], y=y[::2])
+    write_samples(exports, table.assign(species=species))
     specs = []
 
     def add(name: str, model: Any, sample: str, **settings: Any) -> None:
@@ -231,7 +235,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Exported]
 
     for data in ("wine", "tumours"):
         for name, model in CLASSIFIERS.items():
-            add(f"{data}-{name}", fitted(model, *arrays[data]), f"{data}.npz")
+            add(f"{data}-{name}", fitted(model, *ARRAYS[data]), f"{data}.npz")
     for name, model in REGRESSORS.items():
         add(f"diabetes-{name}", fitted(model, PATIENTS, PROGRESS), "diabetes.npz")
     for name, model in SEVERAL.items():

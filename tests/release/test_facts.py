@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from mlbench.domain.outcomes import RunOutcome, StageOutcome
+from mlbench.domain.release import Candidate, ParityCheck
 from mlbench.domain.runs import CodeState, Run, StageRecord
 from mlbench.domain.stages import GateSpec, ModelSpec, Out, Project, Stage
 from mlbench.engine.facts import gate_facts
@@ -109,6 +110,16 @@ def test_the_baseline_is_seen_with_the_metrics_of_the_same_stages() -> None:
     assert (better.passed, better.threshold) == (True, 0.9)
 
 
+def test_what_is_live_may_have_its_metrics_from_a_stage_that_was_renamed() -> None:
+    older = run_with(fit={"loss": 0.2, "rows": 1.0}, prepare={"rows": 9.0}, beside={"f1": 0.1})
+    facts = gate_facts(PROJECT, MODEL, RUN, None, {"production": (older, made(1))})
+    assert {name: facts["production"].get(name) for name in ("loss", "rows", "f1")} == {
+        "loss": 0.2,
+        "rows": 9.0,
+        "f1": None,
+    }
+
+
 def test_a_run_that_lost_its_details_has_all_its_metrics() -> None:
     stages = {name: replace(record, metrics={}) for name, record in RUN.stages.items()}
     facts = gate_facts(PROJECT, MODEL, replace(RUN, stages=stages), None, {})
@@ -119,3 +130,24 @@ def test_a_metric_may_be_called_as_a_field_of_the_run() -> None:
     facts = gate_facts(PROJECT, MODEL, run_with(train={"seconds": 5.0}), None, {})
     result = judge_gate("digits", GateSpec("seconds <= 6"), facts)
     assert (result.passed, result.value) == (True, 5.0)
+
+
+def alone() -> Candidate:
+    """A candidate of a ready-made model: its answers were compared with nothing."""
+    checks = (ParityCheck("held-out", None, rows=30), ParityCheck("one by one", True, rows=30))
+    parity = replace(PARITY, checks=checks, exported_metrics={"accuracy": 0.9})
+    return replace(made(1), parity=parity)
+
+
+def test_without_an_original_no_error_is_known() -> None:
+    assert onnx_facts(alone()).keys() == {"accuracy", "bytes", "p50_ms", "p99_ms"}
+
+
+def test_a_gate_over_an_error_that_nobody_could_measure_fails_and_says_so() -> None:
+    facts = gate_facts(PROJECT, MODEL, RUN, alone(), {})
+    judged = judge_gate("digits", GateSpec("onnx.max_rel_error <= 1e-4"), facts)
+    assert judged.passed is False
+    assert judged.why == (
+        "onnx.max_rel_error has no value: there is no original to compare the exported model with; "
+        "gate what it scores instead, such as onnx.accuracy"
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -110,6 +111,23 @@ def test_a_torn_tail_costs_the_unacknowledged_entry_alone(
         assert list(Ledger(path).entries()) == [*acknowledged, again]
         assert first_fault(Ledger(path).entries()) is None
         assert path.read_bytes() == whole
+
+
+@pytest.mark.parametrize("room", [0, 40])
+def test_what_does_not_reach_the_disk_was_never_written(tmp_path: Path, room: int) -> None:
+    path = tmp_path / "ledger.jsonl"
+    first = Ledger(path).append(entry())
+    before = path.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + room, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large") as refused:
+            Ledger(path).append(entry(version=2))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert refused.value.filename == str(path)
+    assert path.read_bytes() == before
+    assert Ledger(path).entries() == (first,)
 
 
 @given(st.binary(min_size=1).filter(lambda tail: b"\n" not in tail))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import textwrap
 import threading
@@ -128,6 +129,35 @@ def test_grandchildren_do_not_outlive_it(child: Child, apart: bool, ends: bool) 
     grandchildren = [int(word) for word in child.log.read_text().split()]
     assert len(grandchildren) == 2
     assert [start_time(pid) for pid in grandchildren] == [None, None]
+
+
+def test_a_child_does_not_outlive_whoever_started_it(child: Child) -> None:
+    script = child.root / "script.py"
+    started = [
+        sys.executable,
+        "-c",
+        "import os, time; print(os.getpid(), flush=True); time.sleep(600)",
+    ]
+    script.write_text(
+        "import os, subprocess, time; print(os.getpid(), flush=True); "
+        f"subprocess.Popen({started!r}); time.sleep(600)"
+    )
+    starting = f"""
+        import os, sys
+        from pathlib import Path
+        from mlbench.release.limited import Limits, run_limited
+        run_limited([sys.executable, {str(script)!r}], cwd=Path("/"), env=os.environ,
+                    log=Path({str(child.log)!r}), mark=Path({str(child.mark)!r}), limits=Limits())
+    """
+    parent = subprocess.Popen([sys.executable, "-c", textwrap.dedent(starting)])
+    heard = threading.Event()
+    child.await_words(2, heard)
+    pids = [int(word) for word in child.log.read_text().split()]
+    parent.kill()
+    parent.wait()
+    while any(start_time(pid) for pid in pids):
+        threading.Event().wait(0.01)
+    assert of_stage(str(child.mark), None, None) == []
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="macOS does not hold to the limit of memory")

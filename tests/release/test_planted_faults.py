@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,12 +27,11 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 from xgboost import XGBRegressor
 
-import mlbench.release
 from mlbench.domain.release import Parity, ParityCheck
 from mlbench.release.proof import prove_in_child, verdict_of
 from mlbench.release.proving import prove
+from tests.release.exports import Exported, Exports
 
-EXPORT = Path(mlbench.release.__file__).parent / "exporters" / "export.py"
 PICKS = 25
 
 
@@ -137,45 +133,29 @@ class Patient:
 
 
 @pytest.fixture(scope="module")
-def exports(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """What the real exporter, a process of its own, wrote for each model: made when asked for."""
-    base, made = tmp_path_factory.mktemp("faults"), {}
-
-    def export(name: str) -> Path:
-        if name not in made:
-            made[name] = exported(base / name, *MODELS[name]())
-        return made[name]
-
-    return export
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Exported]:
+    """What the real exporter wrote for each model, in one process of its own."""
+    exports = Exports(tmp_path_factory.mktemp("faults"))
+    return exports.export_all([trained(exports, name, *make()) for name, make in MODELS.items()])
 
 
-def exported(project: Path, model: Any, features: Any, truth: Any) -> Path:
-    """Train on every other row and export with the rest; on all where float32 can't hold them."""
-    project.mkdir()
+def trained(exports: Exports, name: str, model: Any, features: Any, truth: Any) -> dict[str, Any]:
+    """Train on every other row, hold out the rest; all of both where float32 can't hold them."""
     held = np.nanmax(features) < 2**24
     train, test = (slice(0, None, 2), slice(1, None, 2)) if held else (slice(None), slice(None))
-    joblib.dump(model.fit(features[train], truth[train]), project / "model.joblib")
     rows = as_served(features[test]) if held else features[test]
-    np.savez(project / "sample.npz", X=rows, y=truth[test])
-    spec = {"model": "model.joblib", "sample": "sample.npz", "out": "out"}
-    places = {name: str(project / place) for name, place in spec.items()}
-    others = dict.fromkeys(("target", "exporter", "factory"))
-    (project / "spec.json").write_text(
-        json.dumps({**places, **others, "project": str(project), "name": "m"})
-    )
-    command = [sys.executable, str(EXPORT), str(project / "spec.json")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return project / "out"
+    sample = exports.rows(f"{name}.npz", X=rows, y=truth[test])
+    joblib.dump(model.fit(features[train], truth[train]), exports.project / f"{name}.joblib")
+    return exports.spec(name, f"{name}.joblib", sample)
 
 
 @pytest.fixture
-def patient(exports: Callable[[str], Path], tmp_path: Path) -> Callable[[str], Patient]:
+def patient(exported: Mapping[str, Exported], tmp_path: Path) -> Callable[[str], Patient]:
     """A copy of an exported model, to be altered."""
 
     def copied(name: str) -> Patient:
         folder = tmp_path / name
-        shutil.copytree(exports(name), folder)
+        shutil.copytree(exported[name].out, folder)
         return Patient(folder, onnx.load(folder / "model.onnx"))
 
     return copied

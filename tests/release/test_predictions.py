@@ -67,6 +67,22 @@ def test_large_whole_numbers_stay_apart(tmp_path: Path) -> None:
     assert found.truth.tolist() != found.predicted.tolist()
 
 
+def test_words_that_may_be_values_are_no_gaps(tmp_path: Path) -> None:
+    found = read(tmp_path, "truth,prediction,country\nNone,None,NA\nrust,None,nan\n")
+    assert found.classes == ("None", "rust")
+    assert found.columns["country"].tolist() == ["NA", "missing"]
+
+
+def test_true_and_1_are_one_class(tmp_path: Path) -> None:
+    """As pandas writes labels beside `probability > 0.5`."""
+    found = read(tmp_path, "truth,prediction\n1,True\n0,False\n0,True\n")
+    assert found.predicted.tolist() == ["1", "0", "1"]
+    turned = read(tmp_path, "truth,prediction\nTrue,1.0\nFalse,1.0\n")
+    assert turned.truth.tolist() == ["1", "0"]
+    words = read(tmp_path, "truth,prediction\nTrue,False\nFalse,False\n")
+    assert words.classes == ("False", "True")
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

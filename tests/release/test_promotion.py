@@ -217,6 +217,20 @@ def test_a_live_version_that_is_gone_from_disk_is_named() -> None:
     )
 
 
+def test_what_is_gone_from_disk_stays_deployed_while_other_models_come() -> None:
+    lost = deployed_model(versioned(1, 1), "/gone/model.onnx")
+    assert lost is not None
+    entries = (
+        replace(entry("promote", 1), sequence=1),
+        replace(entry("promote", 3, model="cats"), sequence=2),
+    )
+    known = {("cats", 3): (replace(versioned(3, 3), model="cats"), "/cats/model.onnx")}
+    deployment = deployment_of(STAGING, entries, known, before=[lost])
+    assert [model.path for model in deployment.models] == ["/cats/model.onnx", "/gone/model.onnx"]
+    with pytest.raises(MlbenchError):
+        deployment_of(STAGING, entries, known, before=[replace(lost, digest="another")])
+
+
 def test_a_deployment_knows_the_ledger_it_came_from() -> None:
     entries = (
         replace(entry("promote", 1), sequence=1, checksum="one"),

@@ -295,3 +295,30 @@ def test_unknown_columns_and_texts_for_numbers_are_refused_with_what_there_is() 
         weighed('worst(accuracy, "region") > 0', crowd)
     with pytest.raises(SliceError, match="1,001 classes; numbers are scored by mae"):
         weighed('worst(accuracy, "one") > 0', table(many, many, one=["1"] * len(many)))
+
+
+def test_a_ratio_of_what_is_below_zero_is_refused() -> None:
+    """-10 over -1 would be 10, and pass every floor."""
+    own = table([*"1111"], ["-1", "-1", "-10", "-10"], region=[*"nnss"])
+    with pytest.raises(SliceError, match=r"-10 at region=s.*gap\(…\) compares it"):
+        weighed('ratio(mean_prediction, "region") >= 0.8', own)
+    assert weighed('gap(mean_prediction, "region") < 1', own).value == 9
+
+
+def test_classes_that_are_written_in_two_ways_are_refused() -> None:
+    """No row would be right in any slice, and a gap of 0 would pass."""
+    own = table(["yes", "no"], ["1", "0"], region=[*"ns"])
+    with pytest.raises(SliceError, match="truth has no, yes and prediction has 0, 1: write the"):
+        weighed('gap(accuracy, "region") < 0.05', own)
+    wrong = table([*"11"], [*"00"], region=[*"ns"])
+    assert weighed('worst(accuracy, "region") > 0', wrong).value == 0
+
+
+def test_scores_that_are_no_probabilities_have_no_log_loss() -> None:
+    own = table([*"0101"], [*"0101"], region=[*"nnss"])
+    logits = Predictions(
+        own.truth, own.predicted, own.columns, np.eye(2)[[0, 1, 0, 1]] * 7, ("0", "1")
+    )
+    with pytest.raises(SliceError, match="log_loss needs probabilities"):
+        weighed('worst(log_loss, "region") < 1', logits)
+    assert weighed('worst(roc_auc, "region") > 0', logits).value == 1

@@ -14,18 +14,22 @@ _GRID = 33
 class Table:
     """Rows of which columns of numbers can be set, and what the first steps make of them."""
 
-    def __init__(self, before: Any, X: Any) -> None:
-        """`before` is the fitted pipeline of the steps before the trees."""
+    def __init__(self, before: Any, X: Any, *, double: bool = False) -> None:
+        """`before` is the fitted pipeline of the steps before the trees.
+
+        Numbers and features are float32, or float64 where the graph takes that.
+        """
         np = require("numpy")
+        self.kind = np.float64 if double else np.float32
         self._before, self._X = before, X
         if is_frame(X):
             self.columns = [
                 index for index, name in enumerate(X.columns) if kind_of(X[name]) == "number"
             ]
-            numbers = X.iloc[:, self.columns].to_numpy(dtype=np.float32)
+            numbers = X.iloc[:, self.columns].to_numpy(dtype=self.kind)
         else:
             self.columns = list(range(X.shape[1]))
-            numbers = X.astype(np.float32)
+            numbers = X.astype(self.kind)
         self.numbers = numbers
 
     def made(self, rows: Any, column: Any, values: Any) -> Any:
@@ -41,11 +45,11 @@ class Table:
         return frame
 
     def features(self, X: Any) -> Any:
-        """What the trees see, as the float32 that they compare."""
+        """What the trees see."""
         np = require("numpy")
         made = self._before.transform(X)
         dense = made.toarray() if hasattr(made, "toarray") else made
-        return np.asarray(dense, dtype=np.float32)
+        return np.asarray(dense, dtype=self.kind)
 
 
 def sources_of(np: Any, table: Table) -> Any:
@@ -55,7 +59,7 @@ def sources_of(np: Any, table: Table) -> Any:
     source, taken = np.full(width, -1), np.zeros(width, int)
     for column in range(len(table.columns)):
         low, high = value_range(np, table.numbers[:, column])
-        grid = np.linspace(low, high, _GRID, dtype=np.float32)
+        grid = np.linspace(low, high, _GRID, dtype=table.kind)
         seen = table.features(table.made(np.zeros(_GRID, int), column, grid))
         moved = np.diff(seen.astype(np.float64), axis=0)
         touched = (moved != 0).any(axis=0)

@@ -2,9 +2,11 @@
 
 Run as `PYTHON export.py SPEC.json`. The spec names the model's file (`model`), the held-out rows
 (`sample`, and `target` where they are a table), the `project` folder, the folder `out`, and, where
-the project has them, its own `exporter` and `factory`. Written into `out`: model.onnx, answers.npz
-(what the original answers on the rows), probes/*.npz (on rows made to find faults) and, last,
-report.json. Exit status 0 where the report says ok, else 1. Standard output stays empty.
+the project has them, its own `exporter` and `factory`; with the `precision` "double" the
+graph takes float64, where its framework's can (the report's `takes_float64`). Written into `out`:
+model.onnx, answers.npz (what the original answers on the rows), probes/*.npz (on rows made to find
+faults) and, last, report.json. Exit status 0 where the report says ok, else 1. Standard output
+stays empty.
 """
 
 from __future__ import annotations
@@ -62,6 +64,8 @@ def export(spec: dict[str, Any]) -> dict[str, Any]:
     source, model = loading.load(spec)
     columns = source.columns(model) if hasattr(source, "columns") else None
     held_out = rows.read_rows(spec.get("sample"), spec.get("target"), columns)
+    takes_float64 = getattr(source, "TAKES_FLOAT64", False)
+    held_out = held_out._replace(double=takes_float64 and spec.get("precision") == "double")
     source.check(model, held_out)
     converted = source.convert(model, held_out)
     writing.write_answers(spec["out"], source, model, converted, held_out)
@@ -74,6 +78,7 @@ def export(spec: dict[str, Any]) -> dict[str, Any]:
         "opset": framework.opset(converted.model),
         "signature": framework.signature(converted),
         "groups": groups,
+        "takes_float64": takes_float64,
     }
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from refusal import require
-from trees import Forest, ensemble
+from trees import Forest, ensemble, is_wide
 
 ML_DOMAIN, ML_OPSET, OPSET = "ai.onnx.ml", 1, 17
+ML_OPSET_WIDE = 3  # the first whose trees have float64 thresholds
 
 
 class Graph:
@@ -40,6 +41,7 @@ def add_forest(
 ) -> None:
     """Add the nodes that answer as a forest does: `feed` (n x features) to `prediction`.
 
+    `feed` is of float64 where the forest is wide, else of float32; `prediction` always of float32.
     `fresh(name)` makes a name that is free in the graph. Without `linked`, the sums themselves;
     of a single one for two classes then -s and s, as skl2onnx's converters have it.
     """
@@ -49,7 +51,7 @@ def add_forest(
         [feed],
         [sums],
         op_domain=ML_DOMAIN,
-        op_version=ML_OPSET,
+        op_version=ML_OPSET_WIDE if is_wide(forest) else ML_OPSET,
         **ensemble(forest),
     )
     if forest.link != "identity":
@@ -104,7 +106,10 @@ def add_label(graph: Any, classes: list[Any], scores: str, label: str, fresh: An
 
 
 def whole_graph(forest: Forest, n_features: int, classes: list[Any]) -> Any:
-    """The ONNX ModelProto of a model that is nothing but a forest; no classes: a regressor."""
+    """The ONNX ModelProto of a model that is nothing but a forest; no classes: a regressor.
+
+    Its input is of float64 where the forest is wide, else of float32.
+    """
     onnx = require("onnx")
     helper, kinds = onnx.helper, onnx.TensorProto
     graph = Graph()
@@ -120,8 +125,11 @@ def whole_graph(forest: Forest, n_features: int, classes: list[Any]) -> Any:
         add_label(graph, classes, scores, "label", fresh)
         kind = kinds.STRING if isinstance(classes[0], str) else kinds.INT64
         outputs.insert(0, helper.make_tensor_value_info("label", kind, [None]))
-    inputs = [helper.make_tensor_value_info("input", kinds.FLOAT, [None, n_features])]
-    opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(ML_DOMAIN, ML_OPSET)]
+    number, version = (kinds.FLOAT, ML_OPSET)
+    if is_wide(forest):
+        number, version = (kinds.DOUBLE, ML_OPSET_WIDE)
+    inputs = [helper.make_tensor_value_info("input", number, [None, n_features])]
+    opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(ML_DOMAIN, version)]
     model = helper.make_model(
         helper.make_graph(graph.nodes, "model", inputs, outputs, graph.constants),
         opset_imports=opsets,

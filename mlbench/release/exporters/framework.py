@@ -12,7 +12,8 @@ and may have
 
 - `reads(spec) -> bool` and `load(spec) -> model`, for files that are no pickles of joblib;
 - `columns(model) -> list[str] | None`: the names of the columns that the model was trained on;
-- `served(X) -> X`: the rows as a server gets them, where that is not `as_served`.
+- `served(X) -> X`: the rows as a server gets them, where that is not `as_served`;
+- `TAKES_FLOAT64`: that `convert` and `threshold_rows` heed `rows.double`.
 
 They load their framework late, with `require`: an export pays for its own alone.
 """
@@ -37,10 +38,14 @@ DATATYPES = {
 
 
 class Rows(NamedTuple):
-    """Held-out rows: X is n x ... or a DataFrame, y the truth (n …) or None where unknown."""
+    """Held-out rows: X is n x ... or a DataFrame, y the truth (n …) or None where unknown.
+
+    `double` where the graph is to take numbers as float64, as they are stored.
+    """
 
     X: Any
     y: Any
+    double: bool = False
 
 
 class Answers(NamedTuple):
@@ -82,6 +87,11 @@ def as_served(X: Any) -> Any:
         wide = [name for name in X.columns if getattr(X[name].dtype, "kind", "") == "f"]
         return X.astype(dict.fromkeys(wide, np.float32))
     return X.astype(np.float32) if X.dtype == np.float64 else X
+
+
+def as_stored(X: Any) -> Any:
+    """The rows as a graph that takes float64 gets them: unchanged, an array of others cast."""
+    return X if is_frame(X) or X.dtype == "float64" else X.astype("float64")
 
 
 def signature(converted: Converted) -> dict[str, Any]:

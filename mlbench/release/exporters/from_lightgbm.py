@@ -8,9 +8,9 @@ from typing import Any
 import path_rows
 from forest_graph import whole_graph
 from framework import Answers, Converted, Probe, Rows
-from matrices import check_width, one_matrix, served_matrix
-from refusal import Refusal, class_name, one_line, require
-from trees import Forest, Tree
+from matrices import check_width, one_double_matrix, one_matrix, served_matrix
+from refusal import Refusal, class_name, require, unreadable_by
+from trees import Forest, Tree, narrowed
 
 _LINKS = {
     "binary": "logistic",
@@ -31,6 +31,7 @@ CODES_REMEDY = (
     "of a scikit-learn pipeline, and train on the codes as numbers."
 )
 
+TAKES_FLOAT64 = True
 served = served_matrix
 
 
@@ -48,8 +49,7 @@ def load(spec: dict[str, Any]) -> Any:
     try:
         return lightgbm.Booster(model_file=spec["model"])
     except lightgbm.basic.LightGBMError as error:
-        problem = f"LightGBM can't read {spec['model']}: {one_line(error)}."
-        raise Refusal("unreadable", problem, "Run the stage that makes it again.") from error
+        raise unreadable_by("LightGBM", spec["model"], error) from error
 
 
 def recognises(model: Any) -> bool:
@@ -104,12 +104,15 @@ def objective(model: Any) -> str:
     return words[0] if words else "custom"
 
 
-def convert(model: Any, rows: Rows) -> Converted:  # noqa: ARG001 (others look at the rows)
+def convert(model: Any, rows: Rows) -> Converted:
     """The graph: one input of n x features."""
     labels = classes(model)
     width = booster(model).num_feature()
     names = columns(model) or []
-    return Converted(whole_graph(forest(model), width, labels), one_matrix, labels, names)
+    if rows.double:
+        graph = whole_graph(forest(model), width, labels)
+        return Converted(graph, one_double_matrix, labels, names)
+    return Converted(whole_graph(narrowed(forest(model)), width, labels), one_matrix, labels, names)
 
 
 def answers(model: Any, X: Any) -> Answers:
@@ -191,6 +194,7 @@ def _tree(root: dict[str, Any], target: int) -> Tree:
         missing_left=np.array([_missing_left(node) for node in nodes]),
         values=np.array([[node.get("leaf_value", 0.0)] for node in nodes]),
         targets=(target,),
+        wide=True,
     )
 
 
@@ -207,7 +211,7 @@ def _threshold(node: dict[str, Any]) -> float:
         )
     threshold = float(node.get("threshold", 0.0))
     if -_ZERO <= threshold < 0.0:
-        return -_ZERO * (1 + 1e-9)
+        return float(require("numpy").nextafter(-_ZERO, -1.0))
     return _ZERO if 0.0 <= threshold < _ZERO else threshold
 
 

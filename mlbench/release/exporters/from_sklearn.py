@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Any
 
@@ -9,13 +10,14 @@ import path_rows
 import pipeline_rows
 import sklearn_converters
 import sklearn_trees
-from framework import Answers, Converted, Probe, Rows, as_served, is_frame
-from matrices import check_width, one_matrix, served_matrix
+from framework import Answers, Converted, Probe, Rows, as_served, as_stored, is_frame
+from matrices import check_width, one_double_matrix, one_matrix, served_matrix
 from prepared import is_mixed, prepared, tensors_by_column
 from refusal import Refusal, class_name, one_line, require
 from sklearn_refusals import check_parts, is_classifier, unsupported
-from trees import Forest
+from trees import Forest, narrowed
 
+TAKES_FLOAT64 = True
 OWN_CODE_REMEDY = (
     "Do that step in a stage before training, or use a scikit-learn class that does the same."
 )
@@ -50,7 +52,7 @@ def convert(model: Any, rows: Rows) -> Converted:
     Outputs: `label` (n) and `probabilities` (n x classes), or `prediction` (n x targets).
     """
     skl2onnx = require("skl2onnx")
-    sklearn_converters.register()
+    sklearn_converters.register(double=rows.double)
     labels = list(model.classes_) if is_classifier(model) else []
     names = columns(model) or []
     mixed = is_frame(rows.X) and is_mixed(rows.X)
@@ -61,7 +63,7 @@ def convert(model: Any, rows: Rows) -> Converted:
         made = skl2onnx.convert_sklearn(
             whole,
             name="model",  # the default is a random one, and then no two exports are alike
-            initial_types=_inputs(rows.X, mixed=mixed, by_name=by_name),
+            initial_types=_inputs(rows, mixed=mixed, by_name=by_name),
             final_types=[(output, None) for output in outputs],
             options={id(whole): {"zipmap": False}} if labels else None,
         )
@@ -73,10 +75,11 @@ def convert(model: Any, rows: Rows) -> Converted:
         _flatten_label(made)
     if mixed:
         _name_inputs(made, [str(name) for name in rows.X.columns])
-        return Converted(made, tensors_by_column, labels, [])
+        fed = functools.partial(tensors_by_column, double=rows.double)
+        return Converted(made, fed, labels, [])
     if by_name:
         _join_inputs(made, names)
-    return Converted(made, one_matrix, labels, names)
+    return Converted(made, one_double_matrix if rows.double else one_matrix, labels, names)
 
 
 def best(model: Any) -> Any:
@@ -92,14 +95,15 @@ def _asks_by_name(model: Any) -> bool:
     )
 
 
-def _inputs(X: Any, *, mixed: bool, by_name: bool) -> list[tuple[str, Any]]:
+def _inputs(rows: Rows, *, mixed: bool, by_name: bool) -> list[tuple[str, Any]]:
     """The inputs as skl2onnx has them: one, or one a column."""
-    types = require("skl2onnx.common.data_types")
+    types, X = require("skl2onnx.common.data_types"), rows.X
+    number = types.DoubleTensorType if rows.double else types.FloatTensorType
     if not mixed and not by_name:
-        return [("input", types.FloatTensorType([None, X.shape[1]]))]
+        return [("input", number([None, X.shape[1]]))]
     if not mixed:
-        return [(name, types.FloatTensorType([None, 1])) for name in X.columns]
-    kinds = {"f": types.FloatTensorType, "i": types.Int64TensorType, "U": types.StringTensorType}
+        return [(name, number([None, 1])) for name in X.columns]
+    kinds = {"f": number, "i": types.Int64TensorType, "U": types.StringTensorType}
     tensors = tensors_by_column(X.iloc[:1])
     return [(name, kinds[array.dtype.kind]([None, 1])) for name, array in tensors.items()]
 
@@ -135,8 +139,8 @@ def _join_inputs(model: Any, names: list[str]) -> None:
     onnx = require("onnx")
     graph = model.graph
     inner = [value.name for value in graph.input]
+    kind = graph.input[0].type.tensor_type.elem_type
     del graph.input[:]
-    kind = onnx.TensorProto.FLOAT
     graph.input.append(onnx.helper.make_tensor_value_info("input", kind, [None, len(names)]))
     sizes = onnx.helper.make_tensor(
         "input_widths", onnx.TensorProto.INT64, [len(names)], [1] * len(names)
@@ -171,9 +175,11 @@ def threshold_rows(model: Any, rows: Rows) -> Probe:
     """Rows around every split of the trees that a model holds, through what comes before them."""
     inner = best(model)
     steps = [step for _, step in inner.steps] if hasattr(inner, "steps") else [inner]
-    trees = [tree for part in sklearn_trees.parts(steps[-1]) for tree in part.trees]
+    parts = sklearn_trees.parts(steps[-1])
+    trees = [tree for part in parts for tree in (part if rows.double else narrowed(part)).trees]
     if not trees:
         return Probe(None, f"{class_name(steps[-1])} is not made of trees alone")
     if len(steps) > 1:
-        return pipeline_rows.around(inner[:-1], trees, served(rows.X[: pipeline_rows.BASE_ROWS]))
+        some = (as_stored if rows.double else served)(rows.X[: pipeline_rows.BASE_ROWS])
+        return pipeline_rows.around(inner[:-1], trees, some, double=rows.double)
     return path_rows.around(Forest(trees, []), rows)

@@ -11,7 +11,7 @@ import path_rows
 from forest_graph import whole_graph
 from framework import Answers, Converted, Probe, Rows, is_frame
 from matrices import check_width, one_matrix, served_matrix
-from refusal import Refusal, class_name, one_line, require
+from refusal import Refusal, class_name, require, unreadable_by
 from trees import Forest, Tree
 
 _LINKS = {
@@ -47,8 +47,7 @@ def load(spec: dict[str, Any]) -> Any:
     try:
         return xgboost.Booster(model_file=spec["model"])
     except xgboost.core.XGBoostError as error:
-        problem = f"XGBoost can't read {spec['model']}: {one_line(error)}."
-        raise Refusal("unreadable", problem, "Run the stage that makes it again.") from error
+        raise unreadable_by("XGBoost", spec["model"], error) from error
 
 
 def recognises(model: Any) -> bool:

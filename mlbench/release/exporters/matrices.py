@@ -1,4 +1,4 @@
-"""Rows as the one float32 matrix that most graphs take."""
+"""Rows as the one matrix that most graphs take: of float32, else of float64."""
 
 from __future__ import annotations
 
@@ -13,6 +13,13 @@ def one_matrix(X: Any) -> dict[str, Any]:
     np = require("numpy")
     array = X.to_numpy(dtype=np.float32, na_value=np.nan) if is_frame(X) else X
     return {"input": np.ascontiguousarray(array, dtype=np.float32)}
+
+
+def one_double_matrix(X: Any) -> dict[str, Any]:
+    """The single input `input`: n x features, float64."""
+    np = require("numpy")
+    array = X.to_numpy(dtype=np.float64, na_value=np.nan) if is_frame(X) else X
+    return {"input": np.ascontiguousarray(array, dtype=np.float64)}
 
 
 def served_matrix(X: Any) -> Any:

@@ -1,7 +1,8 @@
-"""Rows that reach each split of a forest, with the float32 values around its threshold.
+"""Rows that reach each split of a forest, with the values around its threshold.
 
 Two go left and two go right, so that a graph whose threshold is off by one step changes its answer
-between two rows where the original does not, however little that is.
+between two rows where the original does not, however little that is. Values are float32, or, for
+trees that compare float64 and a graph that takes it, float64.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ from typing import Any, NamedTuple
 from framework import Probe, Rows
 from matrices import one_matrix
 from refusal import require
-from trees import Forest, Tree, largest_left
+from trees import Forest, Tree, largest_left, narrowed
 
 MOST_ROWS = 200_000
 MOST_VALUES = 16_000_000
-"""64 MB of float32."""
+"""64 MB of float32, twice that of float64."""
 
 _VALUES = 4  # around each threshold
 _STARTS = 8
@@ -36,7 +37,7 @@ class Split(NamedTuple):
 
 
 class Walk(NamedTuple):
-    """A tree as lists, which are walked ten times as fast as arrays."""
+    """A tree as lists, walked ten times as fast as arrays; `kind` is the type that it compares."""
 
     feature: list[int]
     cut: list[float]
@@ -45,20 +46,23 @@ class Walk(NamedTuple):
     missing_left: list[bool]
     values: list[list[float]]
     spread: float
+    kind: Any
 
 
 def around(forest: Forest, rows: Rows) -> Probe:
     """The rows around every split of a forest that takes the held-out rows as they are."""
     np = require("numpy")
-    table = one_matrix(rows.X)["input"]
+    # float32 to start from, also in float64: a tree that casts to it then sees what is there.
+    table = one_matrix(rows.X)["input"].astype(np.float64 if rows.double else np.float32)
     starts = table[np.linspace(0, len(table) - 1, min(_STARTS, len(table))).astype(int)]
-    walks = [_walk(tree) for tree in forest.trees]
+    grown = forest if rows.double else narrowed(forest)
+    walks = [_walk(tree) for tree in grown.trees]
     found = [split for number, walk in enumerate(walks) for split in splits(number, walk)]
     if not found:
         return Probe(None, "the trees have no splits")
     limit = max(1, min(MOST_ROWS, MOST_VALUES // table.shape[1]) // _VALUES)
     chosen, why = sample(found, limit)
-    made = np.empty((len(chosen) * _VALUES, table.shape[1]), np.float32)
+    made = np.empty((len(chosen) * _VALUES, table.shape[1]), table.dtype)
     count = 0
     for index, split in enumerate(chosen):
         walk = walks[split.tree]
@@ -83,15 +87,16 @@ def sample(found: list[Split], limit: int) -> tuple[list[Split], str]:
 def _walk(tree: Tree) -> Walk:
     """A tree as lists."""
     np = require("numpy")
-    leaves = tree.values[tree.left < 0]
+    leaves, cuts = tree.values[tree.left < 0], largest_left(tree)
     return Walk(
         tree.feature.tolist(),
-        np.asarray(largest_left(tree), np.float64).tolist(),
+        cuts.astype(np.float64).tolist(),
         tree.left.tolist(),
         tree.right.tolist(),
         tree.missing_left.astype(bool).tolist(),
         tree.values.tolist(),
         float(np.ptp(leaves, axis=0).max()) if len(leaves) else 0.0,
+        cuts.dtype.type,
     )
 
 
@@ -116,10 +121,9 @@ def splits(number: int, walk: Walk) -> list[Split]:
 
 
 def steps(np: Any, walk: Walk, split: Split) -> list[Any]:
-    """The two float32 values on each side of a split's threshold, as far as its path allows."""
+    """The two values on each side of a split's threshold, as far as its path allows."""
     above, most = split.path.get(walk.feature[split.node], (-np.inf, np.inf))
-    cut = np.float32(walk.cut[split.node])
-    least, largest = np.float32(-np.inf), np.float32(np.inf)
+    cut, least, largest = (walk.kind(value) for value in (walk.cut[split.node], -np.inf, np.inf))
     after = np.nextafter(cut, largest)
     near = [np.nextafter(cut, least), cut, after, np.nextafter(after, largest)]
     return [value for value in near if above < value <= most and np.isfinite(value)]
@@ -130,11 +134,11 @@ def _telling_row(np: Any, walk: Walk, split: Split, starts: Any) -> Any:
     best, widest = None, -1.0
     feature, cut = walk.feature[split.node], walk.cut[split.node]
     for start in starts:
-        row = _onto_path(np, start, split)
+        row = _onto_path(np, walk, start, split)
         values = row.tolist()
         values[feature] = cut
         left = walk.values[_leaf(walk, walk.left[split.node], values)]
-        values[feature] = float(np.nextafter(np.float32(cut), np.float32(np.inf)))
+        values[feature] = float(np.nextafter(walk.kind(cut), walk.kind(np.inf)))
         right = walk.values[_leaf(walk, walk.right[split.node], values)]
         apart = max(abs(one - other) for one, other in zip(left, right))  # noqa: B905 (3.9)
         if apart > widest:
@@ -162,7 +166,7 @@ def _between_leaves(np: Any, walk: Walk, split: Split, start: Any) -> Any:
                 continue
             both = _both({**path, feature: (above, most)}, {**beside, feature: (above, most)})
             if both is not None:
-                return _onto_path(np, start, split._replace(path=both))
+                return _onto_path(np, walk, start, split._replace(path=both))
     return None
 
 
@@ -195,17 +199,17 @@ def _both(one: Path, other: Path) -> Path | None:
     return both
 
 
-def _onto_path(np: Any, start: Any, split: Split) -> Any:
+def _onto_path(np: Any, walk: Walk, start: Any, split: Split) -> Any:
     """A held-out row, changed only where the path to a split asks for it."""
     row = start.copy()
     for feature, (above, most) in split.path.items():
         if above < row[feature] <= most:
             continue
         if np.isfinite(most):
-            middle = np.float32((above + most) / 2) if np.isfinite(above) else np.float32(most)
-            row[feature] = middle if above < middle <= most else np.float32(most)
+            middle = walk.kind((above + most) / 2) if np.isfinite(above) else walk.kind(most)
+            row[feature] = middle if above < middle <= most else walk.kind(most)
         else:
-            row[feature] = np.nextafter(np.float32(above), np.float32(np.inf))
+            row[feature] = np.nextafter(walk.kind(above), walk.kind(np.inf))
     return row
 
 

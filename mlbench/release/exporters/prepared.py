@@ -15,9 +15,13 @@ def is_mixed(X: Any) -> bool:
     return any(kind_of(X[name]) == "text" for name in X.columns)
 
 
-def tensors_by_column(X: Any) -> dict[str, Any]:
-    """One tensor for each column (n x 1): float32, int64, or text with "" for a missing one."""
+def tensors_by_column(X: Any, *, double: bool = False) -> dict[str, Any]:
+    """One tensor for each column (n x 1): float32, int64, or text with "" for a missing one.
+
+    With `double`, numbers are float64.
+    """
     np = require("numpy")
+    number = np.float64 if double else np.float32
     made = {}
     for name in X.columns:
         column, kind = X[name], kind_of(X[name])
@@ -26,7 +30,7 @@ def tensors_by_column(X: Any) -> dict[str, Any]:
         elif kind == "integer":
             array = column.to_numpy(dtype=np.int64)
         else:
-            array = column.to_numpy(dtype=np.float32, na_value=np.nan)
+            array = column.to_numpy(dtype=number, na_value=np.nan)
         made[str(name)] = array.reshape(-1, 1)
     return made
 

@@ -55,8 +55,14 @@ def missing_package(error: ImportError, *, wanted: str) -> Refusal:
     return Refusal("missing_package", problem, pip_line(absent))
 
 
+def unreadable_by(library: str, path: str, error: Exception) -> Refusal:
+    """What to say where a library can't read a file that is of its own format."""
+    problem = f"{library} can't read {path}: {one_line(error)}."
+    return Refusal("unreadable", problem, "Run the stage that makes it again.")
+
+
 def unreadable(path: str, error: Exception) -> Refusal:
-    """What to say where a model's file can't be loaded, by what went wrong."""
+    """What to say where a model's file can't be unpickled, by what went wrong."""
     if isinstance(error, ModuleNotFoundError):
         absent = (error.name or "").partition(".")[0]
         if absent in REQUIREMENTS:

@@ -9,10 +9,13 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+import sklearn_imputer
 import sklearn_scalers
 import sklearn_trees
 from forest_graph import add_forest, add_label, add_link
 from refusal import require
+from sklearn_scalers import in_precision
+from trees import is_wide, narrowed
 
 _CLASSIFIER_OPTIONS = {
     "zipmap": [True, False, "columns"],
@@ -23,8 +26,11 @@ _BOOSTED = ("LGBMClassifier", "LGBMRegressor", "LGBMRanker")
 _XGBOOST = ("XGBClassifier", "XGBRegressor", "XGBRFClassifier", "XGBRFRegressor", "XGBRanker")
 
 
-def register() -> None:
-    """Tell skl2onnx; of LightGBM and XGBoost only where the model has brought them along."""
+def register(*, double: bool) -> None:
+    """Tell skl2onnx; of LightGBM and XGBoost only where the model has brought them along.
+
+    With `double`, converters for graphs of float64, which they both take and give.
+    """
     skl2onnx = require("skl2onnx")
     found = [
         getattr(require(package), name)
@@ -43,64 +49,72 @@ def register() -> None:
         skl2onnx.update_registered_converter(
             kind,
             f"Forest{kind.__name__}",
-            _classifier_shapes if classifies else _regressor_shapes,
-            _convert,
+            *in_precision(
+                _classifier_shapes if classifies else _regressor_shapes, _convert, double=double
+            ),
             options=options,
         )
 
-    sklearn_scalers.register(skl2onnx.update_registered_converter)
+    sklearn_imputer.register(skl2onnx.update_registered_converter, double=double)
+    sklearn_scalers.register(skl2onnx.update_registered_converter, double=double)
     discriminant = require("sklearn.discriminant_analysis").LinearDiscriminantAnalysis
     skl2onnx.update_registered_converter(
         discriminant,
         "Discriminant",
-        _classifier_shapes,
-        _convert_discriminant,
+        *in_precision(_classifier_shapes, _convert_discriminant, double=double),
         options={**_CLASSIFIER_OPTIONS, "raw_scores": [True, False]},
     )
 
 
-def _classifier_shapes(operator: Any) -> None:
+def _classifier_shapes(operator: Any, *, double: bool) -> None:
     """What a classifier gives: a label and a score for each class."""
     types = require("skl2onnx.common.data_types")
     model, rows = operator.raw_operator, operator.inputs[0].get_first_dimension()
     text = all(isinstance(label, str) for label in model.classes_)
     kind = types.StringTensorType if text else types.Int64TensorType
     operator.outputs[0].type = kind([rows])
-    operator.outputs[1].type = types.FloatTensorType([rows, len(model.classes_)])
+    number = types.DoubleTensorType if double else types.FloatTensorType
+    operator.outputs[1].type = number([rows, len(model.classes_)])
 
 
-def _regressor_shapes(operator: Any) -> None:
+def _regressor_shapes(operator: Any, *, double: bool) -> None:
     """What a regressor gives: a number for each target."""
     types = require("skl2onnx.common.data_types")
     grown = sklearn_trees.whole_forest(operator.raw_operator)
     rows = operator.inputs[0].get_first_dimension()
-    operator.outputs[0].type = types.FloatTensorType([rows, len(grown.base)])
+    number = types.DoubleTensorType if double else types.FloatTensorType
+    operator.outputs[0].type = number([rows, len(grown.base)])
 
 
-def _convert(scope: Any, operator: Any, container: Any) -> None:
-    """Add the nodes of a model of trees."""
+def _convert(scope: Any, operator: Any, container: Any, *, double: bool) -> None:
+    """Add the nodes of a model of trees, which cast what they are fed as the original does."""
     model, named = operator.raw_operator, _Named(container, scope)
-    grown, feed = sklearn_trees.whole_forest(model), _as_floats(operator, named, scope)
+    grown = sklearn_trees.whole_forest(model)
+    grown = grown if double else narrowed(grown)
+    feed = _fed(operator, named, scope, double=is_wide(grown))
     fresh = scope.get_unique_variable_name
-    if not hasattr(model, "classes_"):
-        add_forest(named, grown, feed, operator.outputs[0].full_name, fresh)
-        return
-    scores = operator.outputs[1].full_name
-    add_forest(named, grown, feed, scores, fresh, linked=not _asks_raw(container, model))
-    add_label(named, list(model.classes_), scores, operator.outputs[0].full_name, fresh)
+    scores = operator.outputs[-1].full_name
+    given = fresh("narrow") if double else scores
+    linked = not (hasattr(model, "classes_") and _asks_raw(container, model))
+    add_forest(named, grown, feed, given, fresh, linked=linked)
+    if double:
+        kind = require("onnx").TensorProto.DOUBLE
+        named.add_node("Cast", [given], [scores], to=kind, op_version=13)
+    if hasattr(model, "classes_"):
+        add_label(named, list(model.classes_), given, operator.outputs[0].full_name, fresh)
 
 
-def _convert_discriminant(scope: Any, operator: Any, container: Any) -> None:
+def _convert_discriminant(scope: Any, operator: Any, container: Any, *, double: bool) -> None:
     """Add a linear discriminant's nodes: of two classes the logistic, of more the softmax."""
-    np, kind = require("numpy"), require("onnx").TensorProto.FLOAT
+    kinds = require("onnx").TensorProto
+    kind = kinds.DOUBLE if double else kinds.FLOAT
     model, named = operator.raw_operator, _Named(container, scope)
     fresh = scope.get_unique_variable_name
     weights, offsets, sums = fresh("weights"), fresh("offsets"), fresh("sums")
-    coefficients = np.asarray(model.coef_, np.float32)
-    named.add_initializer(weights, kind, list(coefficients.shape), coefficients.ravel().tolist())
-    intercepts = np.asarray(model.intercept_, np.float32).ravel().tolist()
+    named.add_initializer(weights, kind, list(model.coef_.shape), model.coef_.ravel().tolist())
+    intercepts = model.intercept_.ravel().tolist()
     named.add_initializer(offsets, kind, [len(intercepts)], intercepts)
-    feed = _as_floats(operator, named, scope)
+    feed = _fed(operator, named, scope, double=double)
     named.add_node("Gemm", [feed, weights, offsets], [sums], transB=1, op_version=13)
     link = "logistic" if len(model.classes_) == 2 else "softmax"
     label, scores = (output.full_name for output in operator.outputs)
@@ -115,13 +129,15 @@ def _asks_raw(container: Any, model: Any) -> bool:
     return bool(container.get_options(model, {"raw_scores": False}).get("raw_scores"))
 
 
-def _as_floats(operator: Any, named: _Named, scope: Any) -> str:
-    """The name of a converter's input, cast where it is not of float32."""
+def _fed(operator: Any, named: _Named, scope: Any, *, double: bool) -> str:
+    """The name of a converter's input, cast where it is not of float32, or not of float64."""
     types, feed = require("skl2onnx.common.data_types"), str(operator.inputs[0].full_name)
-    if isinstance(operator.inputs[0].type, types.FloatTensorType):
+    wanted = types.DoubleTensorType if double else types.FloatTensorType
+    if type(operator.inputs[0].type) is wanted:
         return feed
     cast = str(scope.get_unique_variable_name("floats"))
-    kind = require("onnx").TensorProto.FLOAT
+    kinds = require("onnx").TensorProto
+    kind = kinds.DOUBLE if double else kinds.FLOAT
     named.add_node("Cast", [feed], [cast], to=kind, op_version=13)
     return cast
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import sklearn_trees
@@ -9,7 +10,37 @@ from prepared import components
 from refusal import Refusal, class_name, require
 
 _METRICS = ("minkowski", "euclidean", "manhattan", "cityblock", "l1", "l2")
-_VECTORISERS = ("CountVectorizer", "TfidfVectorizer", "HashingVectorizer")
+_TEXT = (
+    lambda _: True,
+    "splits text into words by Python's own rules, which ONNX doesn't have",
+    "Make the numbers from the text in a stage before training.",
+)
+_LACKING: dict[str, tuple[Callable[[Any], bool], str, str]] = {
+    "CountVectorizer": _TEXT,
+    "TfidfVectorizer": _TEXT,
+    "HashingVectorizer": _TEXT,
+    "KNNImputer": (
+        lambda _: True,
+        "makes a graph that onnxruntime can't run",
+        "Use a SimpleImputer instead.",
+    ),
+    "GaussianProcessClassifier": (
+        lambda _: True,
+        "needs a solver of linear equations, which ONNX doesn't have",
+        "Use an SVC with a kernel, calibrated by CalibratedClassifierCV.",
+    ),
+    "SimpleImputer": (
+        lambda part: bool(part.add_indicator),
+        "adds columns that say what was missing, which skl2onnx leaves out",
+        "Add a MissingIndicator beside it in a FeatureUnion, or set add_indicator=False.",
+    ),
+    "OrdinalEncoder": (
+        lambda part: any(_misses_text(known) for known in getattr(part, "categories_", ())),
+        "was trained on texts of which some are missing, and has no code for these when served",
+        "Put a SimpleImputer(strategy='most_frequent') before it.",
+    ),
+}
+"""By class: whether a step is one that can't be exported, what it does, and what would work."""
 
 
 def check_parts(model: Any) -> None:
@@ -63,6 +94,8 @@ def _check_part(part: Any) -> None:
     name = type(part).__name__
     if name.startswith("HistGradientBoosting"):
         sklearn_trees.check_thresholds(part)
+    if name.startswith("KNeighbors"):
+        _check_neighbours(part)
     if name == "FunctionTransformer" and part.func is not None:
         called = getattr(part.func, "__name__", repr(part.func))
         raise unsupported(
@@ -70,44 +103,16 @@ def _check_part(part: Any) -> None:
             f"calls the Python function {called}, which a graph can't",
             "Do that in a stage before training, or with a scikit-learn class that does the same.",
         )
-    if name in _VECTORISERS:
-        raise unsupported(
-            part,
-            "splits text into words by Python's own rules, which ONNX doesn't have",
-            "Make the numbers from the text in a stage before training.",
-        )
-    if name == "KNNImputer":
-        raise unsupported(
-            part, "makes a graph that onnxruntime can't run", "Use a SimpleImputer instead."
-        )
-    if name == "GaussianProcessClassifier":
-        raise unsupported(
-            part,
-            "needs a solver of linear equations, which ONNX doesn't have",
-            "Use an SVC with a kernel, calibrated by CalibratedClassifierCV.",
-        )
     if name == "CalibratedClassifierCV" and part.method != "sigmoid":
         raise unsupported(
             part,
             f"calibrates by the {part.method} method, which skl2onnx doesn't convert exactly",
             "Calibrate with method='sigmoid'.",
         )
-    if name.startswith("KNeighbors"):
-        _check_neighbours(part)
-    if name == "SimpleImputer" and part.add_indicator:
-        raise unsupported(
-            part,
-            "adds columns that say what was missing, which skl2onnx leaves out",
-            "Add a MissingIndicator beside it in a FeatureUnion, or set add_indicator=False.",
-        )
-    if name == "OrdinalEncoder" and any(
-        _misses_text(known) for known in getattr(part, "categories_", ())
-    ):
-        raise unsupported(
-            part,
-            "was trained on texts of which some are missing, and has no code for these when served",
-            "Put a SimpleImputer(strategy='most_frequent') before it.",
-        )
+    if name in _LACKING:
+        lacks, lack, remedy = _LACKING[name]
+        if lacks(part):
+            raise unsupported(part, lack, remedy)
 
 
 def _check_neighbours(part: Any) -> None:

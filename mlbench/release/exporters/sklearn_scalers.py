@@ -6,18 +6,33 @@ lies on a training row then takes the other branch.
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 from refusal import require
 
 NAMES = ("StandardScaler", "RobustScaler", "MinMaxScaler", "MaxAbsScaler")
+_CALLED = {"Sub": "subtract", "Div": "divide", "Mul": "multiply", "Add": "add"}
+_UNDONE_BY = {"Sub": "add", "Div": "multiply", "Mul": "divide", "Add": "subtract"}
 
 
-def register(register_converter: Any) -> None:
-    """Tell skl2onnx, by its `update_registered_converter`."""
+def register(register_converter: Any, *, double: bool) -> None:
+    """Tell skl2onnx, by its `update_registered_converter`; `double` for a graph of float64."""
     for name in NAMES:
         kind = getattr(require("sklearn.preprocessing"), name)
-        register_converter(kind, f"Exact{name}", _shapes, _convert)
+        register_converter(kind, f"Exact{name}", *in_precision(_shapes, _convert, double=double))
+
+
+def in_precision(shapes: Any, convert: Any, *, double: bool) -> tuple[Any, Any]:
+    """Both functions of a converter for graphs of one precision, with skl2onnx's parameters."""
+
+    def shapes_in_precision(operator: Any) -> None:
+        shapes(operator, double=double)
+
+    def convert_in_precision(scope: Any, operator: Any, container: Any) -> None:
+        convert(scope, operator, container, double=double)
+
+    return shapes_in_precision, convert_in_precision
 
 
 def operations(scaler: Any) -> list[tuple[str, Any]]:
@@ -43,23 +58,29 @@ def limits(scaler: Any) -> tuple[float, float] | None:
 
 
 def is_wide(scaler: Any) -> bool:
-    """Whether float32 rows meet float64 constants, by trying: scikit-learn's versions differ."""
+    """Whether float32 rows meet float64 constants, by trying: scikit-learn's versions differ.
+
+    On rows such as it was fitted on, and unclipped: elsewhere both may come out the same.
+    """
     np = require("numpy")
     steps = operations(scaler)
     if not steps:
         return False
-    width = len(steps[0][1])
-    rows = np.random.RandomState(0).standard_normal((64, width)).astype(np.float32) * 100
-    given = scaler.transform(_like(scaler, rows))
+    unclipped = copy.copy(scaler)
+    if limits(scaler):
+        unclipped.clip = False
+    most = np.finfo(np.float32).max
+    with np.errstate(over="ignore", invalid="ignore"):
+        rows = np.random.RandomState(0).standard_normal((64, len(steps[0][1])))
+        for operator, constants in reversed(steps):
+            rows = getattr(np, _UNDONE_BY[operator])(rows, constants)
+        rows = np.clip(rows, -most, most).astype(np.float32)
+        narrow = rows
+        for operator, constants in steps:
+            narrow = getattr(np, _CALLED[operator])(narrow, constants.astype(np.float32))
+        given = unclipped.transform(_like(scaler, rows))
     given = given.to_numpy() if hasattr(given, "to_numpy") else given
-    called = {"Sub": np.subtract, "Div": np.divide, "Mul": np.multiply, "Add": np.add}
-    narrow = rows
-    for operator, constants in steps:
-        narrow = called[operator](narrow, constants.astype(np.float32))
-    clipped = limits(scaler)
-    if clipped:
-        narrow = np.clip(narrow, *clipped)
-    return not np.array_equal(narrow, given)
+    return not np.array_equal(narrow, given, equal_nan=True)
 
 
 def _like(scaler: Any, rows: Any) -> Any:
@@ -68,19 +89,25 @@ def _like(scaler: Any, rows: Any) -> Any:
     return rows if names is None else require("pandas").DataFrame(rows, columns=names)
 
 
-def _shapes(operator: Any) -> None:
+def _shapes(operator: Any, *, double: bool) -> None:
     """A scaler gives as many columns as it gets."""
     types = require("skl2onnx.common.data_types")
     first = operator.inputs[0]
     width = sum(value.type.shape[1] for value in operator.inputs)
-    operator.outputs[0].type = types.FloatTensorType([first.get_first_dimension(), width])
+    kind = types.DoubleTensorType if double else types.FloatTensorType
+    operator.outputs[0].type = kind([first.get_first_dimension(), width])
 
 
-def _convert(scope: Any, operator: Any, container: Any) -> None:
-    """Add a scaler's nodes: in float64 from start to end where a column is of integers."""
+def _convert(scope: Any, operator: Any, container: Any, *, double: bool) -> None:
+    """Add a scaler's nodes: in float64 from start to end where a column is of integers.
+
+    In a graph of float64 also what it gives is of float64.
+    """
     types, kinds = require("skl2onnx.common.data_types"), require("onnx").TensorProto
     scaler = operator.raw_operator
-    whole = any(not isinstance(value.type, types.FloatTensorType) for value in operator.inputs)
+    whole = double or any(
+        not isinstance(value.type, types.FloatTensorType) for value in operator.inputs
+    )
     wide = whole or is_wide(scaler)
     kind = kinds.DOUBLE if wide else kinds.FLOAT
 
@@ -101,12 +128,12 @@ def _convert(scope: Any, operator: Any, container: Any) -> None:
         constant = scope.get_unique_variable_name("constant")
         container.add_initializer(constant, kind, [len(constants)], constants.tolist())
         value = add(op_type, [value, constant], op_version=14)
-    value = cast(value, kinds.FLOAT) if wide else value
+    value = cast(value, kinds.FLOAT) if wide and not double else value
     if limits(scaler):
         ends = []
         for end in limits(scaler) or ():
             ends.append(scope.get_unique_variable_name("limit"))
-            container.add_initializer(ends[-1], kinds.FLOAT, [], [end])
+            container.add_initializer(ends[-1], kind if double else kinds.FLOAT, [], [end])
         value = add("Clip", [value, *ends], op_version=13)
     output = operator.outputs[0].full_name
     name = scope.get_unique_operator_name("Identity")

@@ -179,4 +179,5 @@ def _histogram_tree(nodes: Any, target: int) -> Tree:
         missing_left=nodes["missing_go_to_left"].astype(bool),
         values=nodes["value"].reshape(-1, 1),
         targets=(target,),
+        wide=True,
     )

@@ -7,7 +7,7 @@ from types import ModuleType
 from typing import Any
 
 import probes
-from framework import Answers, Converted, Rows, as_served, is_frame
+from framework import Answers, Converted, Rows, as_served, as_stored, is_frame
 from refusal import Refusal, class_name, one_line, require
 
 
@@ -24,10 +24,10 @@ def write_answers(
 
     `in:<tensor>` is fed to the graph. `label` (n) and `scores` (n x k, float64) are the original's
     answers on the rows as a server gets them; `label_raw` and `scores_raw` those on the rows as
-    stored, with `raw:<tensor>` (float64), where a server gets something less exact: a tree may
-    branch differently. `y` is the truth, `classes` are those of the scores.
+    stored, with `raw:<tensor>` (float64), where a server gets something else: a tree may branch
+    differently. `y` is the truth, `classes` are those of the scores.
     """
-    served = serve(source, rows.X)
+    served = serve(source, rows, rows.X)
     given = {f"in:{name}": array for name, array in converted.inputs(served).items()}
     given["classes"] = plain(converted.classes)
     if rows.y is not None:
@@ -36,7 +36,7 @@ def write_answers(
     if answers is not None:
         given.update(named(answers, "", converted.classes))
         raw = raw_inputs(rows.X, list(converted.inputs(served)))
-        if raw:
+        if raw and not (rows.double and served is rows.X):
             given.update({f"raw:{name}": array for name, array in raw.items()})
             stored = original_answers(source, model, rows.X)
             given.update(named(stored, "_raw", converted.classes))
@@ -50,7 +50,7 @@ def write_probes(
     np = require("numpy")
     os.makedirs(os.path.join(folder, "probes"), exist_ok=True)
     groups: dict[str, dict[str, str]] = {}
-    some = serve(source, rows.X[: probes.BASE_ROWS])
+    some = serve(source, rows, rows.X[: probes.BASE_ROWS])
     made = {
         "missing": probes.missing(some),
         "unseen": probes.unseen(some, rows.X),
@@ -84,8 +84,10 @@ def write_probes(
     return groups
 
 
-def serve(source: ModuleType, X: Any) -> Any:
-    """Rows as a server gets them, by the framework's own lights where it has some."""
+def serve(source: ModuleType, rows: Rows, X: Any) -> Any:
+    """Rows X as a server gets them, by the framework's own lights where it has some."""
+    if rows.double:
+        return as_stored(X)
     return getattr(source, "served", as_served)(X)
 
 
