@@ -19,7 +19,7 @@ _T_95 = (
     *(2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086),
     *(2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042),
 )
-_T_95_OF_MANY = 1.960
+_NORMAL_95 = 1.959964
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +42,16 @@ class Noise:
 
     @property
     def quantile(self) -> float:
-        """How many standard deviations chance exceeds once in twenty times, either way."""
-        return _T_95[self.degrees - 1] if self.degrees <= len(_T_95) else _T_95_OF_MANY
+        """How many standard deviations chance exceeds once in twenty times, either way.
+
+        Of many degrees the expansion around the normal quantile, Abramowitz and Stegun 26.7.5.
+        """
+        if self.degrees <= len(_T_95):
+            return _T_95[self.degrees - 1]
+        z = _NORMAL_95
+        first = (z**3 + z) / 4
+        second = (5 * z**5 + 16 * z**3 + 3 * z) / 96
+        return z + first / self.degrees + second / self.degrees**2
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,7 +118,7 @@ def compiled(tree: ast.expr, find: Callable[[str], Read[Subject]]) -> Read[Subje
         except (TypeError, ValueError, ArithmeticError) as error:
             if isinstance(error, ExpressionError):
                 raise
-            raise ExpressionError(str(error)) from None
+            raise ExpressionError(f"{ast.unparse(tree)}: {error}") from None
 
     return value
 

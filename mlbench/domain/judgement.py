@@ -45,7 +45,8 @@ def judge(tree: ast.expr, facts: Facts, leeway: Leeway = no_leeway) -> Judgement
 
     Of an `and` and of a chain of comparisons the smallest margin counts, of an `or` the largest;
     parts that are no comparisons of numbers have none. MissingFactError where a name that decides
-    has no value; ExpressionError where types don't fit.
+    has no value; ExpressionError where types don't fit, and where a part is neither a comparison
+    nor true or false, for `accuracy` alone would nearly always hold.
     """
     return _Judge(facts, leeway).judge(tree, wanted=True)
 
@@ -67,7 +68,13 @@ class _Judge:
             pairs = zip(lefts, node.ops, node.comparators, strict=True)
             parts = [lambda pair=pair: self._compare(*pair, wanted=wanted) for pair in pairs]
             return parts[0]() if len(parts) == 1 else _together(parts, decisive=False)
-        return Judgement(holds=bool(evaluate(node, self.facts)))
+        value = evaluate(node, self.facts)
+        if value not in (True, False):
+            shown = f"{value:.4g}" if isinstance(value, float) else repr(value)
+            raise ExpressionError(
+                f"{ast.unparse(node)} is {shown}, which is neither true nor false: compare it"
+            )
+        return Judgement(holds=bool(value))
 
     def _compare(
         self, left: ast.expr, sign: ast.cmpop, right: ast.expr, *, wanted: bool
@@ -75,15 +82,18 @@ class _Judge:
         value, threshold = evaluate(left, self.facts), evaluate(right, self.facts)
         try:
             holds = bool(COMPARISONS[type(sign)](value, threshold))
-        except TypeError as error:
-            raise ExpressionError(str(error)) from None
+        except TypeError:
+            raise ExpressionError(
+                f"{ast.unparse(left)} is {value!r}, which is neither more nor less than "
+                f"{threshold!r}"
+            ) from None
         if not (is_number(value) and is_number(threshold)):
             return Judgement(holds)
         try:
             value, threshold = float(value), float(threshold)
         except OverflowError as error:
             raise ExpressionError(str(error)) from None
-        margin = _margin(sign, value - threshold)
+        margin = _margin(sign, value - threshold) + 0.0  # no -0.0
         is_order = not isinstance(sign, (ast.Eq, ast.NotEq))
         noise = self.leeway(left, right) if is_order and math.isfinite(margin) else None
         excused = bool(noise) and holds is not wanted and abs(margin) <= (noise or 0.0)

@@ -76,6 +76,11 @@ class Parity:
     original_metrics: Mapping[str, float] = field(default_factory=dict)
     exported_metrics: Mapping[str, float] = field(default_factory=dict)
 
+    @property
+    def has_original(self) -> bool:
+        """Whether there was an original to hold the held-out rows to; they are checked first."""
+        return not self.checks or self.checks[0].passed is not None
+
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import field
 
 from mlbench.domain.outcomes import RunOutcome, StageOutcome, TestOutcome
@@ -10,6 +10,7 @@ from mlbench.domain.plan import Reason
 from mlbench.domain.records import dataclass
 
 Scalar = str | int | float | bool | None
+_CODE_ENDINGS = (".py", ".ipynb")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +115,9 @@ class Marks:
 class Run:
     """One recorded run; `outcome` is None while it runs; times are ISO 8601 in UTC.
 
-    `metrics` are last values, `extremes` those of metrics that were logged by step. `source` says
-    where a run that was not made here came from, `parent` is the run that it is nested in.
+    `metrics` are last values, `extremes` those of metrics that were logged by step. `data` is a
+    hash over what its stages read as data; `source` says where a run that was not made here came
+    from, `parent` is the run that it is nested in.
     """
 
     id: str
@@ -131,6 +133,7 @@ class Run:
     stages: Mapping[str, StageRecord]
     extremes: Mapping[str, Extremes] = field(default_factory=dict)
     marks: Marks = field(default_factory=Marks)
+    data: str = ""
     source: str = ""
     parent: str = ""
 
@@ -138,3 +141,20 @@ class Run:
     def state(self) -> Mapping[str, str | None]:
         """The tuple of fingerprints that this run is one state of."""
         return {name: stage.key for name, stage in self.stages.items()}
+
+    def has(self, stage: str) -> bool:
+        """Whether what a stage gave stands in this run."""
+        record = self.stages.get(stage)
+        return record is not None and record.stands
+
+
+def data_read(stages: Mapping[str, StageRecord], of: Iterable[str]) -> dict[str, str]:
+    """The hashes, by path, of the files that some stages read: none is code, or made by a stage."""
+    made = {path for record in stages.values() for path in record.outs}
+    return {
+        path: value
+        for name in of
+        if name in stages
+        for path, value in stages[name].inputs.items()
+        if path not in made and not path.endswith(_CODE_ENDINGS)
+    }

@@ -9,6 +9,7 @@ drop(accuracy, "region") < 0.01            what the slice that loses most lost t
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Mapping
 
 from mlbench.domain.errors import nearest
@@ -47,8 +48,12 @@ class SliceCall:
         return DIRECTIONS[self.metric]
 
 
+@functools.lru_cache(maxsize=512)
 def parse_gate(text: str) -> ast.expr:
-    """A gate's syntax tree; ExpressionError where it is none, or names no metric over slices."""
+    """A gate's syntax tree; ExpressionError where it is none, or names no metric over slices.
+
+    It is asked for again and again, and kept: nobody may change the tree.
+    """
     tree = parse(text, slices=True)
     slice_calls(tree)
     return tree

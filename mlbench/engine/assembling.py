@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import getpass
+import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -15,12 +16,13 @@ from mlbench.domain.curves import Summary
 from mlbench.domain.outcomes import ReasonKind, StageOutcome, outcome_of_run
 from mlbench.domain.plan import Reason
 from mlbench.domain.records import dataclass
-from mlbench.domain.runs import Extremes, Marks, Run, Scalar, StageRecord
+from mlbench.domain.runs import Extremes, Marks, Run, Scalar, StageRecord, data_read
 from mlbench.engine.flight_files import Opening
 from mlbench.engine.inputs import StageDone
 from mlbench.engine.state import Flight
 from mlbench.inside.secrets import HIDDEN, is_secret, without_secrets
 from mlbench.pipeline.job import BuildResult
+from mlbench.system.content import hash_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,7 @@ class Said:
     tags: tuple[str, ...] = ()
 
 
+_HASH_LENGTH = 16
 NOTHING_SAID = Said()
 NO_WORDS: Mapping[str, Said] = {}
 
@@ -67,6 +70,7 @@ def assemble(
         stages=stages,
         extremes=extremes,
         marks=Marks(tags=tuple(dict.fromkeys(tag for one in said.values() for tag in one.tags))),
+        data=_data_hash(stages),
     )
 
 
@@ -119,13 +123,19 @@ def _stage_record(
         outs=trace.outs if trace else {},
         # What a stage logged before it failed is all that there is of it.
         metrics=trace.metrics if trace else {name: one.last for name, one in said.metrics.items()},
-        tests=trace.tests if trace else None,
+        tests=result.tests,
         reasons=result.reasons,
         message=result.message,
         inputs=result.inputs,
         cpu_seconds=result.cpu_seconds,
         peak_memory=result.peak_memory,
     )
+
+
+def _data_hash(stages: Mapping[str, StageRecord]) -> str:
+    """What tells runs on other data apart, short, for the index has it of every run."""
+    read = json.dumps(data_read(stages, stages), sort_keys=True)
+    return hash_bytes(read.encode())[:_HASH_LENGTH]
 
 
 def _as_result(done: StageDone | None) -> BuildResult | None:
@@ -141,6 +151,7 @@ def _as_result(done: StageDone | None) -> BuildResult | None:
         done.key,
         cpu_seconds=done.cpu_seconds,
         peak_memory=done.peak_memory,
+        counted=done.tests,
     )
 
 

@@ -12,7 +12,7 @@ from mlbench.domain.expression import ExpressionError, names_in
 from mlbench.domain.graph import Needs, in_order, overlaps, with_ancestors, with_descendants
 from mlbench.domain.outcomes import ReasonKind
 from mlbench.domain.records import dataclass
-from mlbench.domain.runs import Run, StageRecord
+from mlbench.domain.runs import Run, StageRecord, data_read
 from mlbench.domain.slices import DROP, parse_gate, slice_calls
 from mlbench.domain.stages import ModelSpec, Project, Stage
 from mlbench.release.gates import EXPORT_ROOT, OWN, PRODUCTION
@@ -20,7 +20,6 @@ from mlbench.release.leeway import LIVE_ROOTS, METRICS
 
 # What an interpreter and its packages are is no part of the data and the code of an evaluation.
 _OF_THE_MACHINE = (f"{ReasonKind.PYTHON.word}:", f"{ReasonKind.PACKAGE.word}:")
-_CODE_ENDINGS = (".py", ".ipynb")
 _OF_FILES = (f"{ReasonKind.FILE.word}:", f"{ReasonKind.CODE.word}:")
 
 
@@ -151,19 +150,8 @@ def data_that_differs(model: ModelSpec, needs: Needs, one: Run, other: Run) -> l
     Nothing where the record of a run does not tell.
     """
     before = with_ancestors([model.stage], needs)
-    first, second = _data(one, before), _data(other, before)
+    first, second = data_read(one.stages, before), data_read(other.stages, before)
     return _keys_that_differ(first, second) if first and second else []
-
-
-def _data(run: Run, stages: Iterable[str]) -> dict[str, str]:
-    made = {path for record in run.stages.values() for path in record.outs}
-    return {
-        path: value
-        for stage in stages
-        if stage in run.stages
-        for path, value in run.stages[stage].inputs.items()
-        if path not in made and not path.endswith(_CODE_ENDINGS)
-    }
 
 
 def _keys_that_differ(one: Mapping[str, str], other: Mapping[str, str]) -> list[str]:

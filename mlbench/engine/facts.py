@@ -23,28 +23,31 @@ def gate_facts(
 ) -> dict[str, dict[str, Any]]:
     """What a model's gates may name: its run, its export, what each environment serves, a baseline.
 
-    Metrics come from the model's stage, the stages before it and those built from it.
+    Metrics come from the model's stage, the stages before it and those built from it, and, of an
+    older run, from stages that the project has no more: one of these may have had another name.
     """
     facts = facts_of(run)
     needs = needs_of(project.stages)
     seen = with_ancestors([model.stage], needs) | with_descendants([model.stage], needs)
-    facts["metrics"] = _metrics(run, seen)
+    unseen = needs.keys() - seen
+    facts["metrics"] = _metrics(run, seen, unseen)
     facts["onnx"] = onnx_facts(candidate) if candidate else {}
     for environment, (live_run, live_candidate) in live.items():
         exported = {f"onnx.{name}": value for name, value in onnx_facts(live_candidate).items()}
-        facts[environment] = {**_metrics(live_run, seen), **exported}
+        facts[environment] = {**_metrics(live_run, seen, unseen), **exported}
     if baseline is not None:
-        facts["baseline"] = dict(_metrics(baseline, seen))
+        facts["baseline"] = dict(_metrics(baseline, seen, unseen))
     return facts
 
 
-def _metrics(run: Run, seen: Set[str]) -> dict[str, float]:
+def _metrics(run: Run, seen: Set[str], unseen: Set[str]) -> dict[str, float]:
     """The metrics of these stages; all of them where the run's details are lost."""
     if not any(record.metrics for record in run.stages.values()):
         return dict(run.metrics)
+    known = [stage for stage in run.stages if stage in seen]
+    gone = [stage for stage in run.stages if stage not in seen | unseen]
     return {
         name: value
-        for stage, record in run.stages.items()
-        if stage in seen
-        for name, value in record.metrics.items()
+        for stage in (*gone, *known)
+        for name, value in run.stages[stage].metrics.items()
     }

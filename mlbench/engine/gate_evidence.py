@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from mlbench.domain.errors import UsageError
@@ -49,6 +50,7 @@ def evidence_of(
     store: ExperimentStore,
     cache: ContentStore,
     registry: Registry,
+    lost: Mapping[str, str] = MappingProxyType({}),
 ) -> Evidence:
     """What a model's gates may ask for beside the facts; nothing is read before one does."""
     runs = {METRICS: run.id, **{root: of.id for root, (of, _) in live.items()}}
@@ -67,7 +69,7 @@ def evidence_of(
         path = _predictions_path(model, of, item, cache, registry)
         if path is not None:
             tables[root] = functools.partial(_read, path, model, of)
-    return Evidence({root: functools.cache(read) for root, read in tables.items()}, scatter)
+    return Evidence({root: functools.cache(read) for root, read in tables.items()}, scatter, lost)
 
 
 def _predictions_path(

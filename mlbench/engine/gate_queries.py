@@ -55,7 +55,7 @@ def gates_today(
     if not models:
         raise UsageError("there is no model to judge; add [models.NAME] to mlbench.toml")
     found = queries.run(run or "@last")
-    standing = [one for one in models if _stands(found, one)]
+    standing = [one for one in models if found.has(one.stage)]
     if not standing:
         names = ", ".join(dict.fromkeys(one.stage for one in models))
         raise UsageError(f"run {found.name} has nothing to judge: its stage {names} gave nothing")
@@ -102,11 +102,6 @@ def _in_order(model: ModelSpec, results: Sequence[GateResult]) -> tuple[GateResu
         else next(coming)
         for gate in model.gates
     )
-
-
-def _stands(run: Run, model: ModelSpec) -> bool:
-    record = run.stages.get(model.stage)
-    return record is not None and record.stands
 
 
 def _archive(queries: Queries, model: ModelSpec) -> Archive:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
 
 from mlbench.domain.release import Candidate, GateResult
 from mlbench.domain.runs import Run
 from mlbench.domain.stages import ModelSpec, Project
 from mlbench.engine.evaluation import asked_of
 from mlbench.engine.facts import gate_facts
-from mlbench.engine.gate_evidence import BASELINE, baseline_of, evidence_of
+from mlbench.engine.gate_evidence import BASELINE, Live, baseline_of, evidence_of
 from mlbench.engine.releases import Releases
 from mlbench.engine.remarks import Today, remarked
 from mlbench.engine.rescoring import Rescoring, Subject, Tell
@@ -19,8 +18,6 @@ from mlbench.project.layout import Layout
 from mlbench.release.gates import OWN, judge_gates
 from mlbench.system.content import ContentStore
 from mlbench.tracking.store import ExperimentStore
-
-Live = Mapping[str, tuple[Run, Candidate]]
 
 
 class Gating:
@@ -55,7 +52,8 @@ class Gating:
         fails, the gates that compare with it fail and say why. Without a candidate gates over
         `onnx.` are left out.
         """
-        live = self._releases.live_now(model.name, self._store)
+        live_now = self._releases.live_now(model.name, self._store)
+        live = live_now.serving
         baseline = baseline_of(model, self._store)
         today = self._today(project, model, run, live, baseline, tell)
         now = {name: (today.runs.get(name, of), item) for name, (of, item) in live.items()}
@@ -71,6 +69,7 @@ class Gating:
             store=self._store,
             cache=ContentStore(self._layout.cache),
             registry=self._releases.registry,
+            lost=live_now.lost,
         )
         gates = judge_gates(model, facts, exported=candidate is not None, evidence=evidence)
         return remarked(model, gates, today.remarks)

@@ -155,6 +155,12 @@ def _models(layout: Layout) -> Finding:
         for model in registry.models()
         for number, damage in registry.damaged(model).items()
     ]
+    promoted = {(entry.model, entry.version) for entry in Releases(layout).ledger.entries()}
+    damaged += [
+        f"{model} v{number}, which was promoted, is gone"
+        for model, number in sorted(promoted)
+        if not (layout.models / model / str(number)).is_dir()
+    ]
     if damaged:
         return Finding("models", "fail", "; ".join(damaged), "bring it back from a backup")
     count = sum(len(registry.versions(model)) for model in registry.models())

@@ -11,7 +11,7 @@ from mlbench.engine import inbox
 from mlbench.engine.event_log import event_files
 from mlbench.pipeline.snapshots.snapshot import Snapshot
 from mlbench.project.layout import Layout
-from mlbench.system.files import entries_in, remove
+from mlbench.system.files import entries_in, remove, size_of
 from mlbench.system.locks import FileLock
 
 KEPT_DAYS = 14
@@ -42,20 +42,10 @@ def clear_leftovers(layout: Layout, lasting: Callable[[str], bool], *, dry_run: 
     return freed
 
 
-def sizeentries_in(path: Path) -> int:
-    """The bytes of a file, or of all files below a folder; links count as themselves."""
-    if path.is_dir() and not path.is_symlink():
-        return sum(sizeentries_in(inner) for inner in path.iterdir())
-    try:
-        return path.lstat().st_size
-    except FileNotFoundError:
-        return 0
-
-
 def _clear(paths: list[Path], dry_run: bool) -> int:
     freed = 0
     for path in paths:
-        freed += sizeentries_in(path)
+        freed += size_of(path)
         if not dry_run:
             remove(path)
     return freed

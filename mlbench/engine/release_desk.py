@@ -33,13 +33,14 @@ class ReleaseDesk:
         tell: Tell,
         ending: threading.Event | None = None,
     ) -> None:
-        """Use what the loop has open; once `ending` is set, scoring and exporting stop."""
+        """Use what the loop has open; once `ending` is set, what goes on is stopped."""
         releases = Releases(layout)
         gating = Gating(layout, releases, workspace, store, ending)
         shared = (layout, releases, workspace, store, gating)
         self._judging = JudgingHand(*shared, ending)
         self._shared = shared
         self._tell = tell
+        self._ending = ending
 
     def judge(self, project: Project, run: Run, *, exports: bool = True) -> tuple[GateResult, ...]:
         """Judge the gates of every model that a run stands for; `exports` those that may pass."""
@@ -61,4 +62,4 @@ class ReleaseDesk:
         # Late: who only judges a run needs nothing that speaks with servers.
         from mlbench.engine.hands.releasing import ReleasingHand
 
-        return ReleasingHand(*self._shared)
+        return ReleasingHand(*self._shared, self._ending)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mlbench.domain.comparison import ComparedRow
 from mlbench.domain.errors import DamagedModelError, MlbenchError
-from mlbench.domain.release import Candidate, GateResult, Parity
+from mlbench.domain.release import Candidate, GateResult, LedgerEntry, Parity
 from mlbench.domain.runs import Run, Scalar
 from mlbench.engine.queries import Queries
 
@@ -156,6 +156,19 @@ def _facts(side: Side) -> dict[str, Scalar]:
         if not name.startswith(PARAM) and name not in known
     }
     return {**known, **told, "digest": item.digest[:12]}
+
+
+def untold(queries: Queries, entries: Iterable[LedgerEntry]) -> dict[int, str]:
+    """What went wrong where `on_promote` failed, by the number of the ledger's entry."""
+    from mlbench.engine.hands.outside import failure_words, told_before
+
+    layout = queries.layout
+    ended = {entry.sequence: told_before(layout, entry.sequence) for entry in entries}
+    return {
+        sequence: failure_words(layout, told, sequence)
+        for sequence, told in ended.items()
+        if told is not None and not told.succeeded
+    }
 
 
 def _curl(queries: Queries, candidate: Candidate) -> str:

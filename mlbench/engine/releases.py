@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mlbench.domain.errors import ServingError, UsageError, nearest
 from mlbench.domain.ledger import live
+from mlbench.domain.names import friendly_name
 from mlbench.domain.plain import to_plain
-from mlbench.domain.release import Candidate, DeployedModel, Deployment
+from mlbench.domain.records import dataclass
+from mlbench.domain.release import Candidate, DeployedModel, Deployment, LedgerEntry
 from mlbench.domain.runs import Run
 from mlbench.domain.stages import EnvironmentSpec, ModelSpec, Project
 from mlbench.project.layout import Layout
@@ -22,6 +24,14 @@ from mlbench.system.locks import is_held, locked
 from mlbench.tracking.store import ExperimentStore
 
 
+@dataclass(frozen=True, slots=True)
+class LiveNow:
+    """What each environment serves of a model: run and version, or why these are not to be had."""
+
+    serving: Mapping[str, tuple[Run, Candidate]]
+    lost: Mapping[str, str]
+
+
 class Releases:
     """Registry and ledger of one project, and what follows from both."""
 
@@ -31,9 +41,10 @@ class Releases:
         self.registry = Registry(layout.models)
         self.ledger = Ledger(layout.ledger)
 
-    def live_now(self, model: str, store: ExperimentStore) -> dict[str, tuple[Run, Candidate]]:
-        """The run and version of a model that each environment serves now."""
+    def live_now(self, model: str, store: ExperimentStore) -> LiveNow:
+        """The run and version of a model that each environment serves now, as far as known."""
         serving: dict[str, tuple[Run, Candidate]] = {}
+        lost: dict[str, str] = {}
         versions = {item.version: item for item in self.registry.versions(model)}
         for environment, models in live(self.ledger.entries()).items():
             if model in models:
@@ -41,7 +52,9 @@ class Releases:
                 run = store.get(models[model].run)
                 if version is not None and run is not None:
                     serving[environment] = (run, version)
-        return serving
+                else:
+                    lost[environment] = _loss(models[model], version)
+        return LiveNow(serving, lost)
 
     def write_deployment(
         self, environment: EnvironmentSpec, staged: Sequence[DeployedModel] | None = None
@@ -68,7 +81,14 @@ class Releases:
                 for item in self.registry.versions(model)
             }
             order = self._last_order(name, before) + 1
-            deployment = deployment_of(environment, entries, known, order=order, staged=staged)
+            deployment = deployment_of(
+                environment,
+                entries,
+                known,
+                order=order,
+                staged=staged,
+                before=before.models if before is not None else (),
+            )
             write_json(path, to_plain(deployment))
         return deployment
 
@@ -107,6 +127,17 @@ class Releases:
         state = read_state(self._layout.server_state(environment))
         known = (before.order if before else 0, state.attempted if state else 0)
         return max(known)
+
+
+def _loss(entry: LedgerEntry, version: Candidate | None) -> str:
+    """What of a live version is gone, in words."""
+    live_as = f"{entry.environment} serves v{entry.version}"
+    if version is None:
+        return (
+            f"{live_as}, whose folder .mlbench/models/{entry.model}/{entry.version} is gone or "
+            "damaged: bring it back"
+        )
+    return f"{live_as} of run {friendly_name(entry.run)}, which is on record no more"
 
 
 def _known_deployment(path: Path) -> Deployment | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mlbench.domain.errors import UsageError
+from mlbench.domain.errors import ServingError, UsageError
 from mlbench.domain.release import Candidate, EnvironmentStatus
 from mlbench.domain.stages import EnvironmentSpec
 from mlbench.engine.releases import Releases, find_environment
@@ -62,11 +62,35 @@ class Sandbox:
             return project.environments
         return tuple(find_environment(project, name) for name in names)
 
+    def stoppable(self, names: tuple[str, ...] = ()) -> tuple[EnvironmentSpec, ...]:
+        """As `environments`, with those that went from mlbench.toml while their server is up."""
+        known = load_project(self._layout).environments
+        left = tuple(
+            left
+            for found in Releases(self._layout).deployments()
+            if all(found.environment != environment.name for environment in known)
+            and self.status(left := EnvironmentSpec(found.environment, found.port)).pid is not None
+        )
+        if not names:
+            return (*known, *left)
+        gone = {environment.name: environment for environment in left}
+        return tuple(gone.get(name) or self.environments((name,))[0] for name in names)
+
     def up(self, environment: EnvironmentSpec) -> EnvironmentStatus:
-        """Have an environment's server up, serving what the ledger says."""
+        """Have an environment's server up, serving what the ledger says.
+
+        Where only some of its models can be served, the status' `error` says why; ServingError
+        where none can.
+        """
         deployment = Releases(self._layout).write_deployment(environment)
         supervise.ensure_up(self._layout, environment)
-        return supervise.wait_serving(self._layout, environment, deployment.order)
+        try:
+            return supervise.wait_serving(self._layout, environment, deployment.order)
+        except ServingError:
+            status = self.status(environment)
+            if not status.serving or not status.error:
+                raise
+            return status
 
     def down(self, environment: EnvironmentSpec) -> bool:
         """Stop an environment's server; False where it was not up."""
@@ -95,6 +119,7 @@ class Sandbox:
         UsageError where the environment serves no such model, ServingError where it is down.
         """
         environment = self.environments((environment_name,))[0]
+        self._check_served(model_name)
         status = self.status(environment)
         if status.pid is None:
             raise UsageError(
@@ -106,6 +131,14 @@ class Sandbox:
         inputs, held_out = self._inputs(asked, rows, row)
         response = client.infer(status.address, name, inputs, version)
         return Answer(name, status.address, {"inputs": inputs}, response, held_out)
+
+    def _check_served(self, model: str | None) -> None:
+        """UsageError for a model that is live as a file: no server has it."""
+        for spec in load_project(self._layout).models:
+            if spec.name == model and spec.format != "onnx":
+                raise UsageError(
+                    f'{model} is released as a file (format = "{spec.format}"), and not served'
+                )
 
     def _candidate(self, model: str, number: int) -> Candidate:
         """The version of this number, of which only the facts are needed; UsageError if none."""

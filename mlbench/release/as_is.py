@@ -9,11 +9,11 @@ from mlbench.domain.clock import utc
 from mlbench.domain.errors import ExportError
 from mlbench.domain.release import Candidate
 from mlbench.domain.stages import ModelSpec
-from mlbench.release.folders import RESERVED, size_of
+from mlbench.release.folders import RESERVED
 from mlbench.release.metadata import Provenance
 from mlbench.release.registry import Registry
 from mlbench.system.content import ContentStore
-from mlbench.system.files import remove
+from mlbench.system.files import remove, size_of
 
 
 def keep_as_is(
@@ -37,24 +37,29 @@ def keep_as_is(
     scratch = registry.scratch(model.name)
     try:
         cache.restore(digest, scratch / name)
-        candidate = Candidate(
-            model=model.name,
-            run=provenance.run,
-            digest=digest,
-            source_digest=digest,
-            sample_digest="",
-            path="",
-            created=utc(),
-            size=size_of(scratch / name),
-            parity=None,
-            signature=None,
-            latency={},
-            format=model.format,
-            file=name,
-            facts=provenance.facts(),
-            metrics=provenance.metrics,
-        )
+        candidate = _facts(model, provenance, digest, scratch / name)
         return registry.keep(candidate, scratch, beside)
     except BaseException:
         remove(scratch)
         raise
+
+
+def _facts(model: ModelSpec, provenance: Provenance, digest: str, file: Path) -> Candidate:
+    """What is known of a file that nothing was converted from, and that answers nothing."""
+    return Candidate(
+        model=model.name,
+        run=provenance.run,
+        digest=digest,
+        source_digest=digest,
+        sample_digest="",
+        path="",
+        created=utc(),
+        size=size_of(file),
+        parity=None,
+        signature=None,
+        latency={},
+        format=model.format,
+        file=file.name,
+        facts=provenance.facts(),
+        metrics=provenance.metrics,
+    )

@@ -13,7 +13,7 @@ from typing import Any
 from mlbench.domain.names import friendly_name
 from mlbench.domain.phrases import number, plural, size
 from mlbench.domain.release import Candidate, GateResult, Parity, ParityCheck, TensorSpec
-from mlbench.release.metadata import PARAM
+from mlbench.release.metadata import INPUT, PARAM
 from mlbench.release.request import curl
 
 _MOST_COLUMNS = 200
@@ -90,11 +90,12 @@ def _metrics(item: Candidate) -> Iterator[str]:
         yield from ("## Metrics of the run", "", *_table(("metric", "value"), rows), "")
     if parity is None or not parity.exported_metrics:
         return
+    by_side = {"original": parity.original_metrics, "exported": parity.exported_metrics}
+    sides = {head: metrics for head, metrics in by_side.items() if metrics}
     names = sorted({*parity.original_metrics, *parity.exported_metrics})
-    sides = (parity.original_metrics, parity.exported_metrics)
-    both = [(_code(name), *(_number(side.get(name)) for side in sides)) for name in names]
+    both = [(_code(name), *(_number(side.get(name)) for side in sides.values())) for name in names]
     yield from ("## Metrics on the held-out rows", "")
-    yield from (*_table(("metric", "original", "exported"), both), "")
+    yield from (*_table(("metric", *sides), both), "")
 
 
 def _gates(gates: Sequence[GateResult]) -> Iterator[str]:
@@ -119,13 +120,7 @@ def _parity(parity: Parity | None) -> Iterator[str]:
     if parity is None:
         return
     yield from ("## Parity: the exported model beside the original", "")
-    yield (
-        f"{_SIGNS[parity.passed]}: over {plural(parity.rows, 'row')} the largest error is "
-        f"{number(parity.max_abs_error)} ({number(parity.max_rel_error)} relative, "
-        f"{number(parity.tolerance)} tolerated); {plural(parity.label_flips, 'label')} "
-        f"{'flips' if parity.label_flips == 1 else 'flip'} beyond a margin of "
-        f"{number(parity.flip_margin)} between the two best scores."
-    )
+    yield _in_short(parity)
     yield ""
     if parity.checks:
         heads = ("rows", "verdict", "count", "largest error", "relative", "flips", "why")
@@ -134,6 +129,21 @@ def _parity(parity: Parity | None) -> Iterator[str]:
         if check.worst:
             yield f"- Worst of {escaped(check.name)}: {escaped(check.worst)}"
     yield ""
+
+
+def _in_short(parity: Parity) -> str:
+    rows = plural(parity.rows, "row")
+    if not parity.has_original:
+        return (
+            f"There was no original to compare with: the model answers {rows}, at once and alone."
+        )
+    return (
+        f"{_SIGNS[parity.passed]}: over {rows} the largest error is "
+        f"{number(parity.max_abs_error)} ({number(parity.max_rel_error)} relative, "
+        f"{number(parity.tolerance)} tolerated); {plural(parity.label_flips, 'label')} "
+        f"{'flips' if parity.label_flips == 1 else 'flip'} beyond a margin of "
+        f"{number(parity.flip_margin)} between the two best scores."
+    )
 
 
 def _check(check: ParityCheck) -> tuple[str, ...]:
@@ -184,7 +194,7 @@ def _origin(item: Candidate) -> Iterator[str]:
         ("model file", _code(item.source_digest)),
         ("held-out rows", _code(item.sample_digest)),
     ]
-    rows += [(name, _code(facts[name])) for name in ("framework", "opset") if name in facts]
+    rows += [(name, _code(facts[name])) for name in ("framework", "opset", INPUT) if name in facts]
     rows += [
         (escaped(name.removeprefix(_VERSION)), _code(value))
         for name, value in sorted(facts.items())

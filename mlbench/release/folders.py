@@ -77,12 +77,5 @@ def lock_up(folder: Path) -> None:
         sync_folder(inner)
 
 
-def size_of(path: Path) -> int:
-    """The bytes of a file, or of all files below a folder."""
-    if path.is_file():
-        return path.stat().st_size
-    return sum(inner.stat().st_size for inner in _files(path))
-
-
 def _files(folder: Path) -> list[Path]:
     return list(files_below(folder, lambda _name: False))

@@ -22,6 +22,8 @@ from mlbench.domain.records import dataclass
 from mlbench.domain.release import GateResult
 from mlbench.domain.slices import DROP, parse_gate, slice_calls
 from mlbench.domain.stages import GateSpec, ModelSpec
+from mlbench.release.applying import applying
+from mlbench.release.facts import BESIDE_ORIGINAL
 from mlbench.release.leeway import LIVE_ROOTS, Scatter, metrics_in
 
 if TYPE_CHECKING:
@@ -36,18 +38,16 @@ class Evidence:
     """What gates rest on beside the facts, each read only where a gate asks for it.
 
     `predictions` gives the table of the model itself, under OWN, and of what is live; `scatter`
-    what repeats of runs tell.
+    what repeats of runs tell; `lost` says of what is live by root, and on record no more, why
+    nothing can be compared with it.
     """
 
     predictions: Mapping[str, Callable[[], Predictions]] = field(default_factory=dict)
     scatter: Callable[[], Scatter] = Scatter
+    lost: Mapping[str, str] = field(default_factory=dict)
 
 
 NOTHING_ELSE = Evidence()
-
-
-class _NotApplicableError(Exception):
-    """The gate compares with what is not there."""
 
 
 def judge_gates(
@@ -74,23 +74,27 @@ def hold(results: Iterable[GateResult]) -> bool:
 def judge_gate(
     model: str, gate: GateSpec, facts: Facts, evidence: Evidence = NOTHING_ELSE
 ) -> GateResult:
-    """One gate: passed, failed with the reason, or None where it compares with nothing live."""
+    """One gate: passed, failed with the reason, or None where nothing of it applies.
+
+    A comparison with what is not live yet does not apply; what else the gate says is judged.
+    """
     try:
         tree = parse_gate(gate.check)
-        _check_live(tree, facts)
-        sliced, remarks = _weighed(tree, gate, evidence)
+        absent = _absent(tree, facts, evidence)
+        sliced, remarks = _weighed(tree, gate, evidence, absent)
+        part = applying(tree, absent)
+        if part.tree is None:
+            return GateResult(gate.check, model, gate.level, None, why="; ".join(part.remarks))
         facts = {**facts, SLICES: sliced}
-        _check_names(tree, facts)
-        scatter = evidence.scatter() if any(metrics_in(tree, facts)) else Scatter()
-        judged = judge(tree, scatter.means(facts), scatter.leeway(facts))
-    except _NotApplicableError as error:
-        return GateResult(gate.check, model, gate.level, None, why=str(error))
+        _check_names(part.tree, facts)
+        scatter = evidence.scatter() if any(metrics_in(part.tree, facts)) else Scatter()
+        judged = judge(part.tree, scatter.means(facts), scatter.leeway(facts))
     except (MissingFactError, ExpressionError, MlbenchError) as error:
         return GateResult(gate.check, model, gate.level, False, why=str(error))
     if judged.margin is not None and math.isnan(judged.margin):
         return GateResult(gate.check, model, gate.level, False, why="its margin is NaN")
-    noise = scatter.phrase(judged.noise, tree, facts)
-    remarks = (_verdict(judged, noise), *remarks, *scatter.remarks(tree, facts))
+    noise = scatter.phrase(judged.noise, part.tree, facts)
+    remarks = (*remarks, *part.remarks, *scatter.remarks(part.tree, facts))
     return GateResult(
         gate.check,
         model,
@@ -99,23 +103,27 @@ def judge_gate(
         judged.value,
         judged.threshold,
         judged.margin,
-        "; ".join(remark for remark in remarks if remark),
+        "; ".join(remark for remark in (_verdict(judged, noise), *remarks) if remark),
         judged.noise,
     )
 
 
-def _check_live(tree: ast.expr, facts: Facts) -> None:
-    names = sorted(names_in(tree))
-    roots = [name.partition(".")[0] for name in names]
-    if any(call.function == DROP for call in slice_calls(tree)):
-        roots.append(PRODUCTION)
-    for root in roots:
+def _absent(tree: ast.expr, facts: Facts, evidence: Evidence) -> dict[str, str]:
+    """The names of what is not live yet, and why; ExpressionError where it is lost."""
+    roots = {name: name.partition(".")[0] for name in sorted(names_in(tree))}
+    drops = (call.name for call in slice_calls(tree) if call.function == DROP)
+    roots |= dict.fromkeys(drops, PRODUCTION)
+    absent = {}
+    for name, root in roots.items():
+        if root in evidence.lost:
+            raise ExpressionError(evidence.lost[root])
         if root in LIVE_ROOTS and not facts.get(root):
-            raise _NotApplicableError(
+            absent[name] = (
                 "no run is the baseline yet; `mlbench baseline RUN` makes one"
                 if root == "baseline"
                 else f"nothing is live in {root} yet"
             )
+    return absent
 
 
 def _check_names(tree: ast.expr, facts: Facts) -> None:
@@ -130,8 +138,13 @@ def _check_names(tree: ast.expr, facts: Facts) -> None:
 
 
 def _meant(name: str, facts: Facts) -> str:
-    """The nearest name that has a value, as a question."""
+    """The nearest name that has a value, as a question; or why this one can't have any."""
     root, _, rest = name.partition(".")
+    if root == EXPORT_ROOT and rest in BESIDE_ORIGINAL and facts.get(root):
+        return (
+            ": there is no original to compare the exported model with; "
+            "gate what it scores instead, such as onnx.accuracy"
+        )
     if rest and root in facts:
         return nearest(rest, facts[root])
     bare = (known for root in ("metrics", "params", "stages") for known in facts.get(root, ()))
@@ -139,10 +152,13 @@ def _meant(name: str, facts: Facts) -> str:
 
 
 def _weighed(
-    tree: ast.expr, gate: GateSpec, evidence: Evidence
+    tree: ast.expr, gate: GateSpec, evidence: Evidence, absent: dict[str, str]
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """What each call over slices is worth, under its name, and which slices make it so."""
-    calls = slice_calls(tree)
+    """What each call over slices is worth, under its name, and which slices make it so.
+
+    Calls that are absent are passed over, and those that have nothing to compare become so.
+    """
+    calls = [call for call in slice_calls(tree) if call.name not in absent]
     if not calls:
         return {}, ()
     # Late: numpy takes long to import, and few gates compare slices.
@@ -156,15 +172,16 @@ def _weighed(
             "the model in mlbench.toml to name them"
         )
     live = evidence.predictions.get(PRODUCTION)
-    if live is None and any(call.function == DROP for call in calls):
-        raise _NotApplicableError("what is live in production has no predictions to compare with")
     weighed = {}
     for call in calls:
+        if call.function == DROP and live is None:
+            absent[call.name] = "what is live in production has no predictions to compare with"
+            continue
         before = live() if call.function == DROP and live is not None else None
         try:
             weighed[call.name] = weigh(call, own(), before, gate.min_rows)
         except NotComparableError as error:
-            raise _NotApplicableError(str(error)) from None
+            absent[call.name] = str(error)
         except SliceError as error:
             raise ExpressionError(str(error)) from None
     values = {name.removeprefix(f"{SLICES}."): one.value for name, one in weighed.items()}
@@ -179,5 +196,7 @@ def _verdict(judged: Judgement, noise: str) -> str:
         return ""
     if judged.margin is None:
         return "does not hold"
+    if judged.margin == 0:
+        return f"is {judged.value:.4g}, which is the threshold itself"
     beyond = f", beyond the noise ({noise})" if judged.noise else ""
     return f"missed by {abs(judged.margin):.4g}{beyond}"

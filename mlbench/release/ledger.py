@@ -5,6 +5,7 @@ What is live is what the ledger says; nothing else is asked.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -44,8 +45,8 @@ class Ledger:
     def append(self, entry: LedgerEntry) -> LedgerEntry:
         """Give the entry its place and checksum, write it and wait until it is on disk.
 
-        A torn line at the end is cut first. LedgerDamagedError, and nothing is written, where a
-        line before is no entry.
+        A torn line at the end is cut first. Nothing is written where a line before is no entry
+        (LedgerDamagedError), or where not all of it reaches the disk (OSError).
         """
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with locked(self._path.with_name("ledger.lock")):
@@ -53,11 +54,22 @@ class Ledger:
             entries = _parsed(data, self._path.name)
             chained = chain(entry, entries[-1] if entries else None)
             with self._path.open("ab") as file:
-                os.ftruncate(file.fileno(), data.rfind(b"\n") + 1)
-                write_all(file.fileno(), line_of(chained))
-                os.fsync(file.fileno())
+                self._add(file.fileno(), data.rfind(b"\n") + 1, line_of(chained))
             sync_folder(self._path.parent)
         return chained
+
+    def _add(self, descriptor: int, length: int, line: bytes) -> None:
+        """Write a line behind the first `length` bytes, or leave these alone."""
+        os.ftruncate(descriptor, length)
+        try:
+            write_all(descriptor, line)
+            os.fsync(descriptor)
+        except OSError as error:
+            # Else what is said to have failed would be live for whoever reads next.
+            with contextlib.suppress(OSError):
+                os.ftruncate(descriptor, length)
+            error.filename = str(self._path)
+            raise
 
 
 def line_of(entry: LedgerEntry) -> bytes:

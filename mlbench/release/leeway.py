@@ -61,6 +61,10 @@ class Scatter:
                 moved = [self._moved(left, right, means, root, name) for root, name in shared]
             except (ExpressionError, MissingFactError, ArithmeticError):
                 return None
+            of_live = [m for (root, _), m in zip(shared, moved, strict=True) if root != METRICS]
+            if any(moved) and not any(of_live):
+                # As of max(0.9, production.accuracy): here it is the number that decides.
+                return None
             squares = [
                 self.noise[name].quantile ** 2 * move**2 / self._count(root, name, facts)
                 for (root, name), move in zip(shared, moved, strict=True)

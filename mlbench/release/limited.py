@@ -21,7 +21,10 @@ _TICK = 0.1
 _BLOCK = 512
 # The shell sets the limits on itself and then becomes the program: code of ours between fork and
 # exec could hang in a process with threads, and the user's code could not be held to set them.
+# Before, it leaves a watcher in the program's group, not as its child: the shell's standard input
+# ends when whoever started it does, also by SIGKILL, and the watcher then kills the group.
 _SHELL = (
+    "exec 3<&0 </dev/null; ( { read -r _ <&3; kill -KILL 0; } >/dev/null 2>&1 & ); exec 3<&-; "
     'ulimit -c 0; ulimit -d "$1"; ulimit -f "$2"; ulimit -S -t "$3"; ulimit -H -t "$4"; '
     'shift 4; exec "$@"'
 )
@@ -84,14 +87,15 @@ def run_limited(
 
     It is in a session of its own, and what it leaves running is killed. `mark` is an absolute path
     that no other process has as its mark: on Linux children in sessions of their own are found by
-    it. OSError where the program can't be started.
+    it. Where this process is killed, the program's own session is killed too. OSError where the
+    program can't be started.
     """
     _check_startable(words[0], cwd, env)
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         process = subprocess.Popen(
             ["/bin/sh", "-c", _SHELL, "sh", *_ulimits(limits), *words],
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=output,
             stderr=output,
             cwd=cwd,
@@ -101,6 +105,9 @@ def run_limited(
     try:
         why = _wait(process, limits.seconds, stop)
     finally:
+        # Not before: the watcher takes it for the end of this process.
+        if process.stdin is not None:
+            process.stdin.close()
         stop_in_turn(lambda: of_stage(str(mark), process.pid, None), None, KILL_STEPS)
     return Ending(process.wait(), why)
 

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+_SUM_TOLERANCE = 1e-3
+
 Codes = NDArray[np.int64]
 Values = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -71,8 +73,15 @@ def selection_rate(_truth: Codes, predicted: Codes, _: int, positive: int | None
     return _share(predicted == positive, np.ones(len(predicted), dtype=bool))
 
 
+def are_shares(scores: Values) -> bool:
+    """Whether scores, rows × classes, are probabilities of classes that exclude each other."""
+    if not np.isfinite(scores).all() or scores.min(initial=0.0) < 0:
+        return False
+    return bool(np.abs(scores.sum(axis=1) - 1).max(initial=0.0) <= _SUM_TOLERANCE)
+
+
 def log_loss(truth: Codes, scores: Values) -> float:
-    """The mean of -log of the score that the true class got; scores are rows × classes."""
+    """The mean of -log of the score that the true class got; scores are shares, rows × classes."""
     least = np.finfo(np.float64).eps
     own = np.clip(scores[np.arange(len(truth)), truth], least, 1 - least)
     return _mean(-np.log(own))

@@ -19,6 +19,8 @@ from mlbench.system.content import hash_bytes
 
 PRODUCER = "mlbench"
 PARAM = "params."
+INPUT = "input"
+"""The fact that says why a candidate's input is of float64."""
 _PREFIX = "mlbench."
 _CODE = (".py", ".pyi", ".ipynb")
 # What people and tools write about a graph, at any depth of it.
@@ -107,6 +109,7 @@ def stamp(model: Path, provenance: Provenance) -> str:
     import onnx
 
     proto = onnx.load_model(model, load_external_data=False)
+    _sort_opsets(proto)
     with_provenance(proto, provenance)
     model.write_bytes(proto.SerializeToString(deterministic=True))
     return digest_of_graph(proto)
@@ -146,11 +149,16 @@ def digest_of_graph(proto: Any) -> str:
     for name in ("producer_name", "producer_version", "domain", "model_version"):
         proto.ClearField(name)
     proto.graph.ClearField("name")
+    _sort_opsets(proto)
+    return hash_bytes(proto.SerializeToString(deterministic=True))
+
+
+def _sort_opsets(proto: Any) -> None:
+    """Converters list them in the order of a set, which differs from process to process."""
     opsets = sorted(proto.opset_import, key=lambda one: (one.domain, one.version))
     ordered = [type(one).FromString(one.SerializeToString()) for one in opsets]
     del proto.opset_import[:]
     proto.opset_import.extend(ordered)
-    return hash_bytes(proto.SerializeToString(deterministic=True))
 
 
 def _without_words(message: Any) -> None:

@@ -11,10 +11,9 @@ import numpy as np
 from mlbench.domain.phrases import number
 from mlbench.domain.release import Parity, ParityCheck
 from mlbench.release.answers import Answers, Array, alike, keys_of
+from mlbench.release.proof import HELD_OUT
 from mlbench.release.steps import missed_steps, neighbours
 from mlbench.release.worst import Shown, both_answers
-
-HELD_OUT, RAW, ONE_BY_ONE = "held-out", "raw", "one by one"
 
 # Scores are float32 in the exported model: 24 bits of mantissa, 6e-8 of a score, through up to some
 # thousand operations. What is left above that is no rounding.

@@ -25,7 +25,9 @@ from mlbench.release.slices import Predictions, Texts
 
 TRUTH, PREDICTION, SCORE = "truth", "prediction", "score_"
 MISSING = "missing"
-_NOTHING = frozenset(("", "NA", "N/A", "NaN", "nan", "null", "None"))
+# "NA" and "None" may be Namibia and a class: no writer of tables means nothing by them.
+_NOTHING = frozenset(("", "NaN", "nan"))
+_TRUTHS = {"False": "0", "True": "1"}
 _WHOLE = re.compile(r"[+-]?[0-9]+", re.ASCII)
 # What a column holds, as text, and the place of a row in words.
 _Columns = dict[str, list[str]]
@@ -70,7 +72,10 @@ def _table(columns: _Columns, place: _Place) -> Predictions:
         for name, texts in columns.items()
         if name not in (TRUTH, PREDICTION, *scored)
     }
-    return Predictions(_labels(columns, TRUTH, place), predicted, sliced, scores, classes)
+    truth = _labels(columns, TRUTH, place)
+    return Predictions(
+        _as_numbers(truth, predicted), _as_numbers(predicted, truth), sliced, scores, classes
+    )
 
 
 def _labels(columns: _Columns, name: str, place: _Place) -> Texts:
@@ -80,6 +85,13 @@ def _labels(columns: _Columns, name: str, place: _Place) -> Texts:
         if text in _NOTHING:
             raise UsageError(f"{place(row)}: column {name} is empty; every row needs its {name}")
     return _canonical(texts)
+
+
+def _as_numbers(labels: Texts, others: Texts) -> Texts:
+    """Labels with False and True as 0 and 1, where the others are these: they are equal."""
+    if set(labels.tolist()) <= _TRUTHS.keys() and set(others.tolist()) <= {*_TRUTHS.values()}:
+        return np.array([_TRUTHS[label] for label in labels.tolist()], dtype=np.str_)
+    return labels
 
 
 def _slices(texts: Sequence[str]) -> Texts:
@@ -101,13 +113,12 @@ def _numbers(columns: _Columns, name: str, place: _Place) -> Values:
 
 def _canonical(texts: Sequence[str], but: str = "") -> Texts:
     """Texts, where all are numbers with 1 and 1.0 written alike."""
-    values: Texts = np.array(texts, dtype=np.str_)
-    found, place = np.unique(values, return_inverse=True)
+    # By a table of what there is: sorting so many texts would take ten times as long.
     try:
-        alike = [text if text == but else _number_text(text) for text in found.tolist()]
+        alike = {text: text if text == but else _number_text(text) for text in set(texts)}
     except ValueError:
-        return values
-    return np.array(alike, dtype=np.str_)[place] if alike else values
+        return np.array(texts, dtype=np.str_)
+    return np.array([alike[text] for text in texts], dtype=np.str_)
 
 
 def _number_text(text: str) -> str:

@@ -119,16 +119,23 @@ def deployment_of(
     *,
     order: int = 0,
     staged: Sequence[DeployedModel] = (),
+    before: Sequence[DeployedModel] = (),
 ) -> Deployment:
     """What the ledger says an environment serves; `versions` gives facts and model files.
 
-    A model of another format than ONNX is live without being served. MlbenchError where a version
-    that is live has gone from the registry.
+    A model of another format than ONNX is live without being served. One that has gone from the
+    registry stays as it was deployed `before`: the server has it in memory, and other models, or
+    another version of it, can still be promoted. MlbenchError where it was not.
     """
     serving = live(entries).get(environment.name, {})
+    deployed_before = {(model.name, model.version, model.digest): model for model in before}
     models = []
     for name, entry in sorted(serving.items()):
         if (name, entry.version) not in versions:
+            still = deployed_before.get((name, entry.version, entry.digest))
+            if still is not None:
+                models.append(still)
+                continue
             raise MlbenchError(
                 f"{name} v{entry.version} is live in {environment.name} by the ledger, but "
                 f".mlbench/models/{name}/{entry.version} is missing or damaged; bring that folder "

@@ -14,31 +14,48 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlbench.domain.errors import ExportError
-from mlbench.domain.plain import from_plain
+from mlbench.domain.plain import from_plain, to_plain
 from mlbench.domain.release import Parity
 from mlbench.release.limited import Limits, run_limited
-from mlbench.system.files import read_json, remove
+from mlbench.release.metadata import Provenance
+from mlbench.system.files import read_json, remove, write_json
 
 PROOF_NAME = "proof.json"
+HELD_OUT, RAW, ONE_BY_ONE = "held-out", "raw", "one by one"
+"""The kinds of rows that every proof tells of, as checks are named."""
+
+ORIGIN_NAME = "origin.json"
 _PROGRAM = "mlbench.release.proving"
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """Parity and latency of one exported model; latency in milliseconds for one row."""
+    """Parity and latency of one exported model; latency in milliseconds for one row.
+
+    `graph` is the digest of its graph, where it was stamped.
+    """
 
     parity: Parity
     latency: Mapping[str, float]
+    graph: str = ""
 
 
 def prove_in_child(
-    folder: Path, *, log: Path, timeout: float = 600.0, stop: threading.Event | None = None
+    folder: Path,
+    *,
+    log: Path,
+    origin: Provenance | None = None,
+    timeout: float = 600.0,
+    stop: threading.Event | None = None,
 ) -> Proof:
     """Prove what an exporter wrote into `folder`; ExportError, one clause, where that ends badly.
 
-    A model that answers differently gives a Proof whose parity did not pass, and no error. What the
-    child says goes to `log`.
+    Before, where the model comes from is written into it, if `origin` says. A model that answers
+    differently gives a Proof whose parity did not pass, and no error. What the child says goes to
+    `log`.
     """
+    if origin is not None:
+        write_json(folder / ORIGIN_NAME, to_plain(origin))
     ending = run_limited(
         [sys.executable, "-P", "-m", _PROGRAM, str(folder)],
         cwd=folder,
@@ -50,8 +67,14 @@ def prove_in_child(
     )
     found = read_json(folder / PROOF_NAME)
     remove(folder / PROOF_NAME)
+    remove(folder / ORIGIN_NAME)
     if not isinstance(found, dict):
         raise ExportError(f"the proof of the exported model {ending.said}; its output is in {log}")
+    if "unreadable" in found:
+        raise ExportError(
+            f"the exporter wrote a model that can't be read ({found['unreadable']}); "
+            f"its output is in {log}"
+        )
     if "problem" in found:
         raise ExportError(str(found["problem"]))
     return from_plain(Proof, found)

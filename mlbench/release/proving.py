@@ -1,7 +1,10 @@
 """Run an exported model on every kind of rows and compare: `python -m mlbench.release.proving DIR`.
 
-DIR is what an exporter wrote (model.onnx, answers.npz, probes/*.npz, report.json); proof.json is
-written there, with the proof or, where onnxruntime can't load the model, the `problem`.
+DIR is what an exporter wrote (model.onnx, answers.npz, probes/*.npz, report.json). Where
+origin.json says where the model comes from, that is written into it before: parsed, a graph takes
+several times its size in memory, which the loop's own process should not. proof.json is written
+there, with the proof or, where onnxruntime can't load the model, the `problem`; where it is no
+ONNX at all, `unreadable` names the error.
 """
 
 from __future__ import annotations
@@ -19,8 +22,9 @@ from mlbench.domain.plain import from_plain, to_plain
 from mlbench.domain.release import ParityCheck, Signature
 from mlbench.release.answers import Answers, Array
 from mlbench.release.exported import ExportedModel
-from mlbench.release.parity import HELD_OUT, ONE_BY_ONE, RAW, combine, compare
-from mlbench.release.proof import PROOF_NAME, Proof
+from mlbench.release.metadata import Provenance, stamp
+from mlbench.release.parity import combine, compare
+from mlbench.release.proof import HELD_OUT, ONE_BY_ONE, ORIGIN_NAME, PROOF_NAME, RAW, Proof
 from mlbench.release.registry import ANSWERS_NAME, MODEL_NAME
 from mlbench.release.scores import Truth, scored
 from mlbench.release.worst import Shown
@@ -29,7 +33,7 @@ from mlbench.system.files import read_json, write_json
 SINGLE_ROWS = 32
 _LONGEST_REASON = 300
 _PROBES = ("missing", "unseen", "thresholds")
-_STEPPED = "thresholds"
+_STEPPED, _BLANKED = "thresholds", "missing"
 _LOST_REMEDY = (
     "a served model sees float32, which can't hold these rows as they are stored: "
     "scale them or subtract an offset in a stage before training, or train on float32"
@@ -37,6 +41,10 @@ _LOST_REMEDY = (
 _EDGE_REMEDY = (
     "a served model sees float32, and that row lies so near to where the model splits that the "
     "rounding decides: train on float32 rows, such as X.astype(np.float32), and hold out such rows"
+)
+_TEXT_REMEDY = (
+    "a missing text is served as an empty one, since tensors of text have no other word for it: "
+    "let the pipeline itself fill it in (SimpleImputer), not the code before it"
 )
 _LOST = 1e-5  # of a column's spread
 _NO_ORIGINAL = "there is no original to compare with"
@@ -82,13 +90,23 @@ def read_arrays(path: Path) -> dict[str, Array]:
 def main() -> int:
     """Prove what lies in the folder that the call names, and write how that went."""
     folder = Path(sys.argv[1])
+    write_json(folder / PROOF_NAME, _stamped_and_proven(folder))
+    return 0
+
+
+def _stamped_and_proven(folder: Path) -> dict[str, Any]:
+    origin, graph = read_json(folder / ORIGIN_NAME), ""
+    if isinstance(origin, dict):
+        try:
+            graph = stamp(folder / MODEL_NAME, from_plain(Provenance, origin))
+        except Exception as error:  # protobuf's own
+            traceback.print_exc()
+            return {"unreadable": type(error).__name__}
     try:
-        written = to_plain(prove(folder))
+        return {**to_plain(prove(folder)), "graph": graph}
     except Exception as error:
         traceback.print_exc()
-        written = {"problem": _unloadable(error)}
-    write_json(folder / PROOF_NAME, written)
-    return 0
+        return {"problem": _unloadable(error)}
 
 
 def _held_out_checks(
@@ -104,7 +122,9 @@ def _held_out_checks(
             compare(HELD_OUT, exported, model.answers(shown.inputs, original), shown)
         )
         yield ParityCheck(RAW, None, why=_NO_ORIGINAL)
-        yield _checked(ONE_BY_ONE, _head(exported), model.one_by_one, singles)
+        alone = _checked(ONE_BY_ONE, _head(exported), model.one_by_one, singles)
+        # Its worst row would show answers of an original, which there is none of.
+        yield replace(alone, worst="") if alone.passed else alone
         return
     yield compare(HELD_OUT, original, exported, shown)
     raw = _answers_in(held_out, "_raw")
@@ -158,6 +178,8 @@ def _probe_checks(
         feeds, original = _tensors(probes, "in:"), _answers_in(probes, "")
         made = replace(shown, inputs=feeds)
         check = _checked(name, original, model.answers, made, steps=name == _STEPPED)
+        if name == _BLANKED and not check.passed and any(map(_is_text, feeds.values())):
+            check = replace(check, why=f"{check.why}; {_TEXT_REMEDY}")
         yield check if check.why else replace(check, why=told.get("about", ""))
 
 
@@ -200,6 +222,10 @@ def _unloadable(error: Exception) -> str:
 
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:_LONGEST_REASON] or type(error).__name__
+
+
+def _is_text(array: Array) -> bool:
+    return array.dtype.kind == "U"
 
 
 def _tensors(arrays: Arrays, prefix: str) -> dict[str, Array]:

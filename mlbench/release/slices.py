@@ -16,6 +16,7 @@ from mlbench.release.measures import Codes, Values
 
 MOST_SLICES = 1000
 _MOST_CLASSES = 1000
+_SHOWN = 3
 Texts = NDArray[np.str_]
 Rows = NDArray[np.intp]
 
@@ -111,9 +112,15 @@ def _scorer(
     if metric in ("log_loss", "roc_auc"):
         table = _by_class(predictions, classes, metric)
         if metric == "log_loss":
+            if not measures.are_shares(table):
+                raise SliceError(
+                    "log_loss needs probabilities, and the scores are none: each row's have to lie "
+                    "between 0 and 1 and add up to 1"
+                )
             return lambda rows: measures.log_loss(truth[rows], table[rows])
         return lambda rows: measures.roc_auc(truth[rows], table[rows], positive)
     measure_labels = {**measures.OF_LABELS, **measures.OF_ONE_CLASS}[metric]
+    _check_writing(predictions)
     predicted = _codes(predictions.predicted, classes)
     return lambda rows: measure_labels(truth[rows], predicted[rows], len(classes), positive)
 
@@ -149,6 +156,29 @@ def in_order(classes: Iterable[str]) -> tuple[str, ...]:
         return tuple(sorted(texts, key=float))
     except ValueError:
         return tuple(texts)
+
+
+def _check_writing(predictions: Predictions) -> None:
+    """SliceError where truth and prediction do not write classes alike: none would be right."""
+    written = [np.unique(column) for column in (predictions.truth, predictions.predicted)]
+    numbers = [sum(map(_is_number, column.tolist())) for column in written]
+    if sorted(numbers)[0] == 0 and any(
+        some == len(column) for some, column in zip(numbers, written, strict=True)
+    ):
+        shown = (", ".join(column[:_SHOWN].tolist()) for column in written)
+        truth, predicted = shown
+        raise SliceError(
+            f"truth has {truth} and prediction has {predicted}: "
+            "write the classes alike, both as names or both as numbers"
+        )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _codes(labels: Texts, classes: tuple[str, ...]) -> Codes:

@@ -69,6 +69,12 @@ def _between(call: SliceCall, found: Sequence[Slice]) -> Weighed:
             f"{_where(call, found[0])} has nothing to be compared with: no other slice is large "
             f"enough and has a {call.metric}"
         )
+    least = min((low for low, _ in pairs), key=lambda one: one.value)
+    if call.function == RATIO and least.value < 0:
+        raise SliceError(
+            f"{call.metric} is {least.value:.4g} at {_where(call, least)}, and a ratio of what is "
+            "below 0 says nothing; gap(…) compares it"
+        )
     value_of = _ratio if call.function == RATIO else _gap
     choose = min if call.function == RATIO else max
     low, high = choose(pairs, key=lambda pair: value_of(*pair))

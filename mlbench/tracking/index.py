@@ -1,8 +1,8 @@
 """What the index holds of a run: one line of JSON, from which single values are read undecoded.
 
     {"id":…,"state":…,"outcome":…,"marks":{…},"origin":…,"name":…,"by":…,"started":…,
-     "seconds":…,"commit":…,"branch":…,"dirty":…,"changed_files":…,"source":…,"parent":…,
-     "params":{…},"metrics":{…},"extremes":{…},"stages":{…}}
+     "seconds":…,"commit":…,"branch":…,"dirty":…,"changed_files":…,"data":…,"source":…,
+     "parent":…,"params":{…},"metrics":{…},"extremes":{…},"stages":{…}}
 
 Its order is what `tracking/lines.py` relies on; what is as by default is left out, apart from the
 four sections. A number that JSON has no word for stands in brackets, as text: `["nan"]`.
@@ -55,7 +55,7 @@ def document_of(run: Run) -> dict[str, Any]:
     document |= {name: _storable(getattr(run, name)) for name in _RUN_FIELDS}
     document |= _unlike(run.code, _NO_CODE, _CODE_FIELDS)
     document |= {
-        name: _text(value) for name in ("source", "parent") if (value := getattr(run, name))
+        name: _text(value) for name in ("data", "source", "parent") if (value := getattr(run, name))
     }
     document["params"] = {_text(name): _storable(value) for name, value in run.params.items()}
     document["metrics"] = {_text(name): _storable(value) for name, value in run.metrics.items()}
@@ -99,6 +99,7 @@ def run_of(line: bytes) -> Run:
             name: _stage_record(document["id"], plain) for name, plain in document["stages"].items()
         },
         marks=Marks(**{**marks, "tags": tuple(marks.get("tags", ()))}) if marks else _NO_MARKS,
+        data=document.get("data", ""),
         source=document.get("source", ""),
         parent=document.get("parent", ""),
     )

@@ -26,8 +26,8 @@ _SEED_PIECE = re.compile(rb'"(.*[._-])?(seed|random_state|random_seed)":', re.IG
 def equal_runs(runs: Iterable[Run]) -> list[list[Run]]:
     """The passed runs that are equal, in groups of two and more.
 
-    Equal are runs of one tuple of fingerprints, and runs of one clean commit whose parameters are
-    the same but for seeds.
+    Equal are runs of one tuple of fingerprints, and runs of one clean commit and the same data,
+    which git need not know, whose parameters are the same but for seeds.
     """
     groups: dict[Any, list[Run]] = {}
     for run in runs:
@@ -92,7 +92,8 @@ def _likeness(run: Run) -> Any:
     if not clean:
         return tuple(sorted((name, str(key)) for name, key in run.state.items()))
     params = {name: value for name, value in run.params.items() if not _SEED.fullmatch(name)}
-    return run.code.commit, tuple(sorted(run.stages)), tuple(sorted(map(repr, params.items())))
+    shown = tuple(sorted(map(repr, params.items())))
+    return run.code.commit, run.data, tuple(sorted(run.stages)), shown
 
 
 def _twins(keyed: Iterable[tuple[Any, bytes]]) -> list[bytes]:

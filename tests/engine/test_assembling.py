@@ -182,3 +182,23 @@ def test_where_the_code_stood_is_as_noted_at_the_beginning() -> None:
     code = CodeState("4f3a", "main", True, 2, ("weights.bin",))
     run = assemble(_flight({"train": RAN}), {"train": _ran("train")}, Opening(code))
     assert (run.code, run.started) == (code, "2026-11-23T08:55:02.000Z")
+
+
+@pytest.mark.parametrize(
+    ("part", "differs"),
+    [
+        ("file:data.csv", True),
+        ("file:rows/a.csv", True),
+        ("code:train.py", False),
+        ("file:out", False),
+    ],
+)
+def test_runs_on_other_data_are_told_apart(part: str, differs: bool) -> None:
+    parts = {"file:data.csv": "1", "file:rows/a.csv": "1", "code:train.py": "1", "file:out": "1"}
+
+    def data(parts: Mapping[str, str]) -> str:
+        return assemble(
+            _flight({"train": RAN}), {"train": _ran("train", parts=parts)}, Opening()
+        ).data
+
+    assert (data(parts) != data({**parts, part: "2"})) is differs

@@ -182,3 +182,9 @@ def test_who_comes_next_says_what_became_of_it(
     ]
     assert deployed(layout)[:2] == ([2], [])
     assert settled(layout) == []
+    withdrawal = entry("withdraw", 2, digest=versions[1].digest)
+    with changing(layout, releases, STAGING) as change:
+        change.append(replace(withdrawal, why="it is no model"))
+    told = "digits v2 was withdrawn from staging, which can't serve it: it is no model"
+    assert settled(layout, "make deploy") == [told]
+    assert deployed(layout)[:2] == ([1], [])

@@ -15,6 +15,7 @@ HEAVY = (
     "onnx",
     "onnxruntime",
     "sklearn",
+    "pandas",
     "numpy",
     "git",
     "watchdog",
@@ -71,6 +72,13 @@ def test_who_finds_nothing_to_do_loads_nothing_that_does_it(command: str) -> Non
     loaded = loaded_by(f"import mlbench.__main__, {rooms}, mlbench.cli.commands.{command}")
     assert {"mlbench.pipeline.workspace", "mlbench.domain.stages"} <= loaded
     assert loaded & {*DOERS, "orjson", "tinydb"} == set()
+
+
+def test_judging_alone_loads_nothing_that_exports_or_promotes() -> None:
+    loaded = loaded_by("import mlbench.engine.release_desk")
+    assert "mlbench.engine.hands.judging" in loaded
+    hands = {f"mlbench.engine.hands.{name}" for name in ("exporting", "releasing", "going_live")}
+    assert loaded & {*hands, *HEAVY, "mlbench.release.limited", "ctypes", "subprocess"} == set()
 
 
 def test_status_loads_neither_the_store_nor_what_is_told() -> None:

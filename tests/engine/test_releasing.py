@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -177,6 +180,27 @@ def test_a_rollback_needs_no_gate_and_keeps_its_reason(
     assert released.version_served() == 1
 
 
+def test_what_left_the_configuration_goes_back_and_is_stopped(released: Released) -> None:
+    project = released.project
+    for _ in range(2):
+        which = f"{MODEL}@{released.candidate()}"
+        assert project.cli("promote", which, "staging").returncode == 0
+    config = project.read("mlbench.toml")
+    project.write("mlbench.toml", config.replace(f"[models.{MODEL}]", "[models.petals]"))
+    done = project.cli("rollback", "staging", MODEL)
+    assert done.returncode == 0, done.stderr
+    assert released.version_served() == released.version_by_ledger() == 1
+    assert project.cli("rollback", "staging", "flwers").returncode == 2
+
+    renamed = config.replace("environments.staging", "environments.trial")
+    project.write("mlbench.toml", renamed.replace('["staging"]', '["trial"]'))
+    unknown = project.cli("serve", "--stop", "stagin")
+    assert (unknown.returncode, 'no environment "stagin"' in unknown.stderr) == (2, True)
+    stopped = project.cli("serve", "--stop")
+    assert (stopped.returncode, "staging is stopped" in stopped.stderr) == (0, True)
+    assert "staging" not in project.cli("serve", "--stop").stderr
+
+
 def test_the_world_is_told_and_its_failure_undoes_nothing(released: Released) -> None:
     project = released.project
     project.write(".gitignore", "build/\ntold.txt\nbroken\n")
@@ -235,6 +259,25 @@ def test_a_command_that_hangs_is_stopped_with_all_it_started(tmp_path: Path) -> 
         f"on_promote took longer than {told.seconds:.1f} s and was stopped (waiting); "
         "its output is in .mlbench/serving/on_promote/1.log"
     )
+
+
+def test_who_ends_the_loop_does_not_wait_for_a_command_that_hangs(released: Released) -> None:
+    project = released.project
+    with_key(project, "staging", 'on_promote = "echo $$ > .git/pid; echo begins; exec sleep 1000"')
+    which = f"{MODEL}@{released.candidate()}"
+    words = (sys.executable, "-m", "mlbench", "promote", which, "staging")
+    process = subprocess.Popen(words, cwd=project.root, stdin=subprocess.DEVNULL)
+    pid = project.root / ".git/pid"
+    log = released.layout.told_outside(1).with_suffix(".log")
+    until(lambda: log.exists() and log.read_text() == "begins\n")
+    process.send_signal(signal.SIGINT)
+    process.wait(timeout=30)
+    until(lambda: not _lives(int(pid.read_text())))
+    told = told_before(released.layout, 1)
+    assert told is not None
+    assert (told.is_broken_off, told.is_timed_out, told.succeeded) == (True, False, False)
+    assert "was stopped after " in failure_words(released.layout, told, 1)
+    assert released.version_served() == released.version_by_ledger() == 1
 
 
 def _lives(pid: int) -> bool:

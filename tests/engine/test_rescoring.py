@@ -4,21 +4,13 @@ from __future__ import annotations
 
 import random
 import shutil
-import signal
-import subprocess
-import sys
-import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from mlbench.domain.commands import RunStages
 from mlbench.domain.release import GateResult
 from mlbench.engine.record_desk import RecordDesk
-from mlbench.project.layout import Layout
 from mlbench.system.content import ContentStore
-from mlbench.system.locks import is_held
 from tests.engine.scored import (
     EVALUATE,
     FOR_3,
@@ -26,30 +18,7 @@ from tests.engine.scored import (
     GATE,
     Judge,
     configure,
-    write_project,
 )
-from tests.support import Follower, SmallProject, until
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project with the threshold 3 live in production, measured on rows that suit it."""
-    root = tmp_path_factory.mktemp("scored") / "scored"
-    project = write_project(root)
-    follower = Follower(root)
-    try:
-        judge = Judge(project, follower, [])
-        judge.put_live(judge.run())
-    finally:
-        follower.session.close()
-    return root
-
-
-@pytest.fixture
-def judge(built: Path, tmp_path: Path, follow: Callable[[Path], Follower]) -> Judge:
-    root = tmp_path / "scored"
-    shutil.copytree(built, root, symlinks=True)
-    return Judge(SmallProject(root), follow(root), [])
 
 
 def state_of(root: Path) -> dict[str, bytes]:
@@ -190,7 +159,7 @@ def test_a_model_that_the_cache_has_no_more_is_named(judge: Judge) -> None:
     judge.project.write("params.toml", "at = 6\n")
     run = judge.run()
     judge.layout.scores.unlink()
-    live, _ = judge.releases.live_now("cut", judge.store)["production"]
+    live, _ = judge.releases.live_now("cut", judge.store).serving["production"]
     path = ContentStore(judge.layout.cache).path_of(live.stages["train"].outs["build/model.txt"])
     path.unlink()
     (result,) = judge.judge(run)
@@ -278,93 +247,6 @@ def test_a_run_that_can_not_be_scored_fails_only_what_compares_it(judge: Judge) 
     assert (alone.passed, alone.value, alone.why) == (True, 0.5, "")
 
 
-def start_judging(root: Path) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "mlbench", "gates"],
-        cwd=root,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-
-
-@pytest.fixture
-def hanging(judge: Judge) -> Judge:
-    """Production has to be scored, by a stage that hangs in the snapshot while `hang` is there."""
-    judge.project.write("data.txt", FOR_6)
-    judge.run()
-    judge.layout.scores.unlink()
-    shutil.rmtree(judge.layout.snapshots)
-    judge.project.write("hang", "")
-    return judge
-
-
-def snapshot(judge: Judge, number: int = 1) -> Path:
-    return judge.layout.snapshots / f"score-{number}"
-
-
-def is_running(judge: Judge, number: int = 1) -> bool:
-    locks = Layout(snapshot(judge, number) / "tree").state / "locks"
-    return any(is_held(path) for path in locks.glob("*.lock"))
-
-
-def test_ctrl_c_stops_what_it_started(hanging: Judge) -> None:
-    process = start_judging(hanging.project.root)
-    until((snapshot(hanging) / "tree/hanging").exists)
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert not is_running(hanging)
-    assert not is_held(snapshot(hanging) / "lock")
-    assert not hanging.layout.scores.exists()
-
-
-def test_what_a_killed_one_left_running_is_stopped_by_the_next(hanging: Judge) -> None:
-    process = start_judging(hanging.project.root)
-    until((snapshot(hanging) / "tree/hanging").exists)
-    process.kill()
-    process.communicate()
-    assert is_running(hanging)
-    (hanging.project.root / "hang").unlink()
-    (result,) = hanging.judge()
-    assert result.threshold == 0.6
-    assert not is_running(hanging)
-    assert not snapshot(hanging, 2).exists()
-
-
-def test_two_at_once_have_a_snapshot_each(hanging: Judge) -> None:
-    process = start_judging(hanging.project.root)
-    until((snapshot(hanging) / "tree/hanging").exists)
-    (hanging.project.root / "hang").unlink()
-    (result,) = hanging.judge()
-    assert result.threshold == 0.6
-    assert snapshot(hanging, 2).exists()
-    (snapshot(hanging) / "tree/hang").unlink()
-    out, _ = process.communicate(timeout=60)
-    assert process.returncode == 0
-    assert b"production v1 was scored again" in out
-
-
-def test_the_end_of_the_loop_stops_it(hanging: Judge) -> None:
-    ending = threading.Event()
-    results: list[GateResult] = []
-    thread = threading.Thread(target=lambda: results.extend(hanging.judge(ending=ending)))
-    thread.start()
-    until((snapshot(hanging) / "tree/hanging").exists)
-    ending.set()
-    thread.join(60)
-    assert results[0].passed is False
-    assert "can't be scored on today's evaluation data" in results[0].why
-    assert not is_running(hanging)
-
-
-def test_closing_the_loop_stops_it_too(hanging: Judge) -> None:
-    hanging.follower.session.send(RunStages())
-    until((snapshot(hanging) / "tree/hanging").exists)
-    hanging.follower.session.close()
-    assert not is_running(hanging)
-    assert not hanging.layout.scores.exists()
-
-
 def accuracy(at: int, rows: str) -> float:
     pairs = [row.partition("=") for row in rows.split()]
     return sum((int(value) >= at) == (truth == "1") for value, _, truth in pairs) / len(pairs)
@@ -391,3 +273,20 @@ def test_whatever_was_edited_both_are_measured_on_the_same_rows(judge: Judge, se
         if chance.random() < 0.4:
             judge.put_live(run)
             live = at
+
+
+@pytest.mark.parametrize("gone", ["version", "run"])
+def test_what_is_live_and_lost_is_not_taken_for_nothing(judge: Judge, gone: str) -> None:
+    live, version = judge.releases.live_now("cut", judge.store).serving["production"]
+    configure(judge.project, GATE, "accuracy >= 0.5")
+    if gone == "version":
+        shutil.rmtree(judge.releases.registry.folder_of(version))
+    else:
+        judge.store.remove(live.id)
+        shutil.rmtree(judge.layout.run_folder(live.id))
+    judge.project.write("params.toml", "at = 6\n")
+    compared, alone = judge.judge(judge.run())
+    assert (compared.passed, alone.passed) == (False, True)
+    assert compared.why.startswith("production serves v1")
+    said = "is gone or damaged" if gone == "version" else f"of run {live.name}, which is on record"
+    assert said in compared.why

@@ -177,6 +177,18 @@ def test_stop_of_one_stage_leaves_the_others() -> None:
     assert walk.stopped() == [("r1", "b")]
 
 
+def test_what_failed_runs_again_below_an_edit_that_has_not_reached_its_inputs_yet() -> None:
+    walk = Walk(watching=True)
+    walk.feed(RUN, planned(plan("a", "b", "c", "d"), RUN))
+    walk.done("a")
+    walk.done("b", StageOutcome.FAILED)
+    walk.done("c")
+    walk.feed(got.RunClosed("r1"))
+    # The outs of "a" are still those with which "b" failed, so its fingerprint is too.
+    walk.feed(got.TreeChanged(()), planned(plan("a", "b")))
+    assert walk.told(RunStarted)[0].stages == ("a", "b", "c", "d")
+
+
 def test_stop_with_nothing_running_says_so() -> None:
     walk = Walk()
     walk.feed(got.Asked("c9", StopStages()))

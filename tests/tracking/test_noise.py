@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlbench.domain.comparison import Repeats
+from mlbench.domain.comparison import Noise, Repeats
 from mlbench.domain.outcomes import RunOutcome
 from mlbench.domain.runs import CodeState, Run, Scalar
 from mlbench.tracking.history import History
@@ -20,6 +20,7 @@ drawn = st.lists(
     st.tuples(
         st.sampled_from(["key-a", "key-b", ""]),
         st.sampled_from([None, "c1", "c2"]),
+        st.sampled_from(["", "d1"]),
         st.booleans(),
         st.integers(0, 2),
         st.sampled_from([1, 1.0, 'a,"seed":1', "a,b", "b,a", ""]),
@@ -32,14 +33,14 @@ drawn = st.lists(
 
 @given(drawn)
 def test_equal_runs_are_found_without_decoding_the_others(
-    rows: list[tuple[str, str | None, bool, int, Scalar, bool, RunOutcome | None]],
+    rows: list[tuple[str, str | None, str, bool, int, Scalar, bool, RunOutcome | None]],
 ) -> None:
     runs = []
-    for number, (key, commit, dirty, seed, rate, turned, outcome) in enumerate(rows, 1):
+    for number, (key, commit, data, dirty, seed, rate, turned, outcome) in enumerate(rows, 1):
         params = [("train.seed", seed), ("rate", rate), ("depth", 3)]
         shown = dict(reversed(params) if turned else params)
         run = made(number, key=key, outcome=outcome, params=shown)
-        runs.append(replace(run, code=CodeState(commit, "main", dirty)))
+        runs.append(replace(run, code=CodeState(commit, "main", dirty), data=data))
     newest_first = reversed(History.of(runs).lines)
     assert ids(newest_equal_runs(newest_first)) == ids(equal_runs(reversed(runs)))
 
@@ -62,3 +63,21 @@ def test_a_runs_metrics_stand_beside_their_means() -> None:
     assert repeats_of(runs[3].id, equal_runs(runs)) == {}
     assert repeats_of("another", equal_runs(runs)) == {}
     assert noise_of(equal_runs(runs))["score"].degrees == 2
+
+
+def test_runs_of_one_commit_on_other_data_are_no_repeats() -> None:
+    """Git does not know most data: a run on new rows must not be averaged with the old ones."""
+    code = CodeState("c1", "main")
+    old, seed, new = (
+        replace(made(number, params={"seed": number}), code=code, data=data)
+        for number, data in enumerate(("old", "old", "new"), 1)
+    )
+    assert ids(equal_runs([old, seed, new])) == [[old.id, seed.id]]
+
+
+@pytest.mark.parametrize(
+    ("degrees", "quantile"),
+    [(1, 12.7062), (7, 2.3646), (30, 2.0423), (31, 2.0395), (45, 2.0141), (120, 1.9799)],
+)
+def test_the_quantile_is_that_of_students_distribution(degrees: int, quantile: float) -> None:
+    assert Noise(1.0, degrees).quantile == pytest.approx(quantile, abs=5e-4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 
 from mlbench.domain.clock import utc
 from mlbench.domain.errors import GateRefusedError, ServingError
@@ -51,10 +52,11 @@ class Step:
 class GoingLive:
     """Carries a step out, phase by phase; until the ledger has it nothing of it stays."""
 
-    def __init__(self, layout: Layout, releases: Releases) -> None:
-        """Use the registry and the ledger of this project."""
+    def __init__(self, layout: Layout, releases: Releases, ending: threading.Event) -> None:
+        """Use this project's registry and ledger; once `ending` is set, `on_promote` is stopped."""
         self._layout = layout
         self._releases = releases
+        self._ending = ending
 
     def carry_out(self, change: Change, step: Step, tell: Tell) -> str:
         """Stage and ask the version, append to the ledger, have it served, tell the world."""
@@ -139,7 +141,7 @@ class GoingLive:
         if step.version.signature is None:
             return
         try:
-            wait_serving(self._layout, change.environment, deployment.order)
+            self._wait_live(change.environment, deployment.order, step.version)
         except ServingError as error:
             undone = dataclasses.replace(
                 step, action=WITHDRAW, why=str(error), gates=(), overruled=()
@@ -148,12 +150,17 @@ class GoingLive:
             change.settle()
             raise
 
+    def _wait_live(self, environment: EnvironmentSpec, order: int, version: Candidate) -> None:
+        """Another model of the environment that has lost its file does not hold this one up."""
+        named = (version.model, version.version or 0)
+        wait_serving(self._layout, environment, order, version=named)
+
     def still_live(self, change: Change, step: Step, standing: LedgerEntry, tell: Tell) -> str:
         """What is live already is served, and the world told where it was not."""
         deployment = change.settle()
         if step.version.signature is not None:
             self._have_up(change.environment)
-            wait_serving(self._layout, change.environment, deployment.order)
+            self._wait_live(change.environment, deployment.order, step.version)
         sentence = f"{change.environment.name} serves {step.named} already"
         told = told_before(self._layout, standing.sequence)
         if told is None or not told.succeeded:
@@ -180,7 +187,9 @@ class GoingLive:
             "run": entry.run,
             "digest": entry.digest,
         }
-        told = tell_outside(self._layout, environment.on_promote, values, entry.sequence)
+        told = tell_outside(
+            self._layout, environment.on_promote, values, entry.sequence, ending=self._ending
+        )
         if not told.succeeded:
             words = failure_words(self._layout, told, entry.sequence)
             again = f"`mlbench promote {entry.model}@{entry.version} {environment.name}`"

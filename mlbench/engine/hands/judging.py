@@ -14,7 +14,6 @@ from mlbench.domain.release import Candidate, GateResult
 from mlbench.domain.runs import Run
 from mlbench.domain.stages import ModelSpec, Project
 from mlbench.engine.gating import Gating
-from mlbench.engine.hands.exporting import ExportingHand
 from mlbench.engine.hands.telling import Tell
 from mlbench.engine.releases import Releases, find_model
 from mlbench.pipeline.workspace import Workspace
@@ -36,10 +35,12 @@ class JudgingHand:
         ending: threading.Event | None = None,
     ) -> None:
         """Use what the loop has open; once `ending` is set, what is being exported is stopped."""
+        self._layout = layout
         self._releases = releases
+        self._workspace = workspace
         self._store = store
-        self._exporting = ExportingHand(layout, releases.registry, workspace, ending)
         self._gating = gating
+        self._ending = ending
 
     def judge(
         self, project: Project, run: Run, tell: Tell, *, exports: bool = True
@@ -47,7 +48,7 @@ class JudgingHand:
         """Judge the gates of every model that a run stands for; `exports` those that may pass."""
         results: list[GateResult] = []
         for model in project.models:
-            if _stands(run, model):
+            if run.has(model.stage):
                 results += self._judge_model(project, model, run, tell, exports=exports)
         return tuple(results)
 
@@ -62,6 +63,8 @@ class JudgingHand:
         said = []
         for model in _models_of(project, command, run):
             kept = self._releases.registry.find(model.name, run=run.id)
+            if kept is not None and self._releases.registry.damage_of(kept):
+                kept = None
             made = kept or self._make_candidate(project, model, run, tell)
             version = self._releases.registry.register(made)
             said.append(f"{model.name} v{version.version} of {run.name}{_missed(made.gates)}")
@@ -73,7 +76,9 @@ class JudgingHand:
         kept = self._releases.registry.find(model.name, run=run.id)
         gates = self._gating.judge(project, model, run, kept, tell)
         if kept is not None:
-            self._releases.registry.judged(dataclasses.replace(kept, gates=gates))
+            # Mostly nothing has changed, and a durable write takes longer than judging.
+            if kept.gates != gates:
+                self._releases.registry.judged(dataclasses.replace(kept, gates=gates))
             return gates
         is_whole = model.sample is not None or model.format != "onnx"
         may_export = exports and run.outcome is RunOutcome.PASSED and is_whole
@@ -89,7 +94,11 @@ class JudgingHand:
         self, project: Project, model: ModelSpec, run: Run, tell: Tell
     ) -> Candidate:
         """Export what a run gave, and judge it; ExportError says why it can't be."""
-        candidate = self._exporting.export(project, model, run, tell)
+        # Most runs only judge, and should not wait for the import of what exports.
+        from mlbench.engine.hands.exporting import ExportingHand
+
+        hand = ExportingHand(self._layout, self._releases.registry, self._workspace, self._ending)
+        candidate = hand.export(project, model, run, tell)
         gates = self._gating.judge(project, model, run, candidate, tell)
         judged = dataclasses.replace(candidate, gates=gates)
         self._releases.registry.judged(judged)
@@ -107,7 +116,7 @@ def _models_of(project: Project, command: ExportRun, run: Run) -> tuple[ModelSpe
     named = (find_model(project, command.model),) if command.model else project.models
     if not named:
         raise UsageError("there is no model to export; add [models.NAME] to mlbench.toml")
-    standing = tuple(model for model in named if _stands(run, model))
+    standing = tuple(model for model in named if run.has(model.stage))
     if not standing:
         stages = ", ".join(dict.fromkeys(model.stage for model in named))
         raise UsageError(
@@ -115,8 +124,3 @@ def _models_of(project: Project, command: ExportRun, run: Run) -> tuple[ModelSpe
             "`mlbench runs` lists others"
         )
     return standing
-
-
-def _stands(run: Run, model: ModelSpec) -> bool:
-    record = run.stages.get(model.stage)
-    return record is not None and record.stands

@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +22,7 @@ from mlbench.system.files import read_json, write_json
 
 _TIMEOUT_SECONDS = 600.0
 _GRACE_SECONDS = 5.0
+_TICK_SECONDS = 0.1
 _LAST_LETTERS = 200
 
 
@@ -30,18 +32,22 @@ class OutsideNotToldError(MlbenchError):
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """How `on_promote` ended; `exit_status` is negative for a signal, as subprocess has it."""
+    """How `on_promote` ended; `exit_status` is negative for a signal, as subprocess has it.
+
+    `is_broken_off` where it was stopped because the loop ended.
+    """
 
     command: str
     at: str
     seconds: float
     exit_status: int
     is_timed_out: bool = False
+    is_broken_off: bool = False
 
     @property
     def succeeded(self) -> bool:
         """Whether the world knows."""
-        return self.exit_status == 0 and not self.is_timed_out
+        return self.exit_status == 0 and not (self.is_timed_out or self.is_broken_off)
 
 
 def told_before(layout: Layout, sequence: int) -> Told | None:
@@ -57,10 +63,12 @@ def tell_outside(
     values: Mapping[str, str],
     sequence: int,
     timeout: float = _TIMEOUT_SECONDS,
+    ending: threading.Event | None = None,
 ) -> Told:
     """Run the command in the project's folder; what it prints is kept by the ledger's entry.
 
-    After `timeout` seconds its whole group is stopped. Raises nothing where it fails: that is told.
+    After `timeout` seconds, or once `ending` is set, its whole group is stopped. Raises nothing
+    where it fails: that is told.
     """
     record = layout.told_outside(sequence)
     record.parent.mkdir(parents=True, exist_ok=True)
@@ -75,11 +83,15 @@ def tell_outside(
             stderr=log,
             start_new_session=True,
         )
-        try:
-            status, is_timed_out = process.wait(timeout), False
-        except subprocess.TimeoutExpired:
-            status, is_timed_out = _stop(process), True
-    told = Told(line, began, time.monotonic() - started, status, is_timed_out)
+        is_timed_out = is_broken_off = False
+        while (status := _status_soon(process)) is None:
+            is_broken_off = ending is not None and ending.is_set()
+            is_timed_out = not is_broken_off and time.monotonic() - started > timeout
+            if is_timed_out or is_broken_off:
+                status = _stop(process)
+                break
+    took = time.monotonic() - started
+    told = Told(line, began, took, status, is_timed_out, is_broken_off)
     write_json(record, to_plain(told))
     return told
 
@@ -92,9 +104,18 @@ def failure_words(layout: Layout, told: Told, sequence: int) -> str:
         how = f"was ended by signal {-told.exit_status}"
     if told.is_timed_out:
         how = f"took longer than {duration(told.seconds)} and was stopped"
+    if told.is_broken_off:
+        how = f"was stopped after {duration(told.seconds)}, for the loop was ended"
     last = _last_line(log)
     shown = log.relative_to(layout.home) if log.is_relative_to(layout.home) else log
     return f"on_promote {how}{f' ({last})' if last else ''}; its output is in {shown}"
+
+
+def _status_soon(process: subprocess.Popen[bytes]) -> int | None:
+    """The exit status where the command ends within a tick."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        return process.wait(_TICK_SECONDS)
+    return None
 
 
 def _stop(process: subprocess.Popen[bytes]) -> int:

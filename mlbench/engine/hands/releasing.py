@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 
 from mlbench.domain.commands import Promote, Rollback
 from mlbench.domain.errors import GateRefusedError, UsageError
@@ -33,14 +34,15 @@ class ReleasingHand:
         workspace: Workspace,
         store: ExperimentStore,
         gating: Gating,
+        ending: threading.Event | None = None,
     ) -> None:
-        """Use what the loop has open."""
+        """Use what the loop has open; once `ending` is set, `on_promote` is stopped."""
         self._layout = layout
         self._releases = releases
         self._workspace = workspace
         self._store = store
         self._gating = gating
-        self._going_live = GoingLive(layout, releases)
+        self._going_live = GoingLive(layout, releases, ending or threading.Event())
 
     def promote(self, project: Project, command: Promote, tell: Tell) -> str:
         """Make a candidate or version what an environment serves; gives the sentence that says so.
@@ -66,10 +68,13 @@ class ReleasingHand:
         No gate is judged and nothing is compared: it was live there. It must load, though.
         """
         environment = find_environment(project, command.environment)
-        model = find_model(project, command.model)
         with changing(self._layout, self._releases, environment) as change:
-            _, before = previous_version(change.entries, environment.name, model.name)
-            version = self._releases.registry.version(model.name, before.version)
+            named = command.model
+            # What is live goes back also where mlbench.toml has it no more, or by another name.
+            is_live = named is not None and change.standing(named) is not None
+            model = named if named and is_live else find_model(project, named).name
+            _, before = previous_version(change.entries, environment.name, model)
+            version = self._releases.registry.version(model, before.version)
             step = Step(ROLLBACK, version, reason=command.reason.strip(), commit=before.commit)
             return self._going_live.carry_out(change, step, tell)
 
@@ -86,15 +91,8 @@ class ReleasingHand:
         With `force` that is written down instead.
         """
         model = find_model(project, command.model)
-        candidate = choose(
-            model.name,
-            self._run_id(project, command.which),
-            environment,
-            candidates=self._releases.registry.candidates(model.name),
-            versions=self._releases.registry.versions(model.name),
-            entries=change.entries,
-            force=command.force,
-        )
+        which = self._run_id(project, command.which)
+        candidate = self._chosen(model.name, which, environment, change, force=command.force)
         run = self._run_of(candidate)
         gates = self._gating.judge(project, model, run, candidate, tell)
         committed_as = self._committed_as(project, run)
@@ -117,6 +115,26 @@ class ReleasingHand:
             command.force,
             against,
             committed_as or run.code.commit or "",
+        )
+
+    def _chosen(
+        self,
+        model: str,
+        which: str | None,
+        environment: EnvironmentSpec,
+        change: Change,
+        *,
+        force: bool,
+    ) -> Candidate:
+        registry = self._releases.registry
+        return choose(
+            model,
+            which,
+            environment,
+            candidates=registry.candidates(model),
+            versions=registry.versions(model),
+            entries=change.entries,
+            force=force,
         )
 
     def _committed_as(self, project: Project, run: Run) -> str | None:

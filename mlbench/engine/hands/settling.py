@@ -5,7 +5,7 @@ from __future__ import annotations
 from mlbench.domain.clock import utc
 from mlbench.domain.errors import MlbenchError
 from mlbench.domain.events import Notice
-from mlbench.domain.ledger import PROMOTE
+from mlbench.domain.ledger import PROMOTE, WITHDRAW
 from mlbench.domain.release import LedgerEntry
 from mlbench.domain.stages import EnvironmentSpec, Project
 from mlbench.engine.change import changing, is_broken_off
@@ -40,6 +40,8 @@ def _settled(layout: Layout, releases: Releases, environment: EnvironmentSpec) -
 
 def _words(layout: Layout, environment: EnvironmentSpec, entry: LedgerEntry) -> str:
     what = f"{entry.model} v{entry.version}"
+    if entry.action == WITHDRAW:
+        return f"{what} was withdrawn from {environment.name}, which can't serve it: {entry.why}"
     done = "promotion" if entry.action == PROMOTE else entry.action
     told = (
         f"the {done} of {what} to {environment.name} broke off, but the ledger has it: it is live"

@@ -53,21 +53,27 @@ def worth_starting(plan: Plan, state: LoopState) -> frozenset[str]:
 
     A run is one state of all the stages. Left out is only what failed or was stopped with the
     same fingerprint, what overtakes itself, and what waits for that; and everything where it was
-    brought back as it is.
+    brought back as it is. A fingerprint below a stage that the edit made stale is still that of
+    the outs before, so it says nothing.
     """
     if state.left_alone:
         return frozenset()
+    edited = causes(plan)
     hopeless: set[str] = set()
+    renewed: set[str] = set()
     for status in plan.stages:
-        name = status.name
-        failed = name in state.given_up and state.given_up[name] == status.key
-        after_hopeless = any(up in hopeless for up in plan.needs[name])
+        name, needs = status.name, plan.needs[status.name]
+        is_below = any(up in renewed for up in needs)
+        failed = name in state.given_up and state.given_up[name] == status.key and not is_below
+        after_hopeless = any(up in hopeless for up in needs)
         if status.state is not StageState.FRESH and (
             failed or name in state.blamed or after_hopeless
         ):
             hopeless.add(name)
+        elif is_below or name in edited:
+            renewed.add(name)
     wanted = frozenset(status.name for status in plan.stages) - hopeless
-    return wanted if causes(plan) & wanted else frozenset()
+    return wanted if edited & wanted else frozenset()
 
 
 def causes(plan: Plan) -> frozenset[str]:
