@@ -49,17 +49,20 @@ def _gates(gates: Sequence[GateResult]) -> Iterator[str]:
 
 
 def _parity(parity: Parity) -> Iterator[str]:
-    glyph, colour = _SIGNS[parity.passed]
-    yield (
-        f"parity  {coloured(glyph, colour)} {plural(parity.rows, 'row')}, largest error "
-        f"{number(parity.max_abs_error)} ({number(parity.max_rel_error)} relative), "
+    glyph, colour = _SIGNS[parity.passed if parity.has_original else None]
+    said = (
+        f"largest error {number(parity.max_abs_error)} ({number(parity.max_rel_error)} relative), "
         f"{plural(parity.label_flips, 'label')} differ"
+        if parity.has_original
+        else "no original to compare with"
     )
+    yield f"parity  {coloured(glyph, colour)} {plural(parity.rows, 'row')}, {said}"
     for check in parity.checks:
         yield from _check(check)
-    for name in sorted({*parity.original_metrics} & {*parity.exported_metrics}):
-        original, exported = parity.original_metrics[name], parity.exported_metrics[name]
-        yield f"  {name}  original {number(original)}  exported {number(exported)}"
+    for name, exported in sorted(parity.exported_metrics.items()):
+        original = parity.original_metrics.get(name)
+        beside = "" if original is None else f"  original {number(original)}"
+        yield f"  {name}{beside}  exported {number(exported)}"
 
 
 def _check(check: ParityCheck) -> Iterator[str]:

@@ -15,9 +15,9 @@ from mlbench.domain.events import (
     StageStarted,
     WatchChanged,
 )
-from mlbench.domain.phrases import duration, number, took
+from mlbench.domain.phrases import duration, number, plural, took
 from mlbench.domain.plan import Reason
-from mlbench.domain.release import GateResult
+from mlbench.domain.release import GateResult, Parity
 
 _GATE_SIGNS = {True: ("✓", "ok"), False: ("✗", "fail"), None: ("–", "quiet")}
 _LEVEL_COLOURS = {"info": "info", "warn": "warn", "error": "fail"}
@@ -40,11 +40,7 @@ def phrase(event: Event) -> list[str]:
             parity = event.parity
             if parity is None:
                 return [f"{coloured('✓', 'ok')} {event.model} is a candidate, as the file it is"]
-            return [
-                f"{coloured('✓', 'ok')} {event.model} is a candidate: "
-                f"parity on {parity.rows} rows, largest error {parity.max_abs_error:.2g}, "
-                f"{parity.label_flips} labels flip"
-            ]
+            return [f"{coloured('✓', 'ok')} {event.model} is a candidate: {_parity(parity)}"]
         case RunFinished():
             return _run_lines(event)
         case Promoted():
@@ -84,6 +80,16 @@ def gate_line(gate: GateResult) -> str:
 def metrics_line(metrics: dict[str, float]) -> str:
     """`accuracy 0.9861 · loss 0.115`."""
     return " · ".join(f"{name} {number(value)}" for name, value in metrics.items())
+
+
+def _parity(parity: Parity) -> str:
+    rows = plural(parity.rows, "row")
+    if not parity.has_original:
+        return f"it answers {rows}, and there is no original to compare with"
+    flips = (
+        f"{plural(parity.label_flips, 'label')} {'flips' if parity.label_flips == 1 else 'flip'}"
+    )
+    return f"parity on {rows}, largest error {number(parity.max_abs_error)}, {flips}"
 
 
 def _stage_lines(event: StageFinished) -> list[str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from mlbench.domain.errors import MlbenchError, ProjectFileError
 from mlbench.domain.outcomes import ReasonKind, StageOutcome, StageState
 from mlbench.domain.plan import Reason
+from mlbench.domain.runs import TestCounts
 from mlbench.domain.stages import Project, Stage
 from mlbench.pipeline.advice import advice
 from mlbench.pipeline.bytecode import drop_stale_bytecode
@@ -329,7 +330,11 @@ class Build:
             parts=parts,
             moved=verdict.moved,
             moved_by_itself=verdict.moved_by_itself,
+            counted=self._counted() if verdict.outcome is StageOutcome.FAILED else None,
         )
+
+    def _counted(self) -> TestCounts | None:
+        return read_tests(self._job.folder) if self._stage.is_test else None
 
     def _keep(self, launch: Launch, found: Found, values: Mapping[str, str]) -> Trace:
         """Put the outs into the store and the trace on record; ProjectFileError for bad metrics."""
@@ -345,7 +350,7 @@ class Build:
             run=self._job.run,
             seconds=time.time() - launch.started,
             metrics=metrics,
-            tests=read_tests(self._job.folder) if stage.is_test else None,
+            tests=self._counted(),
             found=values,
             traced=found.traced,
             restorable=not found.rewritten,

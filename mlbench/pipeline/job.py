@@ -22,7 +22,8 @@ class BuildResult:
     `key` tells the state that it was made from from any other, `parts` are its inputs by kind and
     name, known before or found, with the values that it ran with. `moved` is the input that
     overtook it, `advice` what it should declare, one sentence each. `cpu_seconds` are those of all
-    its processes, `peak_memory` (bytes) that of the largest; None where no command ran.
+    its processes, `peak_memory` (bytes) that of the largest; None where no command ran. `counted`
+    are the single tests of a stage that failed, for then no trace has them.
     """
 
     stage: str
@@ -38,6 +39,7 @@ class BuildResult:
     advice: tuple[str, ...] = ()
     cpu_seconds: float | None = None
     peak_memory: int | None = None
+    counted: TestCounts | None = None
 
     @property
     def params(self) -> Mapping[str, Any]:
@@ -57,7 +59,7 @@ class BuildResult:
     @property
     def tests(self) -> TestCounts | None:
         """The stage's test results, its own or those that stand."""
-        return self.trace.tests if self.trace else None
+        return self.trace.tests if self.trace else self.counted
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,7 +105,8 @@ def _find_model(live: Live, route: Route) -> LoadedModel:
     if model is None:
         served = ", ".join(live.models) or "no model yet"
         meant = nearest(route.model, live.models)
-        raise RequestError(404, f'no model "{route.model}"{meant} here, which serves {served}')
+        why = f"; {live.error}" if live.error else ""
+        raise RequestError(404, f'no model "{route.model}"{meant} here, which serves {served}{why}')
     if route.version not in (None, model.version):
         raise RequestError(
             404, f'{route.model} version "{route.version}" is not served here, {model.version} is'

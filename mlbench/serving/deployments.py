@@ -35,22 +35,31 @@ class Live:
 
 
 def follow(live: Live, deployment: Deployment) -> Live:
-    """Load and warm what a deployment adds; where a model can't be, all that is live stays.
+    """Load and warm what a deployment adds; a model that can't be loaded stays as it was.
 
-    A staged version that can't be loaded is left out: it must not hold up what is live.
+    It holds up no other: one lost file must not take the environment's other models along, nor
+    the version that is to take its place. A staged version that can't be loaded is left out.
     """
     known = (*live.models.values(), *live.staged.values())
-    try:
-        models = {model.name: _kept(known, model) or load(model) for model in deployment.models}
-    except ServingError as error:
-        return replace(live, error=str(error), attempted=deployment.order)
-    staged, staged_error = {}, ""
-    for model in deployment.staged:
+    loaded, error = _loaded(known, deployment.models)
+    named = {model.name for model in deployment.models}
+    stays = {name: model for name, model in live.models.items() if name in named}
+    staged, staged_error = _loaded(known, deployment.staged)
+    order = live.order if error else deployment.order
+    return Live(order, {**stays, **loaded}, error, deployment.order, staged, staged_error)
+
+
+def _loaded(
+    known: Iterable[LoadedModel], wanted: Iterable[DeployedModel]
+) -> tuple[dict[str, LoadedModel], str]:
+    """Those that are in memory or can be loaded, and why the first of the others can't be."""
+    loaded, error = {}, ""
+    for model in wanted:
         try:
-            staged[model.name] = _kept(known, model) or load(model)
-        except ServingError as error:
-            staged_error = str(error)
-    return Live(deployment.order, models, "", deployment.order, staged, staged_error)
+            loaded[model.name] = _kept(known, model) or load(model)
+        except ServingError as refused:
+            error = error or str(refused)
+    return loaded, error
 
 
 def _kept(known: Iterable[LoadedModel], wanted: DeployedModel) -> LoadedModel | None:

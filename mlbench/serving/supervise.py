@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from mlbench.domain.errors import PortTakenError, ServingError
@@ -77,13 +78,27 @@ def ensure_up(
 
 
 def wait_serving(
-    layout: Layout, environment: EnvironmentSpec, order: int, timeout: float = 30.0
+    layout: Layout,
+    environment: EnvironmentSpec,
+    order: int,
+    timeout: float = 30.0,
+    *,
+    version: tuple[str, int] | None = None,
 ) -> EnvironmentStatus:
     """Wait until the environment answers from the deployment of this order or a newer one.
 
-    Raises ServingError where the server refuses that deployment, is down, or takes too long.
+    With `version`, a model's name and number, whatever becomes of its other models. Raises
+    ServingError where the server can't load what is waited for, is down, or takes too long.
     """
-    _wait_for(layout, environment.name, order, timeout)
+
+    def serves(state: ServerState) -> bool:
+        if version is not None and state.serving.get(version[0]) == version[1]:
+            return True
+        if state.error and state.order < order:
+            raise ServingError(f"{environment.name}: {state.error}")
+        return state.order >= order
+
+    _wait_for(layout, environment.name, order, timeout, serves)
     return status(layout, environment)
 
 
@@ -94,29 +109,30 @@ def wait_staged(
 
     Raises ServingError where one can't be loaded, and as `wait_serving`.
     """
-    state = _wait_for(layout, environment.name, order, timeout)
-    if state.staged_error:
-        raise ServingError(f"{environment.name}: {state.staged_error}")
+
+    def answers(state: ServerState) -> bool:
+        if state.staged_error:
+            raise ServingError(f"{environment.name}: {state.staged_error}")
+        return True
+
+    _wait_for(layout, environment.name, order, timeout, answers)
 
 
-def _wait_for(layout: Layout, name: str, order: int, timeout: float) -> ServerState:
-    found: list[ServerState] = []
+def _wait_for(
+    layout: Layout, name: str, order: int, timeout: float, holds: Callable[[ServerState], bool]
+) -> None:
+    """Wait until the server has looked at the deployment of this order, and then `holds`."""
 
-    def serves() -> bool:
+    def is_there() -> bool:
         state = _running(layout, name)
         if state is None and not _held(layout, name):
             raise ServingError(f"{name}: its server is down; start it with mlbench serve {name}")
-        if state is not None and state.error and state.attempted >= order > state.order:
-            raise ServingError(f"{name}: {state.error}")
-        if state is not None and state.order >= order:
-            found.append(state)
-        return bool(found)
+        return state is not None and state.attempted >= order and holds(state)
 
-    if not until(serves, timeout):
+    if not until(is_there, timeout):
         state = _running(layout, name)
         why = f": {state.error}" if state and state.error else ""
         raise ServingError(f"{name}: does not serve deployment {order} after {timeout:g} s{why}")
-    return found[-1]
 
 
 def stop(layout: Layout, environment: EnvironmentSpec, timeout: float = 10.0) -> bool:

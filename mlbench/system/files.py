@@ -60,6 +60,16 @@ def read_json(path: Path) -> Any:
         return None
 
 
+def size_of(path: Path) -> int:
+    """The bytes of a file, or of all files below a folder; links count as themselves."""
+    if path.is_dir() and not path.is_symlink():
+        return sum(size_of(inner) for inner in path.iterdir())
+    try:
+        return path.lstat().st_size
+    except FileNotFoundError:
+        return 0
+
+
 def sync_folder(folder: Path) -> None:
     """Make renames in a folder durable."""
     descriptor = os.open(folder, os.O_RDONLY)

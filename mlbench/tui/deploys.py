@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mlbench.domain.ledger import history_of
+from mlbench.domain.ledger import history_of, was_live
 from mlbench.domain.release import LedgerEntry
 from mlbench.domain.stages import EnvironmentSpec, Project
 
@@ -42,6 +42,13 @@ def first_environment(project: Project) -> EnvironmentSpec | None:
     return next((item for item in project.environments if not item.require), None)
 
 
-def next_environment(project: Project) -> EnvironmentSpec | None:
-    """Where a version goes that has been in the first: the first that requires another."""
-    return next((item for item in project.environments if item.require), None)
+def further_environments(project: Project) -> tuple[EnvironmentSpec, ...]:
+    """Where a version goes that has been in the first: those that require another."""
+    return tuple(item for item in project.environments if item.require)
+
+
+def not_been_in(
+    entries: Sequence[LedgerEntry], environment: EnvironmentSpec, digest: str
+) -> tuple[str, ...]:
+    """Which environments a model lacks that has to have been there before this one."""
+    return tuple(name for name in environment.require if not was_live(entries, name, digest))

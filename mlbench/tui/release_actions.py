@@ -47,8 +47,8 @@ ON_MODELS: tuple[Action, ...] = (
         (PIPELINE, *_ONE), not_promotable, refused, 2,
     ),
     Action(
-        "promote-on", "P", "P", "production", "promote to the next environment, after asking; a "
-        "refusal can be overruled with a reason",
+        "promote-on", "P", "P", "production", "promote to the next environment, after asking "
+        "where and whether; a refusal can be overruled with a reason",
         "mlbench promote MODEL production [--force --reason TEXT]",
         (PIPELINE, *_ONE), not_promotable_on, refused_on, 4,
     ),

@@ -14,8 +14,9 @@ from mlbench.tui.release_questions import (
     Promotion,
     ask_promote,
     ask_rollback,
+    ask_where,
     first_promotion,
-    next_promotion,
+    next_promotions,
 )
 from mlbench.tui.release_reading import GatesQuestion
 from mlbench.tui.release_rules import copies
@@ -81,6 +82,20 @@ def _promote(workbench: Workbench, promotion: Promotion | None) -> None:
     workbench.expect_gates(question, lambda today: ask_promote(promotion, today, width))
 
 
+def _promote_on(workbench: Workbench, promotions: tuple[Promotion, ...]) -> None:
+    """Ask where, if there is a choice."""
+    if len(promotions) < 2:
+        _promote(workbench, next(iter(promotions), None))
+        return
+    found = {item.environment.name: item for item in promotions}
+
+    def answered(choice: Choice | None) -> None:
+        if choice is not None and isinstance(choice.value, str):
+            _promote(workbench, found[choice.value])
+
+    workbench.push_screen(QuestionDialog(ask_where(promotions)), answered)
+
+
 def _copy_release(workbench: Workbench, situation: Situation) -> None:
     found = dict(copies(situation))
     room = max(12, min(WIDTH, workbench.size.width - 10) - 12)
@@ -127,7 +142,7 @@ def _at(workbench: Workbench, _: Situation) -> None:
 
 RELEASE_DEEDS: Mapping[str, Deed] = {
     "promote": lambda bench, known: _promote(bench, first_promotion(known)),
-    "promote-on": lambda bench, known: _promote(bench, next_promotion(known)),
+    "promote-on": lambda bench, known: _promote_on(bench, next_promotions(known)),
     "rollback": lambda bench, known: ask(bench, ask_rollback(known)),
     "copy-release": _copy_release,
     "copy-curl": _copy_curl,

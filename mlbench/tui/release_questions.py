@@ -15,7 +15,7 @@ from mlbench.tui.actions import promotion
 from mlbench.tui.deploys import (
     first_environment,
     live_in,
-    next_environment,
+    not_been_in,
     ways_back,
 )
 from mlbench.tui.draw.ansi import safe
@@ -24,7 +24,7 @@ from mlbench.tui.draw.lines import EMPTY, Part, line
 from mlbench.tui.questions import WIDTH, Choice, Question
 from mlbench.tui.reading import Released
 from mlbench.tui.release_reading import GatesToday
-from mlbench.tui.situation import Situation, next_subject, refusal, subject
+from mlbench.tui.situation import NextStep, Situation, next_steps, refusal, subject
 from mlbench.tui.words import version_of
 
 PRODUCTION = "production"
@@ -34,13 +34,15 @@ PRODUCTION = "production"
 class Promotion:
     """A promotion that is thought of: what goes where, and what stands there now.
 
-    `refusal` is what the loop said when it refused it lately.
+    `refusal` is what the loop said when it refused it lately, `missing` are the environments that
+    it should have been in before.
     """
 
     release: Released
     environment: EnvironmentSpec
     live: LedgerEntry | None = None
     refusal: str = ""
+    missing: tuple[str, ...] = ()
 
     @property
     def candidate(self) -> Candidate:
@@ -64,14 +66,25 @@ def first_promotion(situation: Situation) -> Promotion | None:
     return _promotion(situation, release, first_environment(project) if project else None)
 
 
-def next_promotion(situation: Situation) -> Promotion | None:
-    """What P means here."""
-    project, candidate = situation.surroundings.project, next_subject(situation)
-    rows = situation.releases.rows
-    release = next((row for row in rows if row.candidate == candidate), None)
-    if release is None and candidate is not None:
-        release = situation.release or Released(candidate)
-    return _promotion(situation, release, next_environment(project) if project else None)
+def next_promotions(situation: Situation) -> tuple[Promotion, ...]:
+    """What P means here, the likeliest first; several where several environments are left."""
+    steps = [step for step in next_steps(situation) if not step.is_taken]
+    made = (_promotion(situation, _row(situation, step), step.environment) for step in steps)
+    return tuple(item for item in made if item is not None)
+
+
+def ask_where(promotions: Sequence[Promotion]) -> Question:
+    """Which of several environments; each choice has the environment's name as its value."""
+    room = max(len(item.environment.name) for item in promotions)
+    choices = []
+    for item in promotions:
+        candidate, missing = item.candidate, ", ".join(item.missing)
+        what = f"{candidate.model} {version_of(candidate)}"
+        label = f"{item.environment.name:<{room}}  {what} ({friendly_name(candidate.run)})"
+        label += f"  not in {missing} yet" if missing else ""
+        choices.append(Choice(label, item.environment.name, "$warn" if missing else ""))
+    said = line("Each asks again, with today's gates.")
+    return Question("Promote where?", (said,), tuple(choices))
 
 
 def ask_promote(
@@ -128,7 +141,14 @@ def _promotion(
         return None
     live = live_in(situation.releases.ledger, environment.name, release.candidate.model)
     said = refusal(situation, release.candidate, environment.name)
-    return Promotion(release, environment, live, said)
+    missing = not_been_in(situation.releases.ledger, environment, release.candidate.digest)
+    return Promotion(release, environment, live, said, missing)
+
+
+def _row(situation: Situation, step: NextStep) -> Released:
+    rows = situation.releases.rows
+    found = next((row for row in rows if row.candidate == step.candidate), None)
+    return found or Released(step.candidate)
 
 
 def _judged(today: GatesToday | None) -> str:
@@ -146,8 +166,13 @@ def _objections(known: Promotion, gates: Sequence[GateResult]) -> list[Content]:
     if refusing:
         count = "a gate refuses" if len(refusing) == 1 else f"{len(refusing)} gates refuse"
         found.append(line((f"✗ {count} it: {place} takes it by force alone", "bold $fail")))
-    elif known.refusal:
+    elif known.refusal and not known.missing:
         found.append(line(("✗ it was refused: ", "bold $fail"), (safe(known.refusal), "$fail")))
+    if known.missing:
+        said = (
+            f"✗ it has not been in {' and '.join(known.missing)}: {place} takes it by force alone"
+        )
+        found.append(line((said, "bold $fail")))
     parity = known.candidate.parity
     if parity is not None and not parity.passed:
         said = "✗ the exported model's answers are not the original's"
@@ -163,7 +188,7 @@ def _choices(known: Promotion, gates: Sequence[GateResult]) -> tuple[Choice, ...
     place = known.environment.name
     command = promotion(known.candidate, place)
     choices = [Choice(f"promote to {place}", command)]
-    refuses = any(gate.refuses for gate in gates) or bool(known.refusal)
+    refuses = any(gate.refuses for gate in gates) or bool(known.refusal or known.missing)
     if known.is_guarded and known.is_dirty:
         allowed = replace(command, allow_dirty=True)
         choices.append(Choice("promote the uncommitted code as it is", allowed, "bold $warn"))

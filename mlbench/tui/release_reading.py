@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from textual.content import Content
@@ -65,7 +66,8 @@ class LedgerLook:
     """What was live at the time, and what is wrong with the ledger's chain, if anything is.
 
     `moment` is that time as the ledger writes it; `behind` names an environment that is not told
-    to serve what the ledger says; `problem` says why nothing can be told of the time.
+    to serve what the ledger says; `problem` says why nothing can be told of the time. `untold` are
+    the entries whose `on_promote` failed, by number, and how.
     """
 
     question: LedgerQuestion
@@ -74,6 +76,7 @@ class LedgerLook:
     fault: str = ""
     behind: str = ""
     problem: str = ""
+    untold: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,16 +154,19 @@ class ReleaseReader:
 
     def ledger(self, question: LedgerQuestion) -> LedgerLook:
         """Whether the ledger is whole, and what was live at a time."""
-        queries, fault, behind = self._queries, "", ""
+        from mlbench.engine.release_queries import untold
+
+        queries, look = self._queries, LedgerLook(question)
         try:
-            fault = queries.ledger_fault() or ""
-            behind = queries.behind_ledger() or ""
+            look = replace(look, fault=queries.ledger_fault() or "")
+            look = replace(look, behind=queries.behind_ledger() or "")
+            look = replace(look, untold=untold(queries, queries.ledger()))
             if not question.at:
-                return LedgerLook(question, fault=fault, behind=behind)
+                return look
             moment = moment_in(question.at, now())
-            return LedgerLook(question, moment, queries.live_at(moment), fault, behind)
+            return replace(look, moment=moment, live=queries.live_at(moment))
         except MlbenchError as error:
-            return LedgerLook(question, fault=fault, behind=behind, problem=str(error))
+            return replace(look, problem=str(error))
 
     def compare(self, question: SidesQuestion) -> VersionsCompared:
         """Everything about two versions, side by side."""

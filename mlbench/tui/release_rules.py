@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mlbench.domain.graph import with_ancestors
 from mlbench.domain.release import LedgerEntry
 from mlbench.domain.stages import EnvironmentSpec, Project
 from mlbench.tui.reading import Released
@@ -88,9 +89,8 @@ def no_model_of_run(situation: Situation) -> str:
     if project is not None and not project.models:
         return "mlbench.toml names no model to export: add [models.NAME]"
     makers = {model.stage for model in project.models} if project else set()
-    stands = {name for name, record in run.stages.items() if record.stands}
     # What the list knows of a run may leave its stages out.
-    if run.stages and not makers & stands:
+    if run.stages and not any(map(run.has, makers)):
         return f"{run.name} made no model: {', '.join(sorted(makers))} did not come to an end in it"
     return ""
 
@@ -132,9 +132,11 @@ def _copies_of_entry(entry: LedgerEntry) -> list[tuple[str, str]]:
 
 
 def _latest_first(project: Project | None) -> list[EnvironmentSpec]:
-    """Environments by how many others come before them, the last one first."""
+    """Environments by how many others come before them, near and far, the last one first."""
     known = list(project.environments) if project else []
-    return sorted(known, key=lambda item: len(item.require), reverse=True)
+    needs = {item.name: frozenset(item.require) for item in known}
+    depths = {name: len(with_ancestors([name], needs)) for name in needs}
+    return sorted(known, key=lambda item: depths[item.name], reverse=True)
 
 
 def _number(row: Released, default: int = 0) -> int:

@@ -8,8 +8,15 @@ from typing import TYPE_CHECKING
 
 from mlbench.domain.release import Candidate, LedgerEntry
 from mlbench.domain.runs import Run
+from mlbench.domain.stages import EnvironmentSpec
 from mlbench.tui.board import Board
-from mlbench.tui.deploys import first_environment, live_in, next_environment, ways_back
+from mlbench.tui.deploys import (
+    first_environment,
+    further_environments,
+    live_in,
+    not_been_in,
+    ways_back,
+)
 from mlbench.tui.history import History
 from mlbench.tui.reading import Head, Released, Releases, Surroundings
 from mlbench.tui.saved import Saved
@@ -199,32 +206,58 @@ def not_promotable(situation: Situation) -> str:
 
 def not_promotable_on(situation: Situation) -> str:
     """Why P does nothing."""
-    project = situation.surroundings.project
-    environment = next_environment(project) if project else None
-    missing = _no_release(situation, environment.name if environment else "")
-    if missing or environment is None:
+    further = _further(situation)
+    missing = _no_release(situation, further[0].name if further else "")
+    if missing or not further:
         return missing
-    candidate = next_subject(situation)
-    required = environment.require[-1]
-    ledger = situation.releases.ledger
-    been = {(entry.environment, entry.digest) for entry in ledger}
-    if candidate is not None and (required, candidate.digest) not in been:
-        return f"{environment.name} takes what has been in {required}: press p first"
-    if candidate is None:
-        return f"{environment.name} takes what {required} serves, and {required} serves nothing yet"
-    live = live_in(ledger, environment.name, candidate.model)
-    is_there = live is not None and live.digest == candidate.digest
-    if is_there and _is_served(situation, environment.name, candidate):
-        return f"{environment.name} serves {candidate.model} {version_of(candidate)} already"
+    steps = next_steps(situation)
+    if not steps:
+        first, required = further[0].name, further[0].require[-1]
+        return f"{first} takes what {required} serves, and {required} serves nothing yet"
+    step = steps[0]
+    if step.is_taken:
+        served = f"{step.candidate.model} {version_of(step.candidate)}"
+        return f"{step.environment.name} serves {served} already"
     return ""
 
 
-def next_subject(situation: Situation) -> Candidate | None:
-    """What P promotes: on screen 4 the row under the cursor, elsewhere what staging serves."""
+@dataclass(frozen=True, slots=True)
+class NextStep:
+    """Where P may take a candidate or version, and the environments it should have been in.
+
+    `is_taken` where the environment serves it already.
+    """
+
+    environment: EnvironmentSpec
+    candidate: Candidate
+    missing: tuple[str, ...] = ()
+    is_taken: bool = False
+
+
+def next_steps(situation: Situation) -> tuple[NextStep, ...]:
+    """What P promotes to where: first what nothing stands against, what is there already last.
+
+    On screen 4 the row under the cursor, elsewhere what the required environment serves.
+    """
+    ledger = situation.releases.ledger
+    found = []
+    for environment in _further(situation):
+        candidate = _next_subject(situation, environment)
+        if candidate is not None:
+            live = live_in(ledger, environment.name, candidate.model)
+            is_there = live is not None and live.digest == candidate.digest
+            is_taken = is_there and _is_served(situation, environment.name, candidate)
+            missing = not_been_in(ledger, environment, candidate.digest)
+            found.append(NextStep(environment, candidate, missing, is_taken))
+    return tuple(sorted(found, key=lambda step: (step.is_taken, bool(step.missing))))
+
+
+def _further(situation: Situation) -> tuple[EnvironmentSpec, ...]:
     project = situation.surroundings.project
-    environment = next_environment(project) if project else None
-    if environment is None:
-        return None
+    return further_environments(project) if project else ()
+
+
+def _next_subject(situation: Situation, environment: EnvironmentSpec) -> Candidate | None:
     if situation.screen in ON_MODELS:
         return situation.release.candidate if situation.release else None
     required = environment.require[-1]
@@ -252,16 +285,17 @@ def refusal(situation: Situation, candidate: Candidate, environment: str) -> str
 
 def refused_on(situation: Situation) -> str:
     """Why the loop will probably refuse P."""
-    candidate = next_subject(situation)
+    step = next(iter(next_steps(situation)), None)
+    if step is None:
+        return ""
+    candidate, environment = step.candidate, step.environment.name
+    if step.missing:
+        return f"{environment} takes what has been in {step.missing[0]}: press p first"
     row = next((r for r in situation.releases.rows if r.candidate == candidate), None)
     if row is not None and row.run is not None and row.run.code.dirty:
         return "it is from uncommitted code"
-    refusing = [gate for gate in candidate.gates if gate.refuses] if candidate else []
-    if refusing or candidate is None:
-        return missed(refusing[0]) if refusing else ""
-    project = situation.surroundings.project
-    environment = next_environment(project) if project else None
-    return refusal(situation, candidate, environment.name if environment else "")
+    refusing = [gate for gate in candidate.gates if gate.refuses]
+    return missed(refusing[0]) if refusing else refusal(situation, candidate, environment)
 
 
 def _is_served(situation: Situation, environment: str, candidate: Candidate) -> bool:

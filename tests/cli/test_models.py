@@ -105,6 +105,34 @@ def test_what_cannot_be_exported_is_said_in_one_sentence(files: SmallProject) ->
         assert said in done.stderr
 
 
+def test_what_was_damaged_is_exported_anew_and_what_is_gone_is_named(files: SmallProject) -> None:
+    files.write("mlbench.toml", FILE_CONFIG + "\n[environments.staging]\nport = 8999\n")
+    assert files.cli("run").returncode == 0
+    (candidate,) = json.loads(files.cli("models", "--json").stdout)
+    _alter(Path(candidate["path"]))
+    told = files.cli("models", "rule@last").stderr
+    assert "damaged: model.txt was altered" in told
+    assert "`mlbench export " in told
+    (first,) = files.cli("export", "@last").stdout.splitlines()
+    assert Path(first).read_text() == "rate 0.25"
+
+    _alter(Path(first))
+    (second,) = files.cli("export", "@last").stdout.splitlines()
+    assert Path(second).parent.name == "2"
+    assert files.cli("promote", "rule", "staging").returncode == 0
+    asked = files.cli("predict", "staging", "rule")
+    assert 'rule is released as a file (format = "file"), and not served' in asked.stderr
+
+    shutil.rmtree(Path(second).parent)
+    found = {one["what"]: one for one in json.loads(files.cli("doctor", "--json").stdout)}
+    assert "rule v2, which was promoted, is gone" in found["models"]["detail"]
+
+
+def _alter(path: Path) -> None:
+    path.chmod(0o644)
+    path.write_bytes(path.read_bytes()[::-1])
+
+
 def test_a_version_is_shown_whole_and_damage_is_named(tiny: SmallProject) -> None:
     exported = tiny.cli("export", "@last")
     assert exported.returncode == 0, exported.stderr
@@ -120,8 +148,7 @@ def test_a_version_is_shown_whole_and_damage_is_named(tiny: SmallProject) -> Non
     assert tiny.cli("models", "flowers").stdout.count("flowers") == 1
 
     model = Path(version["path"])
-    model.chmod(0o644)
-    model.write_bytes(model.read_bytes()[::-1])
+    _alter(model)
     assert "flowers v1 is damaged: model.onnx was altered" in tiny.cli("models").stderr
     (told,) = json.loads(tiny.cli("models", "--json").stdout)
     assert told["damage"] == "model.onnx was altered since it was kept"

@@ -292,6 +292,8 @@ def test_single_tests_are_counted_and_the_first_failure_named(tmp_path: Path, fo
     result = lab.build("t")
     assert result.outcome is StageOutcome.FAILED
     assert result.message == "tests/test_a.py::test_good failed"
+    assert result.tests is not None
+    assert (result.tests.passed, result.tests.failed, result.tests.skipped) == (0, 1, 1)
 
 
 def test_a_test_folder_without_any_configuration_of_pytest_is_fresh_afterwards(empty: Lab) -> None:

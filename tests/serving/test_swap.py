@@ -93,16 +93,41 @@ def test_a_broken_version_leaves_the_old_one_served(
     ):
         supervise.wait_serving(sandbox.layout, sandbox.environment, order)
     status = sandbox.status()
-    assert status.serving == {"multiplier": 1, "other": 1}
+    assert status.serving == {"multiplier": 1, "other": 2}
     assert status.deployed == {"multiplier": 2, "other": 2}
     assert "multiplier version 2" in status.error
     assert client.infer(address, "multiplier", one_row)["model_version"] == "1"
-    assert client.infer(address, "other", one_row)["model_version"] == "1"
+    assert client.infer(address, "other", one_row)["model_version"] == "2"
 
     Path(broken.path).write_bytes(whole)
     order = sandbox.deploy(broken, sandbox.model(2, "other"))
     status = supervise.wait_serving(sandbox.layout, sandbox.environment, order)
     assert (status.serving, status.error) == ({"multiplier": 2, "other": 2}, "")
+
+
+def test_a_lost_file_takes_no_other_model_along(
+    sandbox: Sandbox, one_row: list[dict[str, Any]]
+) -> None:
+    lost, other = sandbox.model(1), sandbox.model(1, "other")
+    Path(lost.path).unlink()
+    sandbox.deploy(lost, other)
+    address = supervise.ensure_up(sandbox.layout, sandbox.environment).address
+    order = sandbox.deploy(lost, other, staged=(sandbox.model(2),))
+    supervise.wait_staged(sandbox.layout, sandbox.environment, order)
+    assert client.infer(address, "multiplier", one_row, 2)["model_version"] == "2"
+    assert client.infer(address, "other", one_row)["model_version"] == "1"
+    with pytest.raises(ServingError, match=r"multiplier version 1: .* can't be read"):
+        client.infer(address, "multiplier", one_row)
+
+    order = sandbox.deploy(lost, sandbox.model(2, "other"))
+    named = ("other", 2)
+    supervise.wait_serving(sandbox.layout, sandbox.environment, order, version=named)
+    with pytest.raises(ServingError, match=r"multiplier version 1: .* can't be read"):
+        supervise.wait_serving(sandbox.layout, sandbox.environment, order)
+
+    order = sandbox.deploy(sandbox.model(2), sandbox.model(2, "other"))
+    supervise.wait_serving(sandbox.layout, sandbox.environment, order)
+    assert client.infer(address, "multiplier", one_row)["model_version"] == "2"
 
 
 def test_a_file_put_back_is_served_without_another_promotion(sandbox: Sandbox) -> None:

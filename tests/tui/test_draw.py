@@ -19,7 +19,7 @@ from mlbench.domain.runs import TestCounts as Counts
 from mlbench.tui.board import Board, Phase, StageView
 from mlbench.tui.draw.ansi import plain, styled, tidy
 from mlbench.tui.draw.bars import Piece, action_at, fitting
-from mlbench.tui.draw.gates import gate_lines
+from mlbench.tui.draw.gates import gate_lines, gates_by_model
 from mlbench.tui.draw.lanes import bar, lanes, stage_lines
 from mlbench.tui.draw.lines import cell, line
 from mlbench.tui.draw.reasons import in_full, in_short
@@ -134,6 +134,14 @@ def test_gates_show_value_and_margin_and_never_colour_alone() -> None:
 @given(st.integers(20, 120))
 def test_gates_fit_every_width(width: int) -> None:
     assert all(row.cell_length <= width for row in gate_lines(GATES, width))
+
+
+def test_gates_of_several_models_stand_below_their_names() -> None:
+    other = [replace(gate, model="other") for gate in GATES[:1]]
+    assert gates_by_model(GATES, 60) == gate_lines(GATES, 60)
+    rows = [row.plain.strip() for row in gates_by_model([*GATES, *other], 60)]
+    assert [rows.index(name) for name in (GATES[0].model, "other")] == [0, len(GATES) + 1]
+    assert rows[-1] == rows[1]
 
 
 def test_a_reason_in_three_words_and_in_full() -> None:

@@ -10,6 +10,7 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
+from mlbench.engine.hands.outside import tell_outside
 from mlbench.tui.app import Workbench
 from mlbench.tui.situation import CARD, COMPARISON, LEDGER, MODELS, RELEASE, RUN, VERSIONS
 from tests.support import commit_all
@@ -155,6 +156,16 @@ async def test_the_ledger_says_what_was_live_when_and_who_forced_it(
         await until(pilot, lambda: app.situation.screen == RUN, "its run was not opened")
         assert app.situation.run is not None
         assert app.situation.run.id == run_id(3)
+
+
+async def test_an_entry_says_that_the_world_outside_was_not_told(released: ReleasedProject) -> None:
+    last = released.ledger.entries()[-1].sequence
+    tell_outside(released.layout, "echo no such host; exit 3", {}, last)
+    app = opened(released)
+    async with app.run_test(size=WIDE) as pilot:
+        await see(pilot, " v3 ")
+        await pilot.press("l")
+        await see(pilot, "✗ on_promote", "failed with exit status 3 (no such host)")
 
 
 async def test_an_edited_ledger_is_seen_at_once(released: ReleasedProject) -> None:

@@ -246,6 +246,23 @@ def test_a_version_is_compared_with_production_else_with_the_one_before() -> Non
     assert found is not None
     assert (found.release.candidate.version, found.place) == (2, "before")
     assert counterpart(known(ROWS[3], ROWS[3], FILE)) is None
+
+
+def test_in_a_chain_of_environments_the_last_one_is_compared_with() -> None:
+    canary = EnvironmentSpec("canary", 8102, ("staging",))
+    last = replace(PRODUCTION, require=("canary",))
+    staged, there, live = released(3, "staging"), released(2, "canary"), released(1, "production")
+    situation = known(released(4), staged, there, live)
+    known_project = situation.surroundings.project
+    assert known_project is not None
+    project = replace(known_project, environments=(STAGING, canary, last))
+    surroundings = replace(situation.surroundings, project=project)
+    found = counterpart(replace(situation, surroundings=surroundings))
+    assert found is not None
+    assert found.place == "production"
+
+
+def test_without_another_version_there_is_nothing_to_compare_with() -> None:
     assert counterpart(known(None)) is None
 
 

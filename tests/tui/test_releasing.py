@@ -79,7 +79,11 @@ async def test_a_run_is_exported_by_hand_whatever_its_gates_say(tiny: SmallProje
         await pilot.press("M")
         await see(pilot, "exporting")
         await until(pilot, lambda: len(app.known.releases.rows) == 2, "never exported")
-        assert app.known.releases.rows[0].candidate.version is not None
+        await until(
+            pilot,
+            lambda: app.known.releases.rows[0].candidate.version is not None,
+            "never a version",
+        )
         await until(pilot, lambda: not app.known.errand, "the errand never ended")
         await pilot.press("4")
         await see(pilot, "✗ 1 of 2", "accuracy >= 0.9999")

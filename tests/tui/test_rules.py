@@ -34,7 +34,7 @@ from mlbench.tui.history import History, PassedBefore
 from mlbench.tui.memory import Memory, load_memory, save_memory
 from mlbench.tui.questions import ask_quit
 from mlbench.tui.reading import Released, Releases, Surroundings
-from mlbench.tui.release_questions import ask_promote, ask_rollback, next_promotion
+from mlbench.tui.release_questions import ask_promote, ask_rollback, ask_where, next_promotions
 from mlbench.tui.situation import (
     COMPARISON,
     CURVES,
@@ -157,8 +157,7 @@ def test_a_gate_that_refuses_dims_the_key_but_leaves_the_last_word_to_the_loop()
 def test_production_takes_what_staging_serves_and_asks() -> None:
     situation = known(NEW, Released(candidate("000002", 2), ("staging",), run_of("000002")))
     situation = replace(situation, releases=replace(situation.releases, ledger=LEDGER))
-    promotion = next_promotion(situation)
-    assert promotion is not None
+    (promotion,) = next_promotions(situation)
     question = ask_promote(promotion)
     assert question.choices[0].value == Promote("production", "digits", "2")
     assert "It serves nothing; it will serve digits v2" in question.lines[0].plain
@@ -168,7 +167,34 @@ def test_production_takes_what_staging_serves_and_asks() -> None:
 def test_production_says_what_has_to_come_first() -> None:
     assert why("promote-on", known(NEW)).endswith("staging serves nothing yet")
     selected = known(NEW, STAGED, screen=MODELS, release=NEW)
-    assert why("promote-on", selected) == "production takes what has been in staging: press p first"
+    said = "production takes what has been in staging: press p first"
+    assert action_of("promote-on").doubted(selected) == said
+
+
+def test_what_has_not_been_in_staging_goes_to_production_by_force_and_with_a_reason_alone() -> None:
+    selected = known(NEW, STAGED, screen=MODELS, release=NEW)
+    assert why("promote-on", selected) == ""
+    (promotion,) = next_promotions(selected)
+    question = ask_promote(promotion)
+    said = "✗ it has not been in staging: production takes it by force alone"
+    assert said in [text.plain for text in question.lines]
+    forced = question.choices[-1]
+    assert forced.value == Promote("production", "digits", "x-00000a", force=True)
+    assert forced.asks_why
+
+
+def test_with_several_environments_left_it_asks_where_the_likeliest_first() -> None:
+    canary = EnvironmentSpec("canary", 8102, ("staging",))
+    edge = EnvironmentSpec("edge", 8103, ("canary",))
+    chain = replace(PROJECT, environments=(PROJECT.environments[0], edge, canary))
+    row = Released(candidate("000002", 2), ("staging",))
+    situation = known(row, surroundings=Surroundings(chain, "", (UP,)))
+    situation = replace(situation, releases=Releases((row,), LEDGER, is_read=True))
+    question = ask_where(next_promotions(replace(situation, screen=MODELS, release=row)))
+    assert [choice.value for choice in question.choices] == ["canary", "edge"]
+    assert question.choices[1].label.endswith("not in canary yet")
+    # Away from screen 4 each environment is offered what the one before it serves.
+    assert [item.environment for item in next_promotions(situation)] == [canary]
 
 
 def test_uncommitted_code_is_said_before_production_refuses_it() -> None:
@@ -176,8 +202,7 @@ def test_uncommitted_code_is_said_before_production_refuses_it() -> None:
     situation = known(dirty)
     situation = replace(situation, releases=replace(situation.releases, ledger=LEDGER))
     assert action_of("promote-on").doubted(situation) == "it is from uncommitted code"
-    promotion = next_promotion(situation)
-    assert promotion is not None
+    (promotion,) = next_promotions(situation)
     question = ask_promote(promotion)
     assert "production will refuse it" in question.lines[-1].plain
 

@@ -48,4 +48,9 @@ def _versions_of(rows: Sequence[ModelRow], run: str, model: str | None) -> list[
     """The versions that hold what a run gave; the same file may have come from a run before."""
     meant = [row for row in rows if model in (None, row.candidate.model)]
     given = {row.candidate.digest for row in meant if row.candidate.run == run}
-    return [row for row in meant if row.candidate.version and row.candidate.digest in given]
+    found: dict[str, ModelRow] = {}
+    for row in meant:
+        if row.candidate.version and row.candidate.digest in given:
+            # The highest comes first: one before it was damaged, else it would have no other.
+            found.setdefault(row.candidate.model, row)
+    return list(found.values())

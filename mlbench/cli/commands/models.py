@@ -83,7 +83,9 @@ def _show(queries: Queries, row: ModelRow, *, as_json: bool) -> int:
     for line in page(row, files):
         print(line)
     if damage:
-        narrate(coloured(f"it is damaged: {damage}; bring it back from a backup", "fail"))
+        anew = f"`mlbench export {friendly_name(item.run)}` makes it anew"
+        again = "bring it back from a backup" if item.version else anew
+        narrate(coloured(f"it is damaged: {damage}; {again}", "fail"))
     return 0
 
 
@@ -97,7 +99,10 @@ def _cells(row: ModelRow) -> tuple[str, ...]:
     held = sum(1 for gate in judged if gate.passed)
     sign = "✗" if any(gate.refuses for gate in judged) else "✓"
     parity = item.parity
-    shown = f"{'✓' if parity.passed else '✗'} {number(parity.max_abs_error)}" if parity else ""
+    shown = ""
+    if parity is not None:
+        error = f"{'✓' if parity.passed else '✗'} {number(parity.max_abs_error)}"
+        shown = error if parity.has_original else "no original"
     p99 = item.latency.get("p99_ms")
     return (
         item.model,

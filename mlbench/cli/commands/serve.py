@@ -27,12 +27,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Serve until Ctrl-C, printing the servers' logs as JSON lines; or stop what serves."""
     sandbox = Sandbox(find_layout(Path(options.folder)))
-    environments = sandbox.environments(tuple(options.environments))
+    names = tuple(options.environments)
     if options.stop:
-        for environment in environments:
+        for environment in sandbox.stoppable(names):
             was_up = sandbox.down(environment)
             narrate(f"{environment.name} {'is stopped' if was_up else 'was down already'}")
         return 0
+    environments = sandbox.environments(names)
     started: list[EnvironmentSpec] = []
     logs: list[IO[bytes]] = []
     try:
@@ -43,6 +44,8 @@ def run(options: argparse.Namespace) -> int:
             status = sandbox.up(environment)
             serving = ", ".join(f"{name} v{number}" for name, number in status.serving.items())
             narrate(f"{environment.name} at {status.address} serves {serving or 'nothing yet'}")
+            if status.error:
+                narrate(f"{environment.name}: {status.error}")
         _follow(sandbox, environments, logs)
     finally:
         for environment in started:

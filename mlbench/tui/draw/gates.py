@@ -52,6 +52,20 @@ def gate_lines(
     return rows
 
 
+def gates_by_model(
+    gates: Sequence[GateResult], width: int, tests: TestCounts | None = None
+) -> list[Content]:
+    """As `gate_lines`, below the name of each model where there are several."""
+    models = dict.fromkeys(gate.model for gate in gates)
+    if len(models) < 2:
+        return gate_lines(gates, width, tests)
+    lines: list[Content] = []
+    for model in models:
+        its = [gate for gate in gates if gate.model == model]
+        lines += [cell((model, "bold $info"), width), *gate_lines(its, width, tests)]
+    return lines
+
+
 def told_gates(
     gates: Sequence[GateResult], width: int, tests: TestCounts | None = None
 ) -> list[Content]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 
 from textual.content import Content
 
@@ -27,8 +27,17 @@ _WITHOUT_YEAR = len("2026-")
 class LedgerTable:
     """Entries measured together, the newest first; lines are drawn when they are seen."""
 
-    def __init__(self, shown: Sequence[LedgerEntry], every: Sequence[LedgerEntry]) -> None:
-        """Show some of all entries; which are live now follows from all."""
+    def __init__(
+        self,
+        shown: Sequence[LedgerEntry],
+        every: Sequence[LedgerEntry],
+        untold: Container[int] = (),
+    ) -> None:
+        """Show some of all entries; which are live now follows from all.
+
+        `untold` are the numbers of those whose `on_promote` failed.
+        """
+        self._untold = untold
         self._shown = shown
         self._places = widest(entry.environment for entry in shown)
         self._models = widest(f"{entry.model} v{entry.version}" for entry in shown)
@@ -61,6 +70,8 @@ class LedgerTable:
             parts.append(cell((word, "bold $fail"), len("  forced")))
         run = cell(friendly_name(entry.run), self._runs)
         parts += ["  ", run, ("  by ", "$quiet"), cell((safe(entry.by), "$quiet"), self._by), "  "]
+        if entry.sequence in self._untold:
+            parts.append(("✗ on_promote  ", "bold $fail"))
         if words := " · ".join(safe(text) for text in (entry.reason, entry.why) if text):
             parts.append((words, "$fail" if entry.forced else "$warn"))
         elif entry.gates:
@@ -80,8 +91,11 @@ def entry_sign(entry: LedgerEntry) -> tuple[str, str]:
     return _SIGNS.get(entry.action, _WITHDRAWN)
 
 
-def entry_lines(entry: LedgerEntry, width: int) -> list[Content]:
-    """One entry in full: what was done, why, and the gates as they were judged then."""
+def entry_lines(entry: LedgerEntry, width: int, untold: str = "") -> list[Content]:
+    """One entry in full: what was done, why, and the gates as they were judged then.
+
+    `untold` says how its `on_promote` failed.
+    """
     sign = entry_sign(entry)
     done = {PROMOTE: "promoted to", ROLLBACK: "rolled back in"}.get(entry.action, "withdrawn from")
     what = line(
@@ -107,6 +121,9 @@ def entry_lines(entry: LedgerEntry, width: int) -> list[Content]:
         "entry": f"{entry.sequence}  {entry.checksum[:16]}",
     }
     lines = [cell(what, width), *(line((piece.plain, "bold $fail")) for piece in forced)]
+    if untold:
+        pieces = Content(f"✗ {safe(untold)}").wrap(max(_LEAST_TEXT, width))
+        lines += [line((piece.plain, "bold $fail")) for piece in pieces]
     for label, text in rows.items():
         if text:
             is_loud = entry.forced and label == "reason"

@@ -98,6 +98,8 @@ def _parity(page: Page, width: int) -> list[Content]:
         said = f"{item.format}: released as it is, never exported"
         return [_title("Parity", said, width)]
     sign: Part = ("✓ ", "$ok") if parity.passed else ("✗ ", "bold $fail")
+    if not parity.has_original:
+        sign = ("– ", "$quiet")
     bounds = f"within {number(parity.tolerance)}" if parity.tolerance else ""
     if parity.flip_margin:
         bounds += f", labels may flip within {number(parity.flip_margin)}"
@@ -115,6 +117,8 @@ def _parity(page: Page, width: int) -> list[Content]:
 
 
 def _largest(parity: Parity, width: int) -> list[Content]:
+    if not parity.has_original:
+        return [line(("there is no original to compare with", "$quiet"))]
     check = f"{parity.worst_check} " if parity.worst_check else ""
     row = f", {check}row {parity.worst_row}" if parity.worst_row >= 0 else ""
     count = f"{plural(parity.label_flips, 'label')} of {plural(parity.rows, 'row')}"

@@ -24,7 +24,7 @@ _MOST_GATES = 36
 _NARROW = 60
 # The columns that may be cut, and how far.
 _LEAST = {_LIVE: 9, _GATES: 1}
-_LEAST_WHERE_WIDE = {_GATES: 22}
+_LEAST_WHERE_WIDE = {_GATES: 22, _PARITY: len("not exported")}
 _COUNTED = len("✗ 1 of 4")
 _LONGEST_AGO = len("59 min ago")
 
@@ -86,6 +86,8 @@ def parity_parts(row: Released) -> list[Part]:
     parity = row.candidate.parity
     if parity is None:
         return [("not exported", "$quiet")]
+    if not parity.has_original:
+        return [("no original", "$quiet")]
     where = f" {parity.worst_check}".rstrip()
     where += f" row {parity.worst_row}" if parity.worst_row >= 0 else ""
     error = number(parity.max_abs_error)
@@ -117,10 +119,17 @@ def _fitting(
     room = width
     for column in ranked:
         wanted = min(widths[column], least.get(column, widths[column])) + len(_GAP)
+        if column == _PARITY:
+            # What ranks below it gets only what it does not need.
+            wanted = min(widths[column] + len(_GAP), max(wanted, room))
         if wanted <= room:
             chosen[column] = wanted - len(_GAP)
             room -= wanted
-    for column, most in ((_GATES, _COUNTED), (_LIVE, widths[_LIVE]), (_GATES, widths[_GATES])):
+    wishes = (
+        (_GATES, _COUNTED),
+        *((column, widths[column]) for column in (_LIVE, _GATES)),
+    )
+    for column, most in wishes:
         if column in chosen:
             more = max(0, min(room, most - chosen[column]))
             chosen[column] += more

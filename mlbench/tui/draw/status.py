@@ -92,5 +92,7 @@ def _hint(situation: Situation) -> Piece | None:
     if not_promotable(situation) or refused(situation):
         return None
     name = friendly_name(release.candidate.run)
+    if project is not None and len(project.models) > 1:
+        name = f"{release.candidate.model} of {name}"
     text = line((" p", "bold $info"), f" promotes {name} to {environment.name} ")
     return Piece(text, "promote", 1)

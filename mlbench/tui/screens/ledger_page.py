@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from textual.app import ComposeResult
 from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
@@ -57,6 +59,10 @@ class LedgerPage(Widget):
         cursor = self.listed.cursor
         return self._shown[cursor] if cursor is not None and cursor < len(self._shown) else None
 
+    @property
+    def _untold(self) -> Mapping[int, str]:
+        return self._look.untold if self._look is not None else {}
+
     def ask_at(self, at: str) -> None:
         """Show what was live at a time, as the user writes it; now where it is empty."""
         self.at = at
@@ -66,6 +72,10 @@ class LedgerPage(Widget):
         """Show what was read, if it is about this time."""
         if look.question.at == self.at:
             self._look = look
+
+    def look_again(self) -> None:
+        """Read anew what lies beside the ledger: an `on_promote` may have ended."""
+        self._asked_for = ()
 
     def on_line_list_moved(self, message: LineList.Moved) -> None:
         """Remember the entry itself, for others come above it."""
@@ -87,18 +97,20 @@ class LedgerPage(Widget):
         height = min(len(self._shown) + self.listed.gutter.height, room)
         self.listed.styles.height = "1fr" if is_broad or not self._shown else height
         entry, box = self.entry, self.query_one("#ledger-entry", Drawn)
-        box.show(entry_lines(entry, box.width) if entry else [])
+        untold = self._untold.get(entry.sequence, "") if entry else ""
+        box.show(entry_lines(entry, box.width, untold) if entry else [])
         title = f"entry {entry.sequence}" if entry else ""
         entitle(self.query_one("#ledger-entry-box"), line((title, "bold")))
 
     def _fill(self, ledger: tuple[LedgerEntry, ...]) -> None:
         listed = self.listed
-        now = (ledger, self.words, listed.line_width)
+        untold = self._untold
+        now = (ledger, self.words, listed.line_width, *untold)
         if now != self._shown_for:
             self._shown_for = now
             newest_first = tuple(reversed(ledger))
             self._shown = tuple(item for item in newest_first if self.words in _text_of(item))
-            self._table = LedgerTable(self._shown, ledger)
+            self._table = LedgerTable(self._shown, ledger, untold)
             listed.show(len(self._table), self._table.row)
             places = [item.sequence for item in self._shown]
             if self._sequence in places:

@@ -51,6 +51,8 @@ class ModelsPane(Pane):
         self._rows: tuple[Released, ...] = ()
         self._words = ""
         self._drawn_for: tuple[object, ...] = ()
+        self._table: ModelTable | None = None
+        self._aged: tuple[object, ...] = ()
         self._asked: ReleaseQuestion | None = None
         self._detail: ReleaseDetail | None = None
         self._came_from = MODELS
@@ -150,6 +152,7 @@ class ModelsPane(Pane):
     def look_again(self) -> None:
         """Read the folder of what is looked at anew: a promotion may have changed it."""
         self._asked = None
+        self.ledger.look_again()
 
     def filter(self, text: str) -> None:
         """Show only rows, or entries of the ledger, with these words."""
@@ -214,9 +217,9 @@ class ModelsPane(Pane):
         """Measure the table anew where its rows or its width have changed."""
         listed, header = self.listed, self.query_one("#models-header", Drawn)
         releases = known.releases
-        age = int(moment // _AGES_SECONDS)
-        shown_for = (self._words, header.width, self.size.height, age, releases.is_read)
+        shown_for = (self._words, header.width, self.size.height, releases.is_read)
         if releases.rows is self._read and shown_for == self._drawn_for and self._rows:
+            self._age(moment)
             return
         self._read, self._drawn_for = releases.rows, shown_for
         self._rows = tuple(row for row in releases.rows if self._words in _text_of(row))
@@ -224,15 +227,23 @@ class ModelsPane(Pane):
         entitle(self.query_one("#models-box"), line(("Models", "bold")), self._counted(known))
         self._set_height(len(self._rows))
         if not self._rows:
-            header.show(no_models(known, header.width, is_filtered=bool(self._words)))
+            said = no_models(known, header.width - 1, is_filtered=bool(self._words))
+            header.show([line(" ", text) for text in said])
             listed.show(0, lambda *_: Content(""))
             return
-        table = ModelTable(self._rows, max(8, header.width - 2), moment)
-        header.show([line(" ", table.header)])
+        self._table = ModelTable(self._rows, max(8, header.width - 2), moment)
+        header.show([line(" ", self._table.header)])
         keys = [_key(row) for row in self._rows]
-        listed.show(len(self._rows), lambda index, _: table.row(index, moment))
+        self._age(moment)
         if self._key in keys:
             listed.put_cursor(keys.index(self._key))
+
+    def _age(self, moment: float) -> None:
+        """Draw the rows that are seen again where they have grown older."""
+        table, age = self._table, int(moment // _AGES_SECONDS)
+        if table is not None and (table, age) != self._aged:
+            self._aged = (table, age)
+            self.listed.show(len(self._rows), lambda index, _: table.row(index, moment))
 
     def _set_height(self, rows: int) -> None:
         """As high as the table needs, but never so high that no page fits below it."""

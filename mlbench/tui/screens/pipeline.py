@@ -11,10 +11,11 @@ from textual.content import Content
 from mlbench.domain.curves import Curve
 from mlbench.domain.outcomes import RunOutcome
 from mlbench.domain.phrases import clock, plural
+from mlbench.domain.runs import TestCounts
 from mlbench.domain.stages import Project
 from mlbench.tui.board import Board, Phase, StageView, followed
 from mlbench.tui.draw.empty import no_gates, no_stages_yet, problem_lines
-from mlbench.tui.draw.gates import gate_lines
+from mlbench.tui.draw.gates import gates_by_model
 from mlbench.tui.draw.history import recent_lines
 from mlbench.tui.draw.lanes import Lane, lanes, stage_lines
 from mlbench.tui.draw.lines import line
@@ -173,19 +174,19 @@ class PipelinePane(Pane):
 
     def _draw_gates(self, known: Situation) -> None:
         box = self.query_one("#gates", Drawn)
-        last = known.board.last
-        gates, name = (last.gates, last.name) if last is not None else ((), "")
-        newest = known.releases.rows[0] if known.releases.rows else None
-        if not gates and newest is not None and (last is None or not last.gates):
-            gates = newest.candidate.gates
-            name = newest.run.name if newest.run else ""
-        tests = next((stage.tests for stage in known.board.stages if stage.tests), None)
-        if tests is None and newest is not None and newest.run is not None:
-            tests = next((r.tests for r in newest.run.stages.values() if r.tests), None)
+        last, rows = known.board.last, known.releases.rows
+        gates, name, run = (last.gates, last.name, last.run) if last is not None else ((), "", "")
+        if not gates and rows:
+            run = rows[0].candidate.run
+            gates = tuple(
+                g for row in rows if row.candidate.run == run for g in row.candidate.gates
+            )
+            name = rows[0].run.name if rows[0].run else ""
+        tests = _tests_of(run, known)
         if self.screen.has_class("-narrow"):
             # There only the first few are seen, so what holds the model back comes first.
             gates = tuple(sorted(gates, key=lambda gate: gate.passed is not False))
-        lines = gate_lines(gates, box.width, tests) or no_gates(known, box.width)
+        lines = gates_by_model(gates, box.width, tests) or no_gates(known, box.width)
         box.show(lines)
         entitle(box, line(("Gates", "bold")), line((name, "$quiet")))
 
@@ -255,3 +256,12 @@ def _progress(board: Board, now: float) -> Content:
     )
     counted = f"{ended} of {len(flight.stages)}  {clock(now - flight.started)}"
     return line((flight.name, "bold"), (f"  {counted}", "$quiet"))
+
+
+def _tests_of(run: str | None, known: Situation) -> TestCounts | None:
+    """The single tests of the run that was judged; its stages may be in the next run by now."""
+    rows = known.releases.rows
+    record = next((row.run for row in rows if row.candidate.run == run and row.run), None)
+    if record is not None:
+        return next((stage.tests for stage in record.stages.values() if stage.tests), None)
+    return next((stage.tests for stage in known.board.stages if stage.tests), None)
