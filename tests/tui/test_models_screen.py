@@ -230,14 +230,26 @@ async def test_a_rollback_asks_and_keeps_the_reason(released: ReleasedProject) -
         await put_on(pilot, "● production")
         await pilot.press("R")
         await see(pilot, "Roll back?", "production: tokens v2 → v1", "staging: penguins v2 → v1")
-        await pilot.press("y")
+        await pilot.press("down", "down", "y")
         await see(pilot, "Roll back production")
         await pilot.press("escape")
         assert len(released.ledger.entries()) == 8
-        await pilot.press("R", "y", *"too slow", "enter")
+        await pilot.press("R", "down", "down", "y", *"too slow", "enter")
         await until(pilot, lambda: len(released.ledger.entries()) == 9, "not rolled back")
         entry = released.ledger.entries()[-1]
         assert (entry.action, entry.version, entry.reason) == ("rollback", 1, "too slow")
+
+
+async def test_a_rollback_takes_one_key_and_one_yes(released: ReleasedProject) -> None:
+    for number, kept in enumerate((released.keep_file(6), released.keep_file(7))):
+        released.promote(released.registry.register(kept), "production", 10 + number)
+    app = opened(released)
+    async with app.run_test(size=WIDE, notifications=True) as pilot:
+        await put_on(pilot, "● production")
+        await pilot.press("R", "y")
+        await until(pilot, lambda: len(released.ledger.entries()) == 9, "not rolled back")
+        entry = released.ledger.entries()[-1]
+        assert (entry.action, entry.version, entry.reason) == ("rollback", 1, "")
 
 
 async def test_what_is_copied_is_what_was_chosen(released: ReleasedProject) -> None:
