@@ -121,23 +121,15 @@ def ask_rollback(situation: Situation) -> Question | None:
     preferred = release.environments if release else ()
     model = release.candidate.model if release else ""
     ordered = sorted(ways, key=lambda way: (way.model != model, way.environment not in preferred))
-    labels = {
-        f"{way.environment}: {way.model} v{way.live.version} → "
-        f"v{way.before.version} ({friendly_name(way.before.run)})": Rollback(
-            way.environment, way.model
-        )
-        for way in ordered
-    }
-    # Who takes something back is in a hurry: a reason is a choice of its own.
-    choices = (
-        *(Choice(label, command) for label, command in labels.items()),
-        *(
-            Choice(f"{label}, with a reason", command, asks_why=True)
-            for label, command in labels.items()
-        ),
-    )
+    choices: list[Choice] = []
+    for way in ordered:
+        command = Rollback(way.environment, way.model)
+        step = f"{way.model} v{way.live.version} → v{way.before.version}"
+        label = f"{way.environment}: {step} ({friendly_name(way.before.run)})"
+        # Who takes something back is in a hurry: giving a reason is a choice of its own.
+        choices += [Choice(label, command), Choice("  … with a reason", command, asks_why=True)]
     said = line("The version before is served again; the ledger says who and when.")
-    return Question("Roll back?", (said,), choices) if choices else None
+    return Question("Roll back?", (said,), tuple(choices)) if choices else None
 
 
 def _promotion(

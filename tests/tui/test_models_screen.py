@@ -230,11 +230,11 @@ async def test_a_rollback_asks_and_keeps_the_reason(released: ReleasedProject) -
         await put_on(pilot, "● production")
         await pilot.press("R")
         await see(pilot, "Roll back?", "production: tokens v2 → v1", "staging: penguins v2 → v1")
-        await pilot.press("down", "down", "y")
+        await pilot.press("down", "y")
         await see(pilot, "Roll back production")
         await pilot.press("escape")
         assert len(released.ledger.entries()) == 8
-        await pilot.press("R", "down", "down", "y", *"too slow", "enter")
+        await pilot.press("R", "down", "y", *"too slow", "enter")
         await until(pilot, lambda: len(released.ledger.entries()) == 9, "not rolled back")
         entry = released.ledger.entries()[-1]
         assert (entry.action, entry.version, entry.reason) == ("rollback", 1, "too slow")
