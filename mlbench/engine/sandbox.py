@@ -14,7 +14,8 @@ from mlbench.engine.releases import Releases, find_environment
 from mlbench.project.config import load_project
 from mlbench.project.layout import Layout
 from mlbench.project.rows import read_table
-from mlbench.release.registry import ANSWERS_NAME, Registry
+from mlbench.release.folders import ANSWERS_NAME
+from mlbench.release.registry import Registry
 from mlbench.release.request import HeldOutRow, Tensor, held_out_row
 from mlbench.release.row_request import inputs_of
 from mlbench.serving import client, supervise

@@ -15,11 +15,12 @@ from mlbench.domain.phrases import size
 from mlbench.domain.plain import from_plain
 from mlbench.domain.release import Candidate, Parity, Signature
 from mlbench.domain.stages import ModelSpec
+from mlbench.release.folders import MODEL_NAME
 from mlbench.release.limited import Ending, Limits, run_limited
 from mlbench.release.metadata import INPUT, Provenance, export_facts
 from mlbench.release.precision import DOUBLE, SINGLE, may_help, reason
 from mlbench.release.proof import Proof, prove_in_child, verdict_of
-from mlbench.release.registry import MODEL_NAME, Registry
+from mlbench.release.registry import Registry
 from mlbench.system.content import FOLDER_MARK, clone_file, hash_file
 from mlbench.system.files import read_json, remove, write_json
 

@@ -22,10 +22,10 @@ from mlbench.domain.plain import from_plain, to_plain
 from mlbench.domain.release import ParityCheck, Signature
 from mlbench.release.answers import Answers, Array
 from mlbench.release.exported import ExportedModel
+from mlbench.release.folders import ANSWERS_NAME, MODEL_NAME
 from mlbench.release.metadata import Provenance, stamp
 from mlbench.release.parity import combine, compare
 from mlbench.release.proof import HELD_OUT, ONE_BY_ONE, ORIGIN_NAME, PROOF_NAME, RAW, Proof
-from mlbench.release.registry import ANSWERS_NAME, MODEL_NAME
 from mlbench.release.scores import Truth, scored
 from mlbench.release.worst import Shown
 from mlbench.system.files import read_json, write_json

@@ -13,11 +13,9 @@ from mlbench.domain.errors import DamagedModelError, UsageError
 from mlbench.domain.plain import from_plain, to_plain
 from mlbench.domain.release import Candidate, GateResult
 from mlbench.release.folders import (
-    ANSWERS_NAME,
     CARD_NAME,
     FACTS_NAME,
     GATES_NAME,
-    MODEL_NAME,
     PREDICTIONS,
     REQUEST_NAME,
     WORDS_NAME,
@@ -38,8 +36,6 @@ from mlbench.system.files import (
     write_json,
 )
 from mlbench.system.locks import locked
-
-__all__ = ["ANSWERS_NAME", "FACTS_NAME", "KEPT_CANDIDATES", "MODEL_NAME", "Registry"]
 
 KEPT_CANDIDATES = 5
 _LAST_NUMBER = ".last-version"
@@ -152,11 +148,10 @@ class Registry:
         or those of the version were altered.
         """
         with self._locked(candidate.model):
-            same = [item for item in self.versions(candidate.model) if _is_same(item, candidate)]
             if candidate.version is not None:
                 return self.version(candidate.model, candidate.version)
-            for item in same:
-                if not self._damage(self.folder_of(item)):
+            for item in self.versions(candidate.model):
+                if _is_same(item, candidate) and not self._damage(self.folder_of(item)):
                     return item
             source = self.folder_of(candidate)
             if not source.is_dir():

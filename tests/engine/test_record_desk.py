@@ -21,7 +21,8 @@ from mlbench.engine.queries import Queries
 from mlbench.engine.record_desk import RecordDesk
 from mlbench.inside.identity import run_id_of
 from mlbench.project.layout import Layout
-from mlbench.release.registry import FACTS_NAME, Registry
+from mlbench.release.folders import FACTS_NAME
+from mlbench.release.registry import Registry
 from mlbench.system.files import write_json
 from mlbench.tracking.folder import read_run, write_run
 from mlbench.tracking.store import ExperimentStore

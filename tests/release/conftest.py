@@ -17,7 +17,8 @@ from mlbench.domain.release import (
     Signature,
     TensorSpec,
 )
-from mlbench.release.registry import MODEL_NAME, Registry
+from mlbench.release.folders import MODEL_NAME
+from mlbench.release.registry import Registry
 from mlbench.system.content import hash_file
 
 if TYPE_CHECKING:
