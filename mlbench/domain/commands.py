@@ -83,6 +83,56 @@ class Rollback:
 
 
 @dataclass(frozen=True, slots=True)
+class SetTraffic:
+    """Share the requests for a model among versions: `weights` by version; empty gives all back.
+
+    What a version needs to be promoted it needs here too, unless it stands there already.
+    """
+
+    command: ClassVar[str] = "traffic"
+    environment: str
+    model: str
+    weights: Mapping[str, float] = field(default_factory=dict)
+    allow_dirty: bool = False
+    force: bool = False
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StartCanary:
+    """Give a candidate or version a growing share of the requests until it passes or fails."""
+
+    command: ClassVar[str] = "canary"
+    environment: str
+    model: str | None = None
+    which: str | None = None
+    allow_dirty: bool = False
+    force: bool = False
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StartShadow:
+    """Copy requests to a candidate or version, whose answers are compared and never returned."""
+
+    command: ClassVar[str] = "shadow"
+    environment: str
+    model: str | None = None
+    which: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EndTrial:
+    """End a model's canary or shadow, as `kind` says, before it has ended by itself."""
+
+    command: ClassVar[str] = "end_trial"
+    kind: str
+    environment: str
+    model: str | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ExportRun:
     """Export the models of a run, or one of them, and give what comes of it a version."""
 
@@ -105,5 +155,6 @@ class RestoreRun:
     overwrite: bool = False
 
 
-Command = RunStages | StopStages | SetWatch | Promote | Rollback | ExportRun | RestoreRun
+Release = Promote | Rollback | SetTraffic | StartCanary | StartShadow | EndTrial | ExportRun
+Command = RunStages | StopStages | SetWatch | Release | RestoreRun
 COMMANDS: dict[str, type[Command]] = {kind.command: kind for kind in get_args(Command)}

@@ -6,6 +6,15 @@ from collections.abc import Mapping
 from dataclasses import field
 
 from mlbench.domain.records import dataclass
+from mlbench.domain.serving import (
+    LOOPBACK,
+    CanarySpec,
+    CanaryState,
+    ServerSettings,
+    ShadowSpec,
+    ShadowState,
+    Traffic,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +120,8 @@ class Candidate:
 
     `path` is its folder, relative to the project's `.mlbench`, and `file` the model in it; `digest`
     is that file's, `graph_digest` that of the ONNX graph without what is written into it about its
-    run. A model of another format than ONNX has no parity, signature, latency and graph.
+    run. `timings` are the milliseconds of one call by its number of rows, as texts. A model of
+    another format than ONNX has no parity, signature, latency, timings and graph.
     """
 
     model: str
@@ -132,6 +142,7 @@ class Candidate:
     graph_digest: str = ""
     facts: Mapping[str, str] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
+    timings: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +150,8 @@ class LedgerEntry:
     """One promotion or rollback, chained to the one before by its checksum.
 
     `why` is what mlbench has to say, `reason` what whoever did it gave; `forced` where gates or
-    another rule spoke against it, and `gates` as they were judged at that moment.
+    another rule spoke against it, and `gates` as they were judged at that moment. `weights` are
+    the shares of traffic that it sets, by version, where that is what it does.
     """
 
     sequence: int
@@ -156,13 +168,17 @@ class LedgerEntry:
     forced: bool = False
     commit: str = ""
     gates: tuple[GateResult, ...] = ()
+    weights: Mapping[str, float] = field(default_factory=dict)
     previous: str = ""
     checksum: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class DeployedModel:
-    """One model version that an environment serves; `path` is model.onnx, absolute."""
+    """One model version that an environment serves; `path` is model.onnx, absolute.
+
+    `timings` are the candidate's; batches are made only where these say that they pay.
+    """
 
     name: str
     version: int
@@ -170,6 +186,7 @@ class DeployedModel:
     run: str
     path: str
     signature: Signature
+    timings: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,8 +194,9 @@ class Deployment:
     """What one environment serves, derived from the ledger up to `sequence`.
 
     `staged` versions are loaded beside what is live and answer only to who asks for them by number;
-    `order` grows with each Deployment written. `head` is the checksum of the ledger's last entry,
-    `length` their number, so that a ledger that was cut short is found.
+    `beside` are versions that share traffic with a live one, as `traffic` says, or follow it as its
+    shadow. `order` grows with each Deployment written. `head` is the checksum of the ledger's last
+    entry, `length` their number, so that a ledger that was cut short is found.
     """
 
     environment: str
@@ -189,11 +207,21 @@ class Deployment:
     order: int = 0
     head: str = ""
     length: int = 0
+    beside: tuple[DeployedModel, ...] = ()
+    traffic: tuple[Traffic, ...] = ()
+    settings: ServerSettings = ServerSettings()
+    canary: CanarySpec = CanarySpec()
+    shadow: ShadowSpec = ShadowSpec()
 
 
 @dataclass(frozen=True, slots=True)
 class EnvironmentStatus:
-    """How an environment's server stands: `pid` is None where it is down."""
+    """How an environment's server stands: `pid` is None where it is down.
+
+    `workers` are its processes that answer, `restarts` how many had to be replaced; `weights` the
+    shares of traffic by model and version where more than one gets any; `loaded` versions answer
+    by their number alone, for somebody asked for that.
+    """
 
     name: str
     port: int
@@ -201,8 +229,16 @@ class EnvironmentStatus:
     serving: Mapping[str, int] = field(default_factory=dict)
     deployed: Mapping[str, int] = field(default_factory=dict)
     error: str = ""
+    host: str = LOOPBACK
+    workers: tuple[int, ...] = ()
+    restarts: int = 0
+    weights: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    loaded: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    canaries: tuple[CanaryState, ...] = ()
+    shadows: tuple[ShadowState, ...] = ()
 
     @property
     def address(self) -> str:
-        """Where clients reach it."""
-        return f"http://127.0.0.1:{self.port}"
+        """Where clients on this machine reach it."""
+        host = LOOPBACK if self.host in ("0.0.0.0", "::", "") else self.host
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"

@@ -8,6 +8,7 @@ from dataclasses import field
 from typing import TypeVar
 
 from mlbench.domain.records import dataclass
+from mlbench.domain.serving import CanarySpec, ServerSettings, ShadowSpec
 
 LARGEST_UNASKED = 5_000_000_000
 
@@ -137,7 +138,7 @@ class ModelSpec:
 
 @dataclass(frozen=True, slots=True)
 class EnvironmentSpec:
-    """A place to serve from: its port on loopback and which environments come before it.
+    """A place to serve from: its port, how it serves, and which environments come before it.
 
     `on_promote` is a command that tells the world outside what is live now.
     """
@@ -146,6 +147,9 @@ class EnvironmentSpec:
     port: int
     require: tuple[str, ...] = ()
     on_promote: str | None = None
+    settings: ServerSettings = ServerSettings()
+    canary: CanarySpec = CanarySpec()
+    shadow: ShadowSpec = ShadowSpec()
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mlbench.domain.commands import ExportRun, Promote, RestoreRun, Rollback
+from mlbench.domain.commands import Release, RestoreRun
 from mlbench.domain.events import Event
 from mlbench.domain.outcomes import StageOutcome
 from mlbench.domain.plan import StageStatus
@@ -133,7 +133,7 @@ class CarryOut:
     """Promote, roll back, or bring a run back."""
 
     id: str
-    command: Promote | Rollback | ExportRun | RestoreRun
+    command: Release | RestoreRun
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,10 +17,8 @@ from typing import TYPE_CHECKING
 from mlbench.domain.clock import utc
 from mlbench.domain.commands import (
     Command,
-    ExportRun,
-    Promote,
+    Release,
     RestoreRun,
-    Rollback,
     StopStages,
 )
 from mlbench.domain.errors import MlbenchError
@@ -326,9 +324,7 @@ class Loop:
         workspace, store = self._building.workspace, self._recording.store
         return ReleaseDesk(self._layout, workspace, store, self._tell, self._halt.event)
 
-    def _carry_out_slowly(
-        self, command_id: str, command: Promote | Rollback | ExportRun | RestoreRun
-    ) -> None:
+    def _carry_out_slowly(self, command_id: str, command: Release | RestoreRun) -> None:
         self._halt.begin()
         try:
             if isinstance(command, RestoreRun):

@@ -13,10 +13,11 @@ from mlbench.domain.stages import EnvironmentSpec, ModelSpec, Project, Stage
 from mlbench.project import keys
 from mlbench.project.check import check_project
 from mlbench.project.dvc_yaml import DVC_NAME, read_dvc_file
+from mlbench.project.environment_table import read_environment
 from mlbench.project.fields import Table
 from mlbench.project.interpreter import find_python
 from mlbench.project.layout import CONFIG_NAME, Layout
-from mlbench.project.model_table import read_environment, read_model
+from mlbench.project.model_table import read_model
 from mlbench.project.source_file import SourceFile
 from mlbench.project.stage_table import read_stage
 from mlbench.project.toml_file import TomlFile

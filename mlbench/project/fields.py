@@ -54,6 +54,13 @@ class Table:
             self.fail(key, f"must be {least} or more")
         return value
 
+    def number(self, key: str, usual: float, least: float, most: float) -> float:
+        """A number from `least` to `most`, whole or not; `usual` where the key is not there."""
+        value = self.value.get(key, usual)
+        if type(value) not in (int, float) or not least <= value <= most:
+            self.fail(key, f"must be a number from {least:g} to {most:g}")
+        return float(value)
+
     def texts(self, key: str) -> tuple[str, ...]:
         """A list of strings, or one string for a list of one."""
         value = self.value.get(key, [])

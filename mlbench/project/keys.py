@@ -44,4 +44,22 @@ MODEL = (
     "gates",
 )
 GATE = ("check", "level", "min_rows")
-ENVIRONMENT = ("port", "require", "on_promote")
+ENVIRONMENT = (
+    "port",
+    "require",
+    "on_promote",
+    "host",
+    "workers",
+    "connections",
+    "queue",
+    "deadline",
+    "batching",
+    "log_requests",
+    "log_inputs",
+    "log_size",
+    "log_age",
+    "canary",
+    "shadow",
+)
+CANARY = ("steps", "min_requests", "max_error_increase", "max_latency_ratio", "max_shift")
+SHADOW = ("share", "p99_budget")

@@ -187,6 +187,36 @@ class Layout:
         """What an environment's server prints."""
         return self.serving / f"{environment}.log"
 
+    @property
+    def available(self) -> Path:
+        """Every version that servers may load, for who asks them to over the protocol."""
+        return self.serving / "available" / "versions.json"
+
+    @property
+    def server_token(self) -> Path:
+        """The secret that load, unload, feedback and every address beyond loopback ask for."""
+        return self.serving / "token"
+
+    def counters(self, environment: str) -> Path:
+        """What the workers of an environment's server count, a file a version."""
+        return self.serving / f"{environment}.counters"
+
+    def requests(self, environment: str) -> Path:
+        """The request log of an environment, in segments."""
+        return self.serving / f"{environment}.requests"
+
+    def labels(self, environment: str) -> Path:
+        """Labels that came after their requests, one line each."""
+        return self.serving / f"{environment}.labels.jsonl"
+
+    def canaries(self, environment: str) -> Path:
+        """How the canaries of an environment stand; its server writes it."""
+        return self.serving / f"{environment}.canaries" / "now.json"
+
+    def shadows(self, environment: str) -> Path:
+        """How the shadows of an environment stand; its server writes it."""
+        return self.serving / f"{environment}.shadows" / "now.json"
+
     def change_lock(self, environment: str) -> Path:
         """Held by whoever promotes to an environment or rolls it back."""
         return self.serving / f"{environment}.change.lock"

@@ -1,4 +1,4 @@
-"""`[models.NAME]` and `[environments.NAME]` tables to their specifications."""
+"""`[models.NAME]` tables to their specifications."""
 
 from __future__ import annotations
 
@@ -6,18 +6,15 @@ import posixpath
 import re
 from typing import Any
 
-from mlbench.domain.expression import ROOTS, ExpressionError
+from mlbench.domain.expression import ExpressionError
 from mlbench.domain.slices import parse_gate, slice_calls
-from mlbench.domain.stages import EnvironmentSpec, GateSpec, ModelSpec
+from mlbench.domain.stages import GateSpec, ModelSpec
 from mlbench.project import keys
 from mlbench.project.fields import Table
 
-# Roots of names in gates that are no environments.
-RESERVED_ENVIRONMENTS = tuple(set(ROOTS) - {"production", "staging"})
 LEVELS = ("error", "warn")
 _LEAST_ROWS = 30
 _FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
-_HIGHEST_PORT = 65535
 
 
 def read_model(table: Table, name: str) -> ModelSpec:
@@ -41,35 +38,6 @@ def read_model(table: Table, name: str) -> ModelSpec:
         factory=_function(table, "factory"),
         predictions=_path(table, "predictions"),
     )
-
-
-def read_environment(table: Table, name: str) -> EnvironmentSpec:
-    """The environment of a table; ProjectFileError for an unknown key or a wrong value."""
-    table.file.refuse_unknown(table.value, keys.ENVIRONMENT, table.where)
-    table.check_name(name, "an environment")
-    if name in RESERVED_ENVIRONMENTS:
-        table.fail("", f'"{name}" means something else in gates; choose another name')
-    port = table.whole("port")
-    if port is None or not 0 < port <= _HIGHEST_PORT:
-        table.fail("port", f"an environment needs a port from 1 to {_HIGHEST_PORT}")
-    return EnvironmentSpec(
-        name=name,
-        port=port,
-        require=table.texts("require"),
-        on_promote=_on_promote(table),
-    )
-
-
-def _on_promote(table: Table) -> str | None:
-    command = table.text("on_promote")
-    if command is not None:
-        # Late: few environments have one.
-        from mlbench.domain.outside import problem_in
-
-        problem = problem_in(command)
-        if problem is not None:
-            table.fail("on_promote", problem)
-    return command
 
 
 def _path(table: Table, key: str) -> str | None:
