@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 DEMO_READY := $(VENV)/.installed-demo
 DEV_READY := $(VENV)/.installed-dev
 
-.PHONY: help demo test check lint format clean bench model kills
+.PHONY: help demo test check lint format clean bench model kills long soak
 
 help:
 	@echo "make demo    the sample project in the workbench (headless without a terminal)"
@@ -15,6 +15,8 @@ help:
 	@echo "make bench   the figures of benchmarks/README.md, measured again"
 	@echo "make model   a million steps of random histories through the decision core, on all cores"
 	@echo "make kills   kill -9 of loop, supervisor, stage, promotions and the store's writers, 20 times in each phase"
+	@echo "make long    soaks and fuzzing, a minute each, as CI runs them"
+	@echo "make soak    the same, ten minutes each"
 	@echo "make format  let ruff lay out the code"
 	@echo "make clean   remove the environment and all caches"
 
@@ -34,12 +36,18 @@ $(DEV_READY): pyproject.toml $(DEMO_READY)
 demo: $(DEMO_READY)
 	@$(BIN)/mlbench demo
 
-# A test runs DVCLive's own package, in an environment of its own for all that it brings.
-benchmarks/.venvs/dvclive: $(DEV_READY)
-	$(BIN)/python -c 'from benchmarks.peers import python_with; python_with("dvclive")'
+# Tests run others' own packages, each in an environment of its own for all that it brings.
+PEERS := benchmarks/.venvs/dvclive benchmarks/.venvs/tritonclient benchmarks/.venvs/kserve
+
+benchmarks/.venvs/%: $(DEV_READY)
+	$(BIN)/python -c 'from benchmarks.peers import python_with; python_with("$*")'
 	@touch $@
 
-test: $(DEV_READY) benchmarks/.venvs/dvclive
+benchmarks/.venvs/tritonclient: $(DEV_READY)
+	$(BIN)/python -c 'from benchmarks.peers import python_with; python_with("tritonclient", "tritonclient[http]")'
+	@touch $@
+
+test: $(DEV_READY) $(PEERS)
 	$(BIN)/python -m pytest -n auto
 
 lint: $(DEV_READY)
@@ -59,6 +67,12 @@ model: $(DEV_READY)
 
 kills: $(DEV_READY)
 	MLBENCH_KILLS=20 $(BIN)/python -m pytest -n auto -rP tests/pipeline/test_kills.py tests/engine/test_loop_kills.py tests/engine/test_promotion_kills.py tests/tracking/database/test_kills.py
+
+long: $(DEV_READY)
+	$(BIN)/python -m pytest -n auto -m long -rP
+
+soak: $(DEV_READY)
+	MLBENCH_SOAK_SECONDS=600 MLBENCH_FUZZ_SECONDS=600 $(BIN)/python -m pytest -n auto -m long -rP
 
 format: $(DEV_READY)
 	$(BIN)/ruff format .

@@ -31,6 +31,8 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "store": store.measure,
     "history": history.measure,
     "infer": infer.measure,
+    "rows": infer.measure_rows,
+    "promotion": infer.measure_promotion,
 }
 
 

@@ -1,6 +1,6 @@
 """A small load generator: keep-alive connections in one thread, a request prebuilt as bytes.
 
-`python -m benchmarks.load PORT PATH CONNECTIONS SECONDS BODY_FILE` prints one JSON object with
+`python -m benchmarks.load PORT PATH CONNECTIONS SECONDS BODY_FILE HEADERS` prints one JSON object with
 `rate` (answers a second) and `p99_ms`. Every answer must be a 200.
 """
 
@@ -11,6 +11,7 @@ import selectors
 import socket
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 
@@ -72,19 +73,17 @@ def load(port: int, request: bytes, connections: int, seconds: float) -> list[fl
     return took
 
 
-def request_of(port: int, path: str, body: bytes) -> bytes:
-    """A POST of JSON, as bytes on the wire."""
-    head = (
-        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
-    return head.encode() + body
+def request_of(port: int, path: str, body: bytes, headers: Mapping[str, str]) -> bytes:
+    """A POST as bytes on the wire."""
+    lines = [f"POST {path} HTTP/1.1", f"Host: 127.0.0.1:{port}", f"Content-Length: {len(body)}"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    return "\r\n".join([*lines, "", ""]).encode() + body
 
 
 def main(words: list[str]) -> int:
     """Warm up for half a second, then load and print."""
     port, path, connections, seconds = int(words[0]), words[1], int(words[2]), float(words[3])
-    request = request_of(port, path, Path(words[4]).read_bytes())
+    request = request_of(port, path, Path(words[4]).read_bytes(), json.loads(words[5]))
     load(port, request, connections, 0.5)
     started = time.perf_counter()
     took = sorted(load(port, request, connections, seconds))

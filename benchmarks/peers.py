@@ -36,14 +36,18 @@ def ninja() -> str:
     return _program("ninja")
 
 
-def python_with(package: str) -> str:
-    """An interpreter that has this package, installed where it is not there yet."""
+def python_with(package: str, *requirements: str) -> str:
+    """An interpreter that has this package, installed where it is not there yet.
+
+    `requirements` say what to install, in the words of pip; without any it is the package alone.
+    """
     environment = _ENVIRONMENTS / package
     python = environment / "bin" / "python"
     with locked(_ENVIRONMENTS / f"{package}.lock"):
         if not any(environment.glob(f"lib/python*/site-packages/{package}")):
             venv.create(environment, with_pip=True)
-            run([str(python), "-m", "pip", "install", "--quiet", package], FOLDER)
+            wanted = requirements or (package,)
+            run([str(python), "-m", "pip", "install", "--quiet", *wanted], FOLDER)
     return str(python)
 
 

@@ -1,0 +1,156 @@
+"""The worker's process: what it loads, listens with, and does as its supervisor says."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import signal
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from mlbench.domain.release import DeployedModel
+from mlbench.domain.serving import ServerSettings
+from mlbench.project.layout import Layout
+from mlbench.serving.control import Commit, Committed, Copy, Finish, Message, Prepare, Prepared, Share
+from mlbench.serving.counters import Counters
+from mlbench.serving.http.guard import Guard
+from mlbench.serving.http.limits import Limits
+from mlbench.serving.http.server import HttpServer
+from mlbench.serving.logging_lines import log
+from mlbench.serving.requests.log import RequestLog
+from mlbench.serving.running.loading import load
+from mlbench.serving.running.runner import make_runner
+from mlbench.serving.token import read_token
+from mlbench.serving.traffic.sending import ShadowSender
+from mlbench.serving.worker.app import Application
+from mlbench.serving.worker.link import Link
+from mlbench.serving.worker.memory import Memory
+from mlbench.serving.worker.predictions import predictions_of
+from mlbench.serving.worker.questions import Questions
+from mlbench.serving.worker.table import Served
+
+_GRACE_SECONDS = 5.0
+_OTHER_THREADS = 4
+
+
+@dataclass(frozen=True)
+class Place:
+    """Which worker this is: its environment, its number there, and how many there are."""
+
+    layout: Layout
+    environment: str
+    index: int
+    workers: int
+
+
+class Worker:
+    """Answers on the listening socket from what the supervisor has it load."""
+
+    def __init__(self, place: Place, listener: socket.socket) -> None:
+        """Nothing is loaded and nobody is answered yet."""
+        layout, name = place.layout, place.environment
+        self._place = place
+        self._listener = listener
+        self._link = Link()
+        self._memory = Memory(self._load)
+        self._threads = ThreadPoolExecutor(_OTHER_THREADS, thread_name_prefix="other")
+        self._loading = ThreadPoolExecutor(1, thread_name_prefix="loading")
+        self._shadow = ShadowSender(layout, name)
+        self._server: HttpServer | None = None
+        self._log: RequestLog | None = None
+        questions = Questions(
+            layout.counters(name),
+            layout.labels(name),
+            place.workers,
+            self._link.ask,
+            self._gauges,
+            self._threads,
+        )
+        self._application = Application(lambda: self._memory.table, questions, self._shadow, log)
+
+    async def run(self, control: socket.socket) -> None:
+        """Work until the supervisor says to finish, or is gone."""
+        loop = asyncio.get_running_loop()
+        # Ctrl-C reaches the whole group; the supervisor says what it means.
+        loop.add_signal_handler(signal.SIGINT, lambda: None)
+        await self._link.follow(control, self._handle)
+        await self._finish(_GRACE_SECONDS)
+
+    async def _handle(self, message: Message) -> None:
+        if isinstance(message, Prepare):
+            loop = asyncio.get_running_loop()
+            errors = await loop.run_in_executor(self._loading, self._memory.prepare, message)
+            self._link.say(Prepared(message.number, errors))
+        elif isinstance(message, Commit):
+            await self._commit(message)
+        elif isinstance(message, Share):
+            self._memory.table = self._memory.table.sharing(message.model, message.weights)
+        elif isinstance(message, Copy):
+            self._shadow.share(message.model, message.share)
+        elif isinstance(message, Finish):
+            await self._finish(message.seconds)
+
+    async def _commit(self, message: Commit) -> None:
+        gone = self._memory.commit(message.number, message.without)
+        for served in gone:
+            served.runner.close()
+        if self._server is None:
+            await self._listen(self._memory.table.settings)
+        self._link.say(Committed(message.number))
+
+    async def _listen(self, settings: ServerSettings) -> None:
+        layout, name = self._place.layout, self._place.environment
+        self._log = RequestLog(
+            layout.requests(name),
+            self._place.index,
+            settings,
+            self._logged,
+            lambda why: log("request_log", message=why),
+            self._place.workers,
+        )
+        self._application.request_log = self._log
+        port = self._listener.getsockname()[1]
+        guard = Guard(settings.host, port, read_token(layout.server_token))
+        limits = Limits(connections=settings.connections)
+        self._server = HttpServer(self._application, guard, limits)
+        # What stands now stays: the collector need not look at it again and again.
+        gc.collect()
+        gc.freeze()
+        await self._server.start(self._listener)
+
+    async def _finish(self, seconds: float) -> None:
+        """End what is under way; models that still compute then end with the process."""
+        if self._server is not None:
+            await self._server.finish(seconds)
+        if self._log is not None:
+            self._log.close()
+        os._exit(0)
+
+    def _load(self, deployed: DeployedModel, wanted: Prepare) -> Served:
+        """A version in memory, in the loading thread."""
+        layout, name = self._place.layout, self._place.environment
+        model = load(deployed)
+        version = str(deployed.version)
+        counters = Counters(layout.counters(name), deployed.name, version, self._place.index)
+        threads = max(1, cores() // self._place.workers)
+        runner = make_runner(model, wanted.deployment.settings, counters, threads)
+        return Served(model, version, runner, counters, predictions_of(deployed.signature))
+
+    def _logged(self, model: str, version: str, kept: int, dropped: int) -> None:
+        shared = self._memory.table.models.get(model)
+        served = shared.versions.get(version) if shared is not None else None
+        if served is not None:
+            served.counters.logged(kept, dropped)
+
+    def _gauges(self) -> dict[str, float]:
+        connections = self._server.open_connections if self._server is not None else 0
+        return {"connections": float(connections), "workers": float(self._place.workers)}
+
+
+def cores() -> int:
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
