@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 DEMO_READY := $(VENV)/.installed-demo
 DEV_READY := $(VENV)/.installed-dev
 
-.PHONY: help demo test check lint format clean bench model kills long soak
+.PHONY: help demo test check lint format clean bench model kills long soak fuzz
 
 help:
 	@echo "make demo    the sample project in the workbench (headless without a terminal)"
@@ -17,6 +17,7 @@ help:
 	@echo "make kills   kill -9 of loop, supervisor, stage, promotions and the store's writers, 20 times in each phase"
 	@echo "make long    soaks and fuzzing, a minute each, as CI runs them"
 	@echo "make soak    the same, ten minutes each"
+	@echo "make fuzz    the body parser, fuzzed for FUZZ_SECONDS (an hour)"
 	@echo "make format  let ruff lay out the code"
 	@echo "make clean   remove the environment and all caches"
 
@@ -68,7 +69,12 @@ model: $(DEV_READY)
 kills: $(DEV_READY)
 	MLBENCH_KILLS=20 $(BIN)/python -m pytest -n auto -rP tests/pipeline/test_kills.py tests/engine/test_loop_kills.py tests/engine/test_promotion_kills.py tests/tracking/database/test_kills.py
 
-long: $(DEV_READY)
+# The fuzzer keeps what it learned, and goes on from there the next time.
+FUZZ_SECONDS ?= 3600
+fuzz: $(DEV_READY)
+	$(BIN)/python -m tests.serving.fuzz.fuzz_body $(VENV)/fuzz/corpus -artifact_prefix=$(VENV)/fuzz/ -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=400 -timeout=5
+
+long: $(DEV_READY) benchmarks/.venvs/schemathesis
 	$(BIN)/python -m pytest -n auto -m long -rP
 
 soak: $(DEV_READY)

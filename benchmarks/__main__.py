@@ -7,11 +7,13 @@ import sys
 from collections.abc import Callable
 
 from benchmarks import (
+    batching,
     curves,
     history,
     imports,
     infer,
     log,
+    parsers,
     pipeline,
     reaction,
     status,
@@ -30,9 +32,11 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "curves": curves.measure,
     "store": store.measure,
     "history": history.measure,
+    "parsers": parsers.measure,
     "infer": infer.measure,
     "rows": infer.measure_rows,
     "promotion": infer.measure_promotion,
+    "batching": batching.measure,
 }
 
 

@@ -45,7 +45,8 @@ class HeadlessDemo:
                 self._print_run()
                 carry_out(line, Promote(_ENVIRONMENT), self._on_event)
                 self._print_promotion()
-            self._print_answer(self._sandbox.ask(_ENVIRONMENT, row=_HELD_OUT_ROW))
+            request = self._sandbox.request(_ENVIRONMENT, row=_HELD_OUT_ROW)
+            self._print_answer(self._sandbox.ask(request))
             self._print_ledger()
         finally:
             for environment in self._sandbox.environments():

@@ -45,9 +45,15 @@ COMMANDS = {
     "gates": "a run against the gates of today, or past promotions against a gate",
     "promote": "make a model what an environment serves",
     "rollback": "make an environment serve what it served before",
+    "traffic": "which versions share the requests for a model, seen or set",
+    "canary": "give a version a growing share of the requests, which decides on it",
+    "shadow": "copy requests to a version, whose answers are compared and never returned",
     "ledger": "what was live when, by whom",
     "serve": "run the environments' servers in the foreground",
     "predict": "ask a served model",
+    "requests": "what an environment was asked, and what it answered",
+    "feedback": "labels that came after their requests",
+    "replay": "logged requests, asked again of a candidate or version",
 }
 INTERRUPTED, HUNG_UP = 130, 129
 

@@ -19,7 +19,7 @@ def page(row: ModelRow, files: Mapping[str, int]) -> Iterator[str]:
     item = row.candidate
     version = f"v{item.version}" if item.version else "candidate"
     yield f"{coloured(item.model, 'strong')} {version}  run {friendly_name(item.run)} ({item.run})"
-    live = f"  live in {', '.join(row.environments)}" if row.environments else ""
+    live = f"  live in {', '.join(row.places)}" if row.places else ""
     yield f"  {item.created}  {size(item.size)}{_latency(item.latency)}{live}"
     yield from _gates(item.gates)
     if item.parity is not None:

@@ -13,8 +13,10 @@ from mlbench.domain.events import (
     RunStarted,
     StageFinished,
     StageStarted,
+    TrafficChanged,
     WatchChanged,
 )
+from mlbench.domain.ledger import ACTION_WORDS, TRAFFIC, shares_in_words
 from mlbench.domain.phrases import duration, number, plural, took
 from mlbench.domain.plan import Reason
 from mlbench.domain.release import GateResult, Parity
@@ -47,6 +49,8 @@ def phrase(event: Event) -> list[str]:
             where = f" at {event.address}" if event.address else ""
             served = f"{event.environment} serves {event.model} v{event.version}"
             return [f"{coloured('✓', 'ok')} {served}{where}"]
+        case TrafficChanged():
+            return [f"{coloured('✓', 'ok')} {traffic_words(event)}"]
         case WatchChanged():
             words = "watching" if event.watching else "not watching"
             return [coloured(f"{words} {event.detail}".strip(), "quiet")]
@@ -54,6 +58,15 @@ def phrase(event: Event) -> list[str]:
             return [coloured(event.message, _LEVEL_COLOURS[event.level])]
         case _:
             return []
+
+
+def traffic_words(event: TrafficChanged) -> str:
+    """`production: digits v3 80 %, v4 20 %`, `production: canary of digits v4`."""
+    if event.action == TRAFFIC:
+        shares = shares_in_words(event.weights) or f"v{event.version} alone"
+        return f"{event.environment}: {event.model} {shares}"
+    what = ACTION_WORDS.get(event.action, event.action)
+    return f"{event.environment}: {what} of {event.model} v{event.version}"
 
 
 def reason_lines(reasons: tuple[Reason, ...]) -> list[str]:

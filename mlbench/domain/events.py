@@ -170,6 +170,26 @@ class Promoted:
 
 
 @dataclass(frozen=True, slots=True)
+class TrafficChanged:
+    """Sent when what shares an environment's requests with its live version changes.
+
+    `action` is the ledger's: traffic, canary, canary_ended, shadow or shadow_ended; `version` that
+    of the trial, or the live one where `weights` are set, which are shares of 1 by version.
+    """
+
+    event: ClassVar[str] = "traffic_changed"
+    at: str
+    action: str
+    environment: str
+    model: str
+    version: int
+    run: str
+    address: str
+    weights: Mapping[str, float] = field(default_factory=dict)
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Notice:
     """Sent for whatever a user should know and act on; `level` is info, warn or error."""
 
@@ -202,6 +222,7 @@ Event = (
     | CandidateKept
     | RunFinished
     | Promoted
+    | TrafficChanged
     | Notice
     | CommandDone
 )

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from mlbench.domain.release import LedgerEntry
+from mlbench.domain.serving import Traffic
 
 PROMOTE, ROLLBACK, WITHDRAW = "promote", "rollback", "withdraw"
+TRAFFIC, CANARY, CANARY_ENDED = "traffic", "canary", "canary_ended"
+SHADOW, SHADOW_ENDED = "shadow", "shadow_ended"
+# How these are read where a line is told of one; others are words already.
+ACTION_WORDS = {CANARY_ENDED: "end of the canary", SHADOW_ENDED: "end of the shadow"}
 
 Live = dict[str, dict[str, LedgerEntry]]
+Shared = dict[str, dict[str, Traffic]]
 
 
 def taken(entries: Iterable[LedgerEntry]) -> tuple[LedgerEntry, ...]:
@@ -56,6 +64,89 @@ def live_at(entries: Iterable[LedgerEntry], moment: str) -> Live:
     What was withdrawn later never was live, also between the two.
     """
     return _live_after(entry for entry in taken(entries) if entry.at <= moment)
+
+
+def traffic_of(entries: Iterable[LedgerEntry]) -> Shared:
+    """What shares traffic with, or follows, what is live: environment → model → traffic.
+
+    Only models of which some version does. A step of a model ends its weights and its canary, and
+    its shadow where that is the version that it makes live.
+    """
+    found: dict[tuple[str, str], Traffic] = {}
+    for entry in entries:
+        where = (entry.environment, entry.model)
+        found[where] = _shared_after(found.get(where) or Traffic(entry.model), entry)
+    shared: Shared = {}
+    for (environment, model), traffic in found.items():
+        if traffic != Traffic(model):
+            shared.setdefault(environment, {})[model] = traffic
+    return shared
+
+
+def traffic_at(entries: Iterable[LedgerEntry], moment: str) -> Shared:
+    """As `traffic_of`, at a time that is written as the entries' own."""
+    return traffic_of(entry for entry in entries if entry.at <= moment)
+
+
+def began(
+    entries: Iterable[LedgerEntry], environment: str, model: str, action: str
+) -> LedgerEntry | None:
+    """The last entry of a model by which such a trial began; None where there is none."""
+    found = [
+        entry
+        for entry in entries
+        if (entry.environment, entry.model, entry.action) == (environment, model, action)
+    ]
+    return found[-1] if found else None
+
+
+def shares_in_words(weights: Mapping[str, float]) -> str:
+    """`v3 80 %, v4 20 %`, the lowest version first."""
+    ordered = sorted(weights.items(), key=lambda item: int(item[0]))
+    return ", ".join(f"v{version} {100 * weight:.4g} %" for version, weight in ordered)
+
+
+def roles_in(traffic: Traffic, version: int) -> tuple[str, ...]:
+    """What a version is to a live one, in words: a canary, a shadow, its share of the requests."""
+    weight = traffic.weights.get(str(version))
+    shares = (f"{100 * weight:.4g} %",) if weight is not None else ()
+    trials = (("canary", traffic.canary), ("shadow", traffic.shadow))
+    return (*shares, *(word for word, trial in trials if trial == version))
+
+
+def roles_of(
+    entries: Iterable[LedgerEntry],
+) -> dict[tuple[str, int], dict[str, tuple[str, ...]]]:
+    """What versions are beside another that is live: (model, version) → environment → words."""
+    entries = tuple(entries)
+    serving = live(entries)
+    roles: dict[tuple[str, int], dict[str, tuple[str, ...]]] = {}
+    for environment, models in traffic_of(entries).items():
+        for model, traffic in models.items():
+            entry = serving.get(environment, {}).get(model)
+            for version in versions_in(traffic) - ({entry.version} if entry else set()):
+                roles.setdefault((model, version), {})[environment] = roles_in(traffic, version)
+    return roles
+
+
+def versions_in(traffic: Traffic) -> set[int]:
+    """Every version that a model's traffic names."""
+    trials = {one for one in (traffic.canary, traffic.shadow) if one is not None}
+    return {int(version) for version in traffic.weights} | trials
+
+
+def _shared_after(traffic: Traffic, entry: LedgerEntry) -> Traffic:
+    if entry.action in (PROMOTE, ROLLBACK, WITHDRAW):
+        stays = traffic.shadow if traffic.shadow != entry.version else None
+        return Traffic(traffic.model, shadow=stays)
+    changes: dict[str, dict[str, Any]] = {
+        TRAFFIC: {"weights": dict(entry.weights), "canary": None},
+        CANARY: {"weights": {}, "canary": entry.version},
+        CANARY_ENDED: {"canary": None},
+        SHADOW: {"shadow": entry.version},
+        SHADOW_ENDED: {"shadow": None},
+    }
+    return dataclasses.replace(traffic, **changes.get(entry.action, {}))
 
 
 def _live_after(steps: Iterable[LedgerEntry]) -> Live:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import field
+from typing import Any
 
 from mlbench.domain.records import dataclass
 
@@ -123,3 +124,69 @@ class ShadowState:
     p99_with: float | None = None
     p99_without: float | None = None
     why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedRequest:
+    """One request of the log with its answer; `at` is when it was answered, `seconds` what it took.
+
+    `inputs` and `outputs` are tensors as the protocol's JSON has them, data flat; where `is_rows`,
+    records by column and what was predicted for each. They are None where they were not logged or
+    can't be read, and `missing` says why of the inputs. `error` is the sentence of one that was
+    refused. `label` came later: one value, or one a row.
+    """
+
+    id: str
+    at: str
+    model: str
+    version: str
+    status: int
+    seconds: float
+    inputs: tuple[Mapping[str, Any], ...] | None = None
+    outputs: tuple[Mapping[str, Any], ...] | None = None
+    label: Any = None
+    is_rows: bool = False
+    error: str = ""
+    missing: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayFlip:
+    """A row of a logged request that another version answers otherwise."""
+
+    id: str
+    row: int
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """Logged requests asked again of another version, and how its answers compare.
+
+    `asked` were the newest, `compared` those that both answered. `refused` are those that the other
+    version does not take, `failed` those on which it broke down, `unreadable` those whose inputs or
+    answer the log has not; `reasons` count why, in sentences. `flips` are the first of `flipped`
+    rows, `rows` how many were compared. Errors are over scores. Seconds are medians and 99th
+    percentiles: `before` in the server, waiting included, `after` of the model alone.
+    """
+
+    model: str
+    version: str
+    environment: str
+    asked: int = 0
+    compared: int = 0
+    rows: int = 0
+    flipped: int = 0
+    refused: int = 0
+    failed: int = 0
+    unreadable: int = 0
+    flips: tuple[ReplayFlip, ...] = ()
+    max_abs_error: float = 0.0
+    mean_abs_error: float = 0.0
+    worst_id: str = ""
+    median_before: float | None = None
+    p99_before: float | None = None
+    median_after: float | None = None
+    p99_after: float | None = None
+    reasons: Mapping[str, int] = field(default_factory=dict)

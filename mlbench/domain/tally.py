@@ -24,8 +24,9 @@ class Tally:
     onnxruntime, `took` in all. `calls` are runs of the model, `rows` what they were given;
     `latencies` counts answered requests by LATENCY_BOUNDS, `batches` calls by BATCH_BOUNDS.
     `queued` and `in_flight` are gauges. `predictions` are the newest first values of answers, a
-    label by its place among the classes; `predicted` is how many there ever were. `last` is when
-    the last request ended, in seconds since 1970.
+    label by its place among the classes, in the order they came and with none left out between;
+    `predicted` is how many there ever were. `last` is when the last request ended, in seconds since
+    1970.
     """
 
     model: str

@@ -10,8 +10,9 @@ import contextlib
 from collections.abc import Iterator
 
 from mlbench.domain.errors import MlbenchError
-from mlbench.domain.ledger import live
+from mlbench.domain.ledger import live, traffic_of
 from mlbench.domain.release import Candidate, Deployment, LedgerEntry
+from mlbench.domain.serving import Traffic
 from mlbench.domain.stages import EnvironmentSpec
 from mlbench.engine.releases import Releases
 from mlbench.project.layout import Layout
@@ -43,14 +44,20 @@ class Change:
         """The entry that put a model's live version there."""
         return live(self.entries).get(self.environment.name, {}).get(model)
 
-    def stage(self, version: Candidate) -> Deployment:
-        """Have a version loaded beside what is live."""
-        path = str(self._releases.registry.file_of(version))
-        deployed = deployed_model(version, path)
+    def traffic(self, model: str) -> Traffic:
+        """What shares a model's traffic with its live version."""
+        shared = traffic_of(self.entries).get(self.environment.name, {})
+        return shared.get(model, Traffic(model))
+
+    def stage(self, *versions: Candidate) -> Deployment:
+        """Have versions loaded beside what is live."""
+        deployed = [
+            deployed_model(version, str(self._releases.registry.file_of(version)))
+            for version in versions
+        ]
         self.is_settled, self._is_staged = False, True
-        return self._releases.write_deployment(
-            self.environment, (deployed,) if deployed is not None else ()
-        )
+        staged = tuple(one for one in deployed if one is not None)
+        return self._releases.write_deployment(self.environment, staged)
 
     def append(self, entry: LedgerEntry) -> LedgerEntry:
         """Write a step to the ledger: from here on it is what counts."""

@@ -45,6 +45,7 @@ from mlbench.engine.hands.recording import RecordingHand
 from mlbench.engine.state import Flight, LoopState, NewRun
 from mlbench.engine.steps import step
 from mlbench.engine.steps.holders import to_keep, told_again
+from mlbench.engine.verdict_watch import VerdictWatch
 from mlbench.inside.identity import new_run_id
 from mlbench.project.git import has_repository, missing_because
 from mlbench.project.layout import Layout
@@ -70,6 +71,8 @@ class Loop:
         self._building = BuildingHand(layout, self._queue.put)
         self._recording = RecordingHand(layout)
         self._next_glance = 0.0
+        self._since = utc()
+        self._verdicts = VerdictWatch(layout)
         self._left: list[str] = []
         self._heard: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._knows_git = False
@@ -96,6 +99,8 @@ class Loop:
             self._queue.put(left)
         if any(self._layout.serving.glob("*.changing")):
             self._slow.put(self._settle)
+        if self._verdicts.has_verdict():
+            self._slow.put(self._settle_canaries)
         self._slow_thread.start()
         self._thread.start()
 
@@ -189,9 +194,12 @@ class Loop:
         if now >= self._next_look:
             self._next_look = now + _INBOX_SECONDS
             inputs += inbox.take(self._layout.inbox)
-        if self._state.watching and now >= self._next_glance:
+        if now >= self._next_glance:
             self._next_glance = now + _GLANCE_SECONDS
-            self._building.glance()
+            if self._state.watching:
+                self._building.glance()
+            if self._verdicts.has_verdict():
+                self._slow.put(self._settle_canaries)
         return inputs
 
     def _carry_out(self, effect: do.Effect) -> None:
@@ -322,7 +330,8 @@ class Loop:
         from mlbench.engine.release_desk import ReleaseDesk
 
         workspace, store = self._building.workspace, self._recording.store
-        return ReleaseDesk(self._layout, workspace, store, self._tell, self._halt.event)
+        ending, since = self._halt.event, self._since
+        return ReleaseDesk(self._layout, workspace, store, self._tell, ending, since)
 
     def _carry_out_slowly(self, command_id: str, command: Release | RestoreRun) -> None:
         self._halt.begin()
@@ -345,6 +354,13 @@ class Loop:
 
         try:
             settle_environments(self._layout, self._building.project, self._tell)
+        except Exception as error:
+            message = str(error) if isinstance(error, MlbenchError) else traceback.format_exc()
+            self._tell(Notice(utc(), "error", message))
+
+    def _settle_canaries(self) -> None:
+        try:
+            self._desk.settle_canaries(self._building.project)
         except Exception as error:
             message = str(error) if isinstance(error, MlbenchError) else traceback.format_exc()
             self._tell(Notice(utc(), "error", message))

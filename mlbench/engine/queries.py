@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mlbench.domain.curves import CurveSource
     from mlbench.domain.release import Candidate, EnvironmentStatus, LedgerEntry
     from mlbench.domain.runs import Run, TestResult
+    from mlbench.domain.serving import Traffic
     from mlbench.domain.use import Use
     from mlbench.tracking.history import History
     from mlbench.tracking.logged import Artifact
@@ -27,11 +28,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ModelRow:
-    """A candidate or version with where it is live, and its model file."""
+    """A candidate or version with where it is live, and its model file.
+
+    `beside` says what it is in environments where another one is live: a canary, a shadow, `20 %`.
+    """
 
     candidate: Candidate
     environments: tuple[str, ...]
     path: Path
+    beside: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Where it is live, and what it is elsewhere: `staging`, `canary in production`."""
+        beside = (f"{' and '.join(roles)} in {name}" for name, roles in self.beside.items())
+        return (*self.environments, *beside)
 
 
 class Queries:
@@ -236,12 +247,13 @@ class Queries:
 
     def models(self) -> list[ModelRow]:
         """Every version and candidate, newest first, with where it is live."""
-        from mlbench.domain.ledger import live
+        from mlbench.domain.ledger import live, roles_of
         from mlbench.release.ledger import Ledger
         from mlbench.release.registry import Registry
 
         registry = Registry(self.layout.models)
-        serving = live(Ledger(self.layout.ledger).entries())
+        entries = Ledger(self.layout.ledger).entries()
+        serving, roles = live(entries), roles_of(entries)
         rows = []
         for model in registry.models():
             versions = registry.versions(model)
@@ -253,7 +265,8 @@ class Queries:
                     for environment, models in serving.items()
                     if item.version and model in models and models[model].version == item.version
                 )
-                rows.append(ModelRow(item, where, registry.file_of(item)))
+                beside = roles.get((model, item.version or 0), {})
+                rows.append(ModelRow(item, where, registry.file_of(item), beside))
         return rows
 
     def ledger(self) -> tuple[LedgerEntry, ...]:
@@ -268,6 +281,12 @@ class Queries:
 
         serving = live_at(self.ledger(), moment)
         return tuple(entry for models in serving.values() for entry in models.values())
+
+    def traffic_at(self, moment: str) -> Mapping[str, Mapping[str, Traffic]]:
+        """What shared traffic with that, by environment and model."""
+        from mlbench.domain.ledger import traffic_at
+
+        return traffic_at(self.ledger(), moment)
 
     def ledger_fault(self) -> str | None:
         """What is wrong with the ledger, by itself and beside what environments serve, or None."""

@@ -16,10 +16,10 @@ from mlbench.domain.stages import EnvironmentSpec, ModelSpec, Project
 from mlbench.project.layout import Layout
 from mlbench.release.ledger import Ledger, LedgerDamagedError
 from mlbench.release.ledger_check import behind, fault_beside, fault_in
-from mlbench.release.promotion import deployment_of
+from mlbench.release.promotion import deployed_model, deployment_of
 from mlbench.release.registry import Registry
 from mlbench.serving.state import read_deployment, read_state
-from mlbench.system.files import entries_in, write_json
+from mlbench.system.files import entries_in, read_json, write_json
 from mlbench.system.locks import is_held, locked
 from mlbench.tracking.store import ExperimentStore
 
@@ -75,11 +75,7 @@ class Releases:
             if staged is None:
                 is_staging = before is not None and is_held(self._layout.change_lock(name))
                 staged = before.staged if before is not None and is_staging else ()
-            known = {
-                (model, item.version or 0): (item, str(self.registry.file_of(item)))
-                for model in self.registry.models()
-                for item in self.registry.versions(model)
-            }
+            known = self.write_available()
             order = self._last_order(name, before) + 1
             deployment = deployment_of(
                 environment,
@@ -87,10 +83,29 @@ class Releases:
                 known,
                 order=order,
                 staged=staged,
-                before=before.models if before is not None else (),
+                before=(*before.models, *before.beside) if before is not None else (),
             )
             write_json(path, to_plain(deployment))
         return deployment
+
+    def write_available(self) -> Mapping[tuple[str, int], tuple[Candidate, str]]:
+        """Tell servers which versions they may load, newest first; gives all with their files.
+
+        The file is written only where it says something else.
+        """
+        path = self._layout.available
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with locked(path.with_suffix(".lock")):
+            known = {
+                (model, item.version or 0): (item, str(self.registry.file_of(item)))
+                for model in self.registry.models()
+                for item in self.registry.versions(model)
+            }
+            served = [found for one in known.values() if (found := deployed_model(*one))]
+            told = [to_plain(found) for found in served]
+            if read_json(path) != told:
+                write_json(path, told)
+        return known
 
     def deployments(self) -> tuple[Deployment, ...]:
         """Every Deployment that can be read, also of environments that the project has no more."""

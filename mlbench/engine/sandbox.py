@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,10 @@ from typing import Any
 from mlbench.domain.errors import ServingError, UsageError
 from mlbench.domain.release import Candidate, EnvironmentStatus
 from mlbench.domain.stages import EnvironmentSpec
+from mlbench.engine.access import token_for
+from mlbench.engine.asking import batches_of, joined
 from mlbench.engine.releases import Releases, find_environment
+from mlbench.engine.trials import TrafficNow, traffic_now
 from mlbench.project.config import load_project
 from mlbench.project.layout import Layout
 from mlbench.project.rows import read_table
@@ -19,6 +22,31 @@ from mlbench.release.registry import Registry
 from mlbench.release.request import HeldOutRow, Tensor, held_out_row
 from mlbench.release.row_request import inputs_of
 from mlbench.serving import client, supervise
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a served model is to be asked: where, with which body, and about which held-out row.
+
+    `token` is None where the server asks for none.
+    """
+
+    model: str
+    version: int | None
+    address: str
+    inputs: Sequence[Mapping[str, Any]]
+    token: str | None = None
+    row: HeldOutRow | None = None
+
+    @property
+    def path(self) -> str:
+        """The path of the address."""
+        return client.infer_path(self.model, self.version)
+
+    @property
+    def body(self) -> Mapping[str, Any]:
+        """The body, as the protocol has it."""
+        return {"inputs": list(self.inputs)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +129,31 @@ class Sandbox:
         """How an environment's server stands."""
         return supervise.status(self._layout, environment)
 
+    def traffic(self, status: EnvironmentStatus) -> tuple[TrafficNow, ...]:
+        """What answers the requests for each model that an environment serves."""
+        return traffic_now(self._layout, status)
+
     def log(self, environment: EnvironmentSpec) -> Path:
         """What an environment's server prints, one JSON object a line."""
         return self._layout.server_log(environment.name)
 
-    def ask(
+    def token(self, status: EnvironmentStatus) -> str | None:
+        """What a server asks a client for beyond loopback; None where it asks for nothing."""
+        return token_for(self._layout, status.host)
+
+    def ask(self, request: Request) -> Answer:
+        """Send a request, in several where it is large; ServingError where it is refused."""
+        batches = batches_of(request.inputs)
+        responses = [
+            client.infer(
+                request.address, request.model, batch, request.version, token=request.token
+            )
+            for batch in batches
+        ]
+        response = joined(responses)
+        return Answer(request.model, request.address, request.body, response, request.row)
+
+    def request(
         self,
         environment_name: str,
         model_name: str | None = None,
@@ -113,11 +161,11 @@ class Sandbox:
         rows: Path | None = None,
         row: int = 0,
         version: int | None = None,
-    ) -> Answer:
-        """Ask a served model about the rows of a file, or about one held-out row.
+    ) -> Request:
+        """A request about the rows of a file, or about one held-out row, to whatever is served.
 
-        `version` asks one that the environment serves or has staged, else what is live answers.
-        UsageError where the environment serves no such model, ServingError where it is down.
+        `version` asks one that the environment serves, or has in memory beside that; without it
+        what is live answers. UsageError where the environment serves no such model, or is down.
         """
         environment = self.environments((environment_name,))[0]
         self._check_served(model_name)
@@ -130,8 +178,7 @@ class Sandbox:
         name = _served_model(status, model_name)
         asked = self._candidate(name, status.serving[name] if version is None else version)
         inputs, held_out = self._inputs(asked, rows, row)
-        response = client.infer(status.address, name, inputs, version)
-        return Answer(name, status.address, {"inputs": inputs}, response, held_out)
+        return Request(name, version, status.address, inputs, self.token(status), held_out)
 
     def _check_served(self, model: str | None) -> None:
         """UsageError for a model that is live as a file: no server has it."""

@@ -201,6 +201,10 @@ class Layout:
         """What the workers of an environment's server count, a file a version."""
         return self.serving / f"{environment}.counters"
 
+    def door(self, environment: str) -> Path:
+        """What the workers count of connections, before a request comes to a model."""
+        return self.serving / f"{environment}.door"
+
     def requests(self, environment: str) -> Path:
         """The request log of an environment, in segments."""
         return self.serving / f"{environment}.requests"

@@ -73,6 +73,7 @@ def export(job: ExportJob, registry: Registry) -> Candidate:
             parity=proof.parity,
             signature=from_plain(Signature, report["signature"]),
             latency=proof.latency,
+            timings=proof.timings,
             graph_digest=proof.graph,
             facts=export_facts(report) | facts | job.provenance.facts(),
             metrics=job.provenance.metrics,

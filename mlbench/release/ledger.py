@@ -1,4 +1,4 @@
-"""The ledger: every promotion and rollback, one JSON line each, chained by checksums.
+"""The ledger: every change of what serves, one JSON line each, chained by checksums.
 
 What is live is what the ledger says; nothing else is asked.
 """

@@ -12,6 +12,7 @@ from mlbench.domain.ledger import live
 from mlbench.domain.phrases import plural
 from mlbench.domain.release import Deployment, LedgerEntry
 from mlbench.release.ledger import chain, entry_in, first_fault, line_of
+from mlbench.release.sharing import strays
 
 _REMEDY = "bring .mlbench/ledger.jsonl back from a backup"
 
@@ -70,6 +71,12 @@ def behind(entries: Sequence[LedgerEntry], deployments: Iterable[Deployment]) ->
                     f".mlbench/serving/{name}.json names version {model.version} of {model.name}, "
                     f"the ledger says {says}; {remedy}"
                 )
+        stray = strays(entries, name, known.traffic)
+        if stray is not None:
+            return (
+                f".mlbench/serving/{name}.json gives version {stray[1]} of {stray[0]} a part in "
+                f"the traffic, the ledger says nothing of it; {remedy}"
+            )
     return None
 
 

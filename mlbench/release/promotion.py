@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from mlbench.domain.errors import GateRefusedError, MlbenchError, UsageError
-from mlbench.domain.ledger import history_of, live, was_live
+from mlbench.domain.ledger import history_of, live, traffic_of, was_live
 from mlbench.domain.release import Candidate, DeployedModel, Deployment, GateResult, LedgerEntry
 from mlbench.domain.stages import EnvironmentSpec
 from mlbench.release.gates import hold
+from mlbench.release.sharing import beside_live
 
 PRODUCTION = "production"
 
@@ -67,28 +68,30 @@ def objections(
     *,
     dirty: bool,
     allow_dirty: bool,
+    promotes: bool = True,
 ) -> tuple[str, ...]:
-    """What speaks against a promotion, a sentence each, the weightiest first.
+    """What speaks against giving a version requests, a sentence each, the weightiest first.
 
-    Gates that do not hold today, an environment that it has not been in, uncommitted code.
+    Gates that do not hold today, an environment that it has not been in, uncommitted code. Without
+    `promotes` it would only share them with what is live.
     """
     entries = tuple(entries)
-    found = [
-        f"{candidate.model} of run {candidate.run} is not promoted: {phrase(result)}"
-        for result in gates
-        if result.refuses
-    ]
+    name, run = candidate.model, candidate.run
+    shared = f"gets no requests in {environment.name}"
+    refused = "is not promoted" if promotes else shared
+    refused_there = f"is not promoted to {environment.name}" if promotes else shared
+    found = [f"{name} of run {run} {refused}: {phrase(gate)}" for gate in gates if gate.refuses]
     found += [
-        f"{candidate.model} is not promoted to {environment.name}: it has not been in "
-        f"{required}; `mlbench promote {candidate.model}@{candidate.run} {required}` first"
+        f"{name} {refused_there}: it has not been in {required}; "
+        f"`mlbench promote {name}@{run} {required}` first"
         for required in environment.require
         if not was_live(entries, required, candidate.digest)
     ]
     is_guarded = bool(environment.require) or environment.name == PRODUCTION
     if is_guarded and dirty and not allow_dirty:
         found.append(
-            f"{candidate.model} is not promoted to {environment.name}: run {candidate.run} is "
-            "from uncommitted code; commit it (nothing has to run again), or say --allow-dirty"
+            f"{name} {refused_there}: run {run} is from uncommitted code; commit it "
+            "(nothing has to run again), or say --allow-dirty"
         )
     return tuple(found)
 
@@ -125,27 +128,27 @@ def deployment_of(
 
     A model of another format than ONNX is live without being served. One that has gone from the
     registry stays as it was deployed `before`: the server has it in memory, and other models, or
-    another version of it, can still be promoted. MlbenchError where it was not.
+    another version of it, can still be promoted. MlbenchError where it was not; what is lost
+    beside a live version is left out.
     """
-    serving = live(entries).get(environment.name, {})
-    deployed_before = {(model.name, model.version, model.digest): model for model in before}
+    name = environment.name
+
+    def find(model: str, number: int) -> DeployedModel | None:
+        if (model, number) in versions:
+            return deployed_model(*versions[model, number])
+        return next((one for one in before if (one.name, one.version) == (model, number)), None)
+
     models = []
-    for name, entry in sorted(serving.items()):
-        if (name, entry.version) not in versions:
-            still = deployed_before.get((name, entry.version, entry.digest))
-            if still is not None:
-                models.append(still)
-                continue
-            raise MlbenchError(
-                f"{name} v{entry.version} is live in {environment.name} by the ledger, but "
-                f".mlbench/models/{name}/{entry.version} is missing or damaged; bring that folder "
-                f"back from a backup, or promote another version of {name}"
-            )
-        deployed = deployed_model(*versions[name, entry.version])
-        models += [deployed] if deployed else []
-    last = max((e.sequence for e in entries if e.environment == environment.name), default=0)
+    for model, entry in sorted(live(entries).get(name, {}).items()):
+        found = find(model, entry.version)
+        is_lost = (model, entry.version) not in versions
+        if is_lost and (found is None or found.digest != entry.digest):
+            raise _lost(entry)
+        models += [found] if found else []
+    beside, traffic = beside_live(models, traffic_of(entries).get(name, {}), find)
+    last = max((entry.sequence for entry in entries if entry.environment == name), default=0)
     return Deployment(
-        environment.name,
+        name,
         environment.port,
         last,
         tuple(models),
@@ -153,6 +156,20 @@ def deployment_of(
         order,
         entries[-1].checksum if entries else "",
         len(entries),
+        beside,
+        traffic,
+        environment.settings,
+        environment.canary,
+        environment.shadow,
+    )
+
+
+def _lost(entry: LedgerEntry) -> MlbenchError:
+    name, number = entry.model, entry.version
+    return MlbenchError(
+        f"{name} v{number} is live in {entry.environment} by the ledger, but "
+        f".mlbench/models/{name}/{number} is missing or damaged; bring that folder "
+        f"back from a backup, or promote another version of {name}"
     )
 
 
@@ -167,6 +184,7 @@ def deployed_model(version: Candidate, path: str) -> DeployedModel | None:
         run=version.run,
         path=path,
         signature=version.signature,
+        timings=version.timings,
     )
 
 

@@ -10,7 +10,7 @@ import os
 import sys
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mlbench.domain.errors import ExportError
@@ -32,12 +32,13 @@ _PROGRAM = "mlbench.release.proving"
 class Proof:
     """Parity and latency of one exported model; latency in milliseconds for one row.
 
-    `graph` is the digest of its graph, where it was stamped.
+    `graph` is the digest of its graph, where it was stamped. `timings` are as a Candidate's.
     """
 
     parity: Parity
     latency: Mapping[str, float]
     graph: str = ""
+    timings: Mapping[str, float] = field(default_factory=dict)
 
 
 def prove_in_child(

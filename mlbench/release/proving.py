@@ -21,7 +21,7 @@ import numpy as np
 from mlbench.domain.plain import from_plain, to_plain
 from mlbench.domain.release import ParityCheck, Signature
 from mlbench.release.answers import Answers, Array
-from mlbench.release.exported import ExportedModel
+from mlbench.release.exported import SAYS_OUTSIDE, ExportedModel
 from mlbench.release.folders import ANSWERS_NAME, MODEL_NAME
 from mlbench.release.metadata import Provenance, stamp
 from mlbench.release.parity import combine, compare
@@ -31,6 +31,7 @@ from mlbench.release.worst import Shown
 from mlbench.system.files import read_json, write_json
 
 SINGLE_ROWS = 32
+_COMPARED_ROWS = 8
 _LONGEST_REASON = 300
 _PROBES = ("missing", "unseen", "thresholds")
 _STEPPED, _BLANKED = "thresholds", "missing"
@@ -78,7 +79,8 @@ def prove(folder: Path) -> Proof:
     ]
     truth = Truth(held_out.get("y"), classes)
     metrics = scored(truth, original), scored(truth, _labelled(exported, classes))
-    return Proof(combine(checks, *metrics), latency)
+    parity = combine(checks, *metrics)
+    return Proof(parity, latency, timings=_timings(model, feeds) if parity.passed else {})
 
 
 def read_arrays(path: Path) -> dict[str, Array]:
@@ -107,6 +109,12 @@ def _stamped_and_proven(folder: Path) -> dict[str, Any]:
     except Exception as error:
         traceback.print_exc()
         return {"problem": _unloadable(error)}
+
+
+def _timings(model: ExportedModel, feeds: Arrays) -> dict[str, float]:
+    """Of batches only where each row of every output is the model's answer to that row alone."""
+    some = {name: rows[:_COMPARED_ROWS] for name, rows in feeds.items()}
+    return model.timings(feeds, alone=not model.answers_alone(some))
 
 
 def _held_out_checks(
@@ -212,7 +220,7 @@ def _unloadable(error: Exception) -> str:
     import onnxruntime
 
     reason = _one_line(error)
-    if any(words in reason.lower() for words in ("external data", "in-memory address")):
+    if any(words in reason.lower() for words in SAYS_OUTSIDE):
         return "the exported model keeps tensors outside its file; export it as one file"
     return (
         f"onnxruntime {onnxruntime.__version__} can't load the exported model: {reason}; upgrade "

@@ -5,8 +5,6 @@ Source: https://github.com/kserve/open-inference-protocol (inference_rest.yaml).
 
 from __future__ import annotations
 
-import json
-import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +13,7 @@ from urllib.parse import quote
 from mlbench.domain.errors import UsageError
 from mlbench.domain.records import dataclass
 from mlbench.domain.release import Signature, TensorSpec
+from mlbench.domain.request_snippets import as_curl
 from mlbench.release.folders import ANSWERS_NAME, REQUEST_NAME
 from mlbench.system.files import write_json
 
@@ -102,7 +101,7 @@ def curl(
     place = f"/v2/models/{quote(model, safe='')}"
     if version is not None:
         place += f"/versions/{version}"
-    return f"curl -s {address}{place}/infer -d {shlex.quote(json.dumps(first))}"
+    return as_curl(address, f"{place}/infer", first, None)
 
 
 def _first_row(tensor: Mapping[str, Any]) -> Tensor:

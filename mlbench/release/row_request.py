@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from mlbench.domain.elements import converter_of
 from mlbench.domain.errors import UsageError, nearest
 from mlbench.domain.release import Signature, TensorSpec
 from mlbench.project.rows import Table
-from mlbench.release.elements import converter_of
 from mlbench.release.request import Tensor
 
 

@@ -5,11 +5,16 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from mlbench.domain.errors import MlbenchError
 from mlbench.project.layout import Layout
-from mlbench.serving.server import log, serve
+from mlbench.serving.logging_lines import log
+from mlbench.serving.server import serve
+from mlbench.serving.supervisor.desks import Desk
+from mlbench.serving.traffic.canary_desk import CanaryDesk
+from mlbench.serving.traffic.shadow_desk import ShadowDesk
 
 
 def main() -> int:
@@ -18,9 +23,11 @@ def main() -> int:
     parser.add_argument("environment")
     parser.add_argument("--root", type=Path, default=Path(), help="the project's folder")
     parser.add_argument("--port", type=int, help="instead of the deployment's; 0 for any free one")
-    arguments = parser.parse_args()
+    parser.add_argument("--host", help="the address to listen on, instead of the deployment's")
+    given = parser.parse_args()
+    layout = Layout(given.root.resolve())
     try:
-        serve(Layout(arguments.root.resolve()), arguments.environment, arguments.port)
+        serve(layout, given.environment, given.port, given.host, make_desks=_desks)
     except MlbenchError as error:
         log("refused", error=type(error).__name__, message=str(error))
         print(error, file=sys.stderr, flush=True)
@@ -28,7 +35,10 @@ def main() -> int:
     return 0
 
 
+def _desks(layout: Layout, environment: str) -> Sequence[Desk]:
+    return CanaryDesk(layout, environment), ShadowDesk(layout, environment)
+
+
 if __name__ == "__main__":
-    # Not sys.exit: the interpreter would wait for threads that still compute or load, and the
-    # time for those is over.
+    # Not sys.exit: nothing is left that the interpreter would have to wait for.
     os._exit(main())

@@ -18,13 +18,14 @@ def infer(
     inputs: Sequence[Mapping[str, Any]],
     version: int | None = None,
     timeout: float = _TIMEOUT,
+    token: str | None = None,
 ) -> dict[str, Any]:
     """The answer to these input tensors (name, shape, datatype, data), as the protocol has it.
 
     Raises ServingError with the server's sentence where it refuses or can't be reached.
     """
     body = {"inputs": [dict(tensor) for tensor in inputs]}
-    return _ask(address, "POST", f"{_model_path(model, version)}/infer", body, timeout)
+    return _ask(address, "POST", infer_path(model, version), body, timeout, token)
 
 
 def metadata(address: str, model: str, version: int | None = None) -> dict[str, Any]:
@@ -49,19 +50,29 @@ def _says(address: str, what: str, timeout: float) -> bool:
         return False
 
 
+def infer_path(model: str, version: int | None) -> str:
+    """Where a model, or one version of it, is asked."""
+    return f"{_model_path(model, version)}/infer"
+
+
 def _model_path(model: str, version: int | None) -> str:
     path = f"/v2/models/{quote(model, safe='')}"
     return path if version is None else f"{path}/versions/{version}"
 
 
-def _ask(address: str, method: str, path: str, body: Any, timeout: float) -> dict[str, Any]:
+def _ask(
+    address: str, method: str, path: str, body: Any, timeout: float, token: str | None = None
+) -> dict[str, Any]:
     # http.client brings the email package with it: late, for those who only import this room.
     import http.client
 
     connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=timeout)
     try:
         data = None if body is None else json.dumps(body, allow_nan=False).encode()
-        connection.request(method, path, data)
+        headers = {} if data is None else {"Content-Type": "application/json"}
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
+        connection.request(method, path, data, headers)
         response = connection.getresponse()
         answer = json.loads(response.read())
     except (OSError, http.client.HTTPException) as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import field
 from typing import ClassVar, get_args
 
@@ -28,6 +28,18 @@ class Prepare:
 
 
 @dataclass(frozen=True, slots=True)
+class Loading:
+    """From a worker, written before it begins to load a version, for it may die of that.
+
+    `version` is `model@version`.
+    """
+
+    kind: ClassVar[str] = "loading"
+    number: int
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
 class Prepared:
     """From a worker: what was prepared is in memory, but for the versions that `errors` names.
 
@@ -43,12 +55,13 @@ class Prepared:
 class Commit:
     """To a worker: answer new requests from what was prepared; what is under way ends as it began.
 
-    Versions in `without` could not be loaded by every worker: what stood in their place stays.
+    Every worker has all of it in memory. `without` says by `model@version` why versions that should
+    be served are not among what was prepared, for who asks for them.
     """
 
     kind: ClassVar[str] = "commit"
     number: int
-    without: tuple[str, ...] = ()
+    without: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +133,34 @@ class Finish:
     seconds: float
 
 
-Message = Prepare | Prepared | Commit | Committed | Share | Copy | Ask | Told | Finish
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """To a worker: say Pong at once, whatever else waits; who is silent for long is replaced."""
+
+    kind: ClassVar[str] = "ping"
+
+
+@dataclass(frozen=True, slots=True)
+class Pong:
+    """From a worker: its event loop turns."""
+
+    kind: ClassVar[str] = "pong"
+
+
+Message = (
+    Prepare
+    | Loading
+    | Prepared
+    | Commit
+    | Committed
+    | Share
+    | Copy
+    | Ask
+    | Told
+    | Ping
+    | Pong
+    | Finish
+)
 _KINDS: dict[str, type[Message]] = {kind.kind: kind for kind in get_args(Message)}
 
 
@@ -133,3 +173,16 @@ def read(line: bytes) -> Message:
     """The message of a line; ValueError or KeyError where it is none."""
     plain = orjson.loads(line)
     return from_plain(_KINDS[plain["kind"]], plain)
+
+
+def key_of(deployed: DeployedModel) -> str:
+    """`digits@3`: how supervisor and workers name a version."""
+    return f"{deployed.name}@{deployed.version}"
+
+
+def needed(deployment: Deployment, loaded: Iterable[DeployedModel]) -> tuple[DeployedModel, ...]:
+    """Every version that a deployment needs in memory, the live ones first, once each."""
+    wanted: dict[str, DeployedModel] = {}
+    for model in (*deployment.models, *deployment.beside, *deployment.staged, *loaded):
+        wanted.setdefault(key_of(model), model)
+    return tuple(wanted.values())

@@ -3,145 +3,119 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import logging
 import os
+import resource
 import signal
 import socket
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+import time
+from collections.abc import Callable, Iterator, Sequence
 
-import uvicorn
-
-from mlbench.domain.clock import utc
-from mlbench.domain.errors import ServingError, UsageError
+from mlbench.domain.errors import PortTakenError, ServingError, UsageError
+from mlbench.domain.release import EnvironmentStatus
+from mlbench.domain.serving import LOOPBACK
 from mlbench.project.layout import Layout
-from mlbench.serving.app import Application
-from mlbench.serving.deployments import DeploymentFollower, Live
-from mlbench.serving.models import LoadedModel
-from mlbench.serving.port import HOST, listen
-from mlbench.serving.state import ServerState, read_deployment, read_state, write_state
+from mlbench.serving.logging_lines import log
+from mlbench.serving.port import listen
+from mlbench.serving.state import ServerState, read_deployment, read_state
+from mlbench.serving.supervisor.desks import Desk
+from mlbench.serving.supervisor.process import WORKER
+from mlbench.serving.supervisor.supervisor import Supervisor
+from mlbench.serving.token import ensure_token
 from mlbench.serving.waiting import until
 from mlbench.system.files import writable
 from mlbench.system.locks import FileLock
+from mlbench.system.proctable import Process, lives, send
 
-_GRACE_SECONDS = 5
 _LOCK_SECONDS = 1.0
+# What workers of a supervisor that was killed may take to end, and then to be ended.
+_ORPHAN_SECONDS = 7.0
+_KILL_SECONDS = 2.0
+_MOST_FILES = 65536
+
+MakeDesks = Callable[[Layout, str], Sequence[Desk]]
 
 
-def serve(layout: Layout, environment: str, port: int | None) -> None:
+def serve(
+    layout: Layout,
+    environment: str,
+    port: int | None,
+    host: str | None = None,
+    *,
+    worker: Sequence[str] = WORKER,
+    make_desks: MakeDesks = lambda _layout, _environment: (),
+) -> None:
     """Serve one environment until SIGTERM or SIGINT; requests under way get five seconds.
 
-    `port` overrides the deployment's; 0 takes any that is free. Raises PortTakenError,
-    ServingError where the environment is served already, UsageError where no port is known.
+    `port` and `host` override the deployment's; port 0 takes any that is free. Raises
+    PortTakenError, ServingError where the environment is served already, UsageError where no port
+    is known.
     """
     with writable(layout.serving), _environment_lock(layout, environment):
-        layout.server_state(environment).unlink(missing_ok=True)
+        state = layout.server_state(environment)
+        before = read_state(state)
+        state.unlink(missing_ok=True)
+        host, port = _address(layout, environment, host, port)
+        ensure_token(layout.server_token)
+        _set_limits()
         try:
-            with listen(environment, _port(layout, environment, port)) as listener:
-                _serve_on(listener, layout, environment)
+            with _listen_after(before, environment, port, host) as listener:
+                address = EnvironmentStatus(environment, listener.getsockname()[1], None, host=host)
+                log("listening", environment=environment, address=address.address, pid=os.getpid())
+                desks = make_desks(layout, environment)
+                Supervisor(layout, environment, listener, host, worker=worker, desks=desks).run()
+                log("stopped", environment=environment)
         finally:
-            layout.server_state(environment).unlink(missing_ok=True)
+            state.unlink(missing_ok=True)
 
 
-def log(event: str, **details: object) -> None:
-    """Print one lifecycle happening as a JSON line; a reader that went away stops nothing."""
-    line = json.dumps({"at": utc(), "event": event, **details}, ensure_ascii=False)
-    with contextlib.suppress(OSError):
-        print(line, flush=True)
-
-
-class _LogLines(logging.Handler):
-    """Makes what libraries report a line of our log, so that the whole log is JSON."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Print one report."""
-        log("library", name=record.name, level=record.levelname, message=self.format(record))
-
-
-def _serve_on(listener: socket.socket, layout: Layout, environment: str) -> None:
-    port = listener.getsockname()[1]
-    state = layout.server_state(environment)
-    write_state(state, ServerState(os.getpid(), port))
-    log("listening", environment=environment, address=f"http://{HOST}:{port}", pid=os.getpid())
-
-    def tell(live: Live) -> None:
-        serving, staged = _versions(live.models), _versions(live.staged)
-        said = ServerState(
-            os.getpid(),
-            port,
-            live.order,
-            serving,
-            live.error,
-            live.attempted,
-            staged,
-            live.staged_error,
-        )
-        write_state(state, said)
-        log(
-            "deployment_refused" if live.error else "serving",
-            order=live.order,
-            serving=serving,
-            staged=staged,
-            error=live.error or live.staged_error,
-        )
-
-    follower = DeploymentFollower(layout.deployment(environment), tell)
-    threads = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="infer")
-    application = Application(lambda: follower.live, threads, log)
-    follower.start()
-    try:
-        _run(application, listener)
-    finally:
-        follower.stop(timeout=1.0)
-        threads.shutdown(wait=False, cancel_futures=True)
-        log("stopped", environment=environment)
-
-
-def _versions(models: Mapping[str, LoadedModel]) -> dict[str, int]:
-    return {name: loaded.deployed.version for name, loaded in models.items()}
-
-
-def _run(application: Application, listener: socket.socket) -> None:
-    """Uvicorn on our socket, until a signal asks it to finish.
-
-    Its own handlers begin with its loop, and when it is done it raises the signal once more for
-    those from before: ours, which cover the time until then and let the process end well.
-    """
-    config = uvicorn.Config(
-        application,
-        http="httptools",
-        ws="none",
-        lifespan="off",
-        interface="asgi3",
-        log_config=None,
-        log_level="error",
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        timeout_keep_alive=60,
-        timeout_graceful_shutdown=_GRACE_SECONDS,
-    )
-    logging.basicConfig(handlers=[_LogLines()], level=logging.WARNING)
-    server = uvicorn.Server(config)
-
-    def finish(*_: object) -> None:
-        server.should_exit = True
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, finish)
-    server.run(sockets=[listener])
-
-
-def _port(layout: Layout, environment: str, port: int | None) -> int:
-    if port is not None:
-        return port
+def _address(
+    layout: Layout, environment: str, host: str | None, port: int | None
+) -> tuple[str, int]:
+    if host is not None and port is not None:
+        return host, port
     deployment = read_deployment(layout.deployment(environment))
-    if deployment is None:
+    if port is None and deployment is None:
         raise UsageError(
             f"{environment}: no port is known, for nothing is deployed there; give one with --port"
         )
-    return deployment.port
+    known = deployment.settings.host if deployment is not None else LOOPBACK
+    return host or known, port if port is not None else deployment.port if deployment else 0
+
+
+def _listen_after(
+    before: ServerState | None, environment: str, port: int, host: str
+) -> socket.socket:
+    """Listen, once the workers of a supervisor that was killed let go of the port.
+
+    They finish what is under way; one that hangs is killed, so that it keeps no port for ever.
+    """
+    orphans: list[Process] = []
+    if before is not None:
+        orphans = [(int(pid), birth) for pid, birth in before.processes.items()]
+    begin = time.monotonic()
+    while True:
+        try:
+            return listen(environment, port, host)
+        except PortTakenError:
+            orphans = [orphan for orphan in orphans if lives(orphan)]
+            patience = time.monotonic() - begin
+            if not orphans or patience > _ORPHAN_SECONDS + _KILL_SECONDS:
+                # What ended between the two looks has let go of it by now.
+                return listen(environment, port, host)
+        if patience > _ORPHAN_SECONDS:
+            for orphan in orphans:
+                send(orphan, signal.SIGKILL)
+        time.sleep(0.01)
+
+
+def _set_limits() -> None:
+    """For this process and its workers: no core files, and as many sockets as the system gives."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 @contextlib.contextmanager
@@ -150,7 +124,10 @@ def _environment_lock(layout: Layout, environment: str) -> Iterator[None]:
     lock = FileLock(layout.server_lock(environment))
     if not until(lock.try_acquire, _LOCK_SECONDS):
         state = read_state(layout.server_state(environment))
-        where = f" at http://{HOST}:{state.port} by process {state.pid}" if state else ""
+        where = ""
+        if state is not None:
+            at = EnvironmentStatus(environment, state.port, state.pid, host=state.host)
+            where = f" at {at.address} by process {state.pid}"
         raise ServingError(f"{environment}: is served already{where}; stop that server first")
     try:
         yield

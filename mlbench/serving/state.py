@@ -9,6 +9,7 @@ from pathlib import Path
 from mlbench.domain.errors import ServingError
 from mlbench.domain.plain import from_plain, to_plain
 from mlbench.domain.release import Deployment
+from mlbench.domain.serving import LOOPBACK
 from mlbench.system.files import read_json, write_json
 
 _MALFORMED = (ValueError, TypeError, KeyError, AttributeError, IndexError)
@@ -20,7 +21,10 @@ class ServerState:
 
     `order` is that of the deployment it serves, `attempted` that of the newest it looked at;
     `error` says why the two differ and is empty where they don't. `staged` are the versions that
-    answer beside what is live, by model; `staged_error` says why one does not.
+    answer beside what is live, by model; `staged_error` says why one does not. `loaded` versions
+    answer by their number alone, for a client asked for them. `workers` are the process ids of
+    those that answer, `processes` all that were started, each with its start time, and `restarts`
+    how many were replaced.
     """
 
     pid: int
@@ -31,6 +35,12 @@ class ServerState:
     attempted: int = 0
     staged: Mapping[str, int] = field(default_factory=dict)
     staged_error: str = ""
+    host: str = LOOPBACK
+    loaded: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    weights: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    workers: tuple[int, ...] = ()
+    processes: Mapping[str, str] = field(default_factory=dict)
+    restarts: int = 0
 
 
 def read_state(path: Path) -> ServerState | None:

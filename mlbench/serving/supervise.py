@@ -9,20 +9,32 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
-from mlbench.domain.errors import PortTakenError, ServingError
+from mlbench.domain.errors import MlbenchError, PortTakenError, ServingError, UsageError
+from mlbench.domain.plain import from_plain
 from mlbench.domain.release import EnvironmentStatus
+from mlbench.domain.serving import CanaryState, ShadowState
 from mlbench.domain.stages import EnvironmentSpec
 from mlbench.project.layout import Layout
 from mlbench.serving import client
+from mlbench.serving.python_path import variables
 from mlbench.serving.state import ServerState, read_deployment, read_state
 from mlbench.serving.waiting import until
-from mlbench.system.files import writable
+from mlbench.system.files import read_json, writable
 from mlbench.system.locks import is_held
 
 _KILL_SECONDS = 5.0
+# So many workers may die as they begin before nobody waits for the next one.
+_TRIES = 4
+_REFUSALS: Mapping[str, type[MlbenchError]] = {
+    "PortTakenError": PortTakenError,
+    "UsageError": UsageError,
+}
+_MALFORMED = (ValueError, TypeError, KeyError, AttributeError)
+_T = TypeVar("_T")
 
 
 def status(layout: Layout, environment: EnvironmentSpec) -> EnvironmentStatus:
@@ -40,6 +52,13 @@ def status(layout: Layout, environment: EnvironmentSpec) -> EnvironmentStatus:
         serving=state.serving if state else {},
         deployed={model.name: model.version for model in deployment.models} if deployment else {},
         error=error,
+        host=state.host if state else environment.settings.host,
+        workers=state.workers if state else (),
+        restarts=state.restarts if state else 0,
+        weights=state.weights if state else {},
+        loaded=state.loaded if state else {},
+        canaries=_list_in(layout.canaries(environment.name), CanaryState) if state else (),
+        shadows=_list_in(layout.shadows(environment.name), ShadowState) if state else (),
     )
 
 
@@ -48,33 +67,43 @@ def ensure_up(
 ) -> EnvironmentStatus:
     """Start the environment's server unless it is up, and wait until it answers.
 
-    One that listens on another port than the environment's is stopped and started anew. Raises
-    PortTakenError where the port is taken, ServingError with the server's last words otherwise.
+    One that listens on another port or address than the environment's is stopped and started anew.
+    Raises PortTakenError where the port is taken, UsageError where the host is no address of this
+    machine, ServingError with the server's or its workers' last words otherwise.
     """
-    state = _running(layout, environment.name)
-    if state is not None and state.port != environment.port:
+    name = environment.name
+    state = _running(layout, name)
+    wanted = (environment.settings.host, environment.port)
+    if state is not None and (state.host, state.port) != wanted:
         stop(layout, environment)
-    log = layout.server_log(environment.name)
+    log = layout.server_log(name)
     begin = log.stat().st_size if log.exists() else 0
-    process = None if _held(layout, environment.name) else _start(layout, environment)
+    process = None if _held(layout, name) else _start(layout, environment)
 
     def answers() -> bool:
         nonlocal process
-        if process is None and not _held(layout, environment.name):
+        if process is None and not _held(layout, name):
             # It was up a moment ago, and died before it answered.
             process = _start(layout, environment)
-        if process and process.poll() is not None and not _held(layout, environment.name):
-            _raise_last_words(log, begin, environment.name)
-        found = _running(layout, environment.name)
-        return found is not None and client.live(f"http://127.0.0.1:{found.port}", timeout=1.0)
+        if process and process.poll() is not None and not _held(layout, name):
+            _raise_last_words(log, begin, name)
+        found = _running(layout, name)
+        if found is not None and found.error and not found.workers and found.restarts >= _TRIES:
+            raise ServingError(f"{name}: {found.error}")
+        return bool(found and found.workers) and client.live(
+            status(layout, environment).address, timeout=1.0
+        )
 
-    if not until(answers, timeout):
+    try:
+        if until(answers, timeout):
+            return status(layout, environment)
+    except ServingError:
         if process:
             process.terminate()
-        raise ServingError(
-            f"{environment.name}: its server does not answer after {timeout:g} s; {log} says why"
-        )
-    return status(layout, environment)
+        raise
+    if process:
+        process.terminate()
+    raise ServingError(f"{name}: its server does not answer after {timeout:g} s; {log} says why")
 
 
 def wait_serving(
@@ -160,11 +189,20 @@ def _running(layout: Layout, environment: str) -> ServerState | None:
     return read_state(layout.server_state(environment)) if _held(layout, environment) else None
 
 
+def _list_in(path: Path, kind: type[_T]) -> tuple[_T, ...]:
+    """The values in a file that the server writes; none where it can't be read."""
+    try:
+        return tuple(from_plain(kind, plain) for plain in read_json(path) or ())
+    except _MALFORMED:
+        return ()
+
+
 def _start(layout: Layout, environment: EnvironmentSpec) -> subprocess.Popen[bytes]:
     """The server as a process that outlives this one; a thread reaps it where it dies first."""
     command = [sys.executable, "-P", "-m", "mlbench.serving", environment.name]
     # Not this worktree's folder: the server may outlive it.
     command += ["--root", str(layout.home), "--port", str(environment.port)]
+    command += ["--host", environment.settings.host]
     with writable(layout.serving):
         layout.serving.mkdir(parents=True, exist_ok=True)
         with layout.server_log(environment.name).open("ab") as log:
@@ -174,24 +212,11 @@ def _start(layout: Layout, environment: EnvironmentSpec) -> subprocess.Popen[byt
                 stdout=log,
                 stderr=log,
                 cwd=layout.home,
-                env=_variables(),
+                env=variables(),
                 start_new_session=True,
             )
     threading.Thread(target=process.wait, name="reaper", daemon=True).start()
     return process
-
-
-def _variables() -> dict[str, str]:
-    """The environment variables for a server that must import the mlbench which starts it.
-
-    Run from a source tree it is not on the path, and -P keeps the user's folder off it. Where it
-    is installed nothing is added, lest site-packages come before the standard library.
-    """
-    home = Path(__file__).resolve().parents[2]
-    if home.name in ("site-packages", "dist-packages"):
-        return dict(os.environ)
-    folders = [folder for folder in (os.environ.get("PYTHONPATH"), str(home)) if folder]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(folders)}
 
 
 def _raise_last_words(log: Path, begin: int, environment: str) -> None:
@@ -202,7 +227,6 @@ def _raise_last_words(log: Path, begin: int, environment: str) -> None:
         with contextlib.suppress(ValueError, TypeError, KeyError):
             entry = json.loads(line)
             if entry["event"] == "refused":
-                kind = PortTakenError if entry["error"] == "PortTakenError" else ServingError
-                raise kind(entry["message"])
+                raise _REFUSALS.get(entry["error"], ServingError)(entry["message"])
     last = lines[-1].strip() if lines else "it said nothing"
     raise ServingError(f"{environment}: its server ended at once: {last}; {log} says more")

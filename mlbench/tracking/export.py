@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
-import csv
-import importlib
-import importlib.util
-import io
 import json
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from mlbench.domain.errors import UsageError
 from mlbench.domain.plain import finite, to_plain
 from mlbench.domain.runs import Extremes, Run
+from mlbench.project.table_files import (
+    pyarrow,
+    replacing,
+    write_csv,
+    write_csv_text,
+    write_parquet,
+)
 from mlbench.tracking.history import History
 
 _SECTIONS = ("params", "metrics")
@@ -70,17 +70,14 @@ def write_runs(
     """
     write = _FORMS[form]
     if form == "parquet":
-        _pyarrow()
-    try:
-        with _replacing(target) as file:
-            write(runs, file, columns)
-    except OSError as error:
-        raise UsageError(f"{target}: can't be written ({error.strerror or error})") from None
+        pyarrow()
+    with replacing(target) as file:
+        write(runs, file, columns)
 
 
 def print_csv(runs: History, columns: Sequence[str] | None = None) -> None:
     """Write runs to standard output as CSV."""
-    _write_lines(runs, sys.stdout, columns)
+    write_csv_text(sys.stdout, *_rows(runs, columns))
 
 
 def columns_of(runs: Sequence[Run], *, only_differences: bool = False) -> list[str]:
@@ -135,69 +132,11 @@ def _write_json(runs: History, file: IO[bytes], columns: Sequence[str] | None) -
 
 
 def _write_csv(runs: History, file: IO[bytes], columns: Sequence[str] | None) -> None:
-    text = io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace", newline="")
-    _write_lines(runs, text, columns)
-    text.flush()
-    text.detach()
-
-
-def _write_lines(runs: History, file: IO[str], columns: Sequence[str] | None) -> None:
-    names, rows = _rows(runs, columns)
-    writer = csv.writer(file)
-    writer.writerow(names)
-    for row in rows:
-        writer.writerow(map(_csv_cell, row))
-
-
-def _csv_cell(value: Any) -> Any:
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, list) else value
+    write_csv(file, *_rows(runs, columns))
 
 
 def _write_parquet(runs: History, file: IO[bytes], columns: Sequence[str] | None) -> None:
-    arrow, parquet = _pyarrow()
-    names, rows = _rows(runs, columns)
-    values = list(zip(*rows, strict=True)) or [() for _ in names]
-    table = {name: _array(arrow, list(column)) for name, column in zip(names, values, strict=True)}
-    if "tags" in table and arrow.types.is_list(table["tags"].type):
-        # Also where no run has one: files of several exports go together only if their types do.
-        table["tags"] = table["tags"].cast(arrow.list_(arrow.string()))
-    parquet.write_table(arrow.table(table), file)
-
-
-def _array(arrow: Any, values: list[Any]) -> Any:
-    """One column; as text where its values are of several kinds."""
-    try:
-        return arrow.array(values)
-    except (arrow.ArrowInvalid, arrow.ArrowTypeError, OverflowError):
-        return arrow.array([None if value is None else str(value) for value in values])
-
-
-def _pyarrow() -> tuple[Any, Any]:
-    # Late and optional: only who asks for Parquet needs it.
-    if importlib.util.find_spec("pyarrow") is None:
-        raise UsageError(
-            "Parquet is written by pyarrow, which is not installed; "
-            f'{sys.executable} -m pip install "mlbench[parquet]"'
-        )
-    return importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
-
-
-@contextlib.contextmanager
-def _replacing(target: Path) -> Iterator[IO[bytes]]:
-    """A file that takes the place of another when it has been written whole."""
-    path = Path(os.path.realpath(target))
-    if path.exists() and not path.is_file():
-        # A device or a pipe is written into: in its place would stand a file.
-        with path.open("wb") as file:
-            yield file
-        return
-    beside = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
-    try:
-        with beside.open("xb") as file:
-            yield file
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+    write_parquet(file, *_rows(runs, columns), text_lists=("tags",))
 
 
 Write = Callable[[History, IO[bytes], Sequence[str] | None], None]

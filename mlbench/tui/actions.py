@@ -15,12 +15,14 @@ from mlbench.tui.action import Action
 from mlbench.tui.deploys import first_environment
 from mlbench.tui.record_actions import ON_COMPARISON, ON_RUNS
 from mlbench.tui.release_actions import EXPORT_MODEL, ON_MODELS
+from mlbench.tui.serving_actions import ON_SERVING
 from mlbench.tui.situation import (
     LEDGER,
     MODELS,
     PIPELINE,
     RUN,
     RUNS,
+    SERVING,
     Situation,
     no_stage,
     no_stages,
@@ -118,6 +120,7 @@ ACTIONS: tuple[Action, ...] = (
         "stop", "s", "s", "stop", "stop what runs", "mlbench stop", blocked=nothing_runs, rank=3
     ),
     *ON_MODELS,
+    *ON_SERVING,
     *ON_RUNS,
     EXPORT_MODEL,
     *ON_COMPARISON,
@@ -141,7 +144,7 @@ ACTIONS: tuple[Action, ...] = (
         "filter",
         "filter the list as you type",
         "mlbench runs --where EXPR",
-        (*_LISTS, RUN),
+        (*_LISTS, RUN, SERVING),
         rank=3,
     ),
     Action("palette", "colon,ctrl+p", ":", "command", "every action by name", rank=4),
@@ -174,6 +177,15 @@ ACTIONS: tuple[Action, ...] = (
         "Models",
         "candidates, versions, the ledger",
         "mlbench models",
+        rank=10,
+    ),
+    Action(
+        "screen-serving",
+        "5",
+        "5",
+        "Serving",
+        "environments, their traffic, the request log, try it",
+        "mlbench serve",
         rank=10,
     ),
     Action("quit", "q,ctrl+q", "q", "quit", "leave; asks where something runs or serves", rank=6),

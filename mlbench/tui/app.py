@@ -43,18 +43,12 @@ from mlbench.tui.readers import Readers
 from mlbench.tui.reading import Head, Releases, Surroundings, now
 from mlbench.tui.record_hand import RecordHand
 from mlbench.tui.recording import Recording
-from mlbench.tui.release_reading import (
-    CardLines,
-    GatesToday,
-    LedgerLook,
-    ReleaseDetail,
-    VersionsCompared,
-)
 from mlbench.tui.releasing import Releasing
 from mlbench.tui.screens.models import ModelsPane
 from mlbench.tui.screens.pane import Pane
 from mlbench.tui.screens.pipeline import PipelinePane
 from mlbench.tui.screens.runs import RunsPane
+from mlbench.tui.serving import Serving
 from mlbench.tui.situation import Situation, with_surroundings
 from mlbench.tui.themed import Themed
 from mlbench.tui.toasts import Severity, toasts_for
@@ -75,7 +69,7 @@ class Told(Message):
         super().__init__()
 
 
-class Workbench(Recording, Releasing, Themed, App[int]):
+class Workbench(Recording, Releasing, Serving, Themed, App[int]):
     """The app; gives the exit status that the process should end with."""
 
     TITLE = "mlbench"
@@ -102,6 +96,7 @@ class Workbench(Recording, Releasing, Themed, App[int]):
         self._line = Line(folder, lambda value: self.post_message(Told(value)))
         self.record = RecordHand(folder, lambda value: self.post_message(Told(value)))
         self.known = Situation()
+        self.trails = {}
         self._ticks = 0
         self._asked: StageQuestion | None = None
         self._told_broken: set[str] = set()
@@ -125,6 +120,8 @@ class Workbench(Recording, Releasing, Themed, App[int]):
                 id=_pane_id("runs"),
             )
             yield ModelsPane(id=_pane_id("models"))
+            if memory.screen == "serving":
+                yield self.new_serving_pane()
         yield FilterLine()
         yield PieceBar(id="status")
         yield PieceBar(id="keys")
@@ -210,6 +207,8 @@ class Workbench(Recording, Releasing, Themed, App[int]):
 
     def turn_to(self, screen: str) -> None:
         """Show another screen."""
+        if screen == "serving":
+            self.make_serving_pane()
         self.query_one("#panes", ContentSwitcher).current = _pane_id(screen)
         self.query_one(FilterLine).close()
         self.pane.take_focus()
@@ -273,13 +272,11 @@ class Workbench(Recording, Releasing, Themed, App[int]):
             case Broken(text) if text not in self._told_broken:
                 self._told_broken.add(text)
                 self.tell(text, "error")
-            case (
-                ReleaseDetail() | GatesToday() | LedgerLook() | VersionsCompared() | CardLines()
-            ) as answer:
-                self.take_of_release(answer)
-                self._draw()
             case other:
+                self.take_of_serving(other)
+                self.take_of_release(other)
                 self.take_of_record(other)
+                self._draw()
 
     def on_resize(self) -> None:
         """Draw for the new size at once."""
@@ -342,6 +339,7 @@ class Workbench(Recording, Releasing, Themed, App[int]):
             return
         self._ticks += 1
         self.readers.tick(self._ticks * _TICK_SECONDS)
+        self.look_at_servers(self._ticks * _TICK_SECONDS)
         is_second = self._ticks % 8 == 0
         if is_second:
             self.look_at_themes()
@@ -371,6 +369,7 @@ class Workbench(Recording, Releasing, Themed, App[int]):
             situation.head,
             attached=situation.attached,
             width=self.size.width,
+            pulse=situation.pulse,
         )
         self.query_one("#top", PieceBar).show(left, right)
         self.query_one("#status", PieceBar).show(*status_pieces(situation, self.size.width))

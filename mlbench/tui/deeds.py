@@ -15,6 +15,7 @@ from mlbench.tui.editor import editor_command, place_to_edit
 from mlbench.tui.questions import STOP_ALL, STOP_RUN, Choice, ask_quit
 from mlbench.tui.record_deeds import RECORD_DEEDS
 from mlbench.tui.release_deeds import RELEASE_DEEDS
+from mlbench.tui.serving_deeds import SERVING_DEEDS
 from mlbench.tui.situation import PIPELINE, Situation
 from mlbench.tui.widgets.dialog import HelpPage, QuestionDialog
 
@@ -87,6 +88,7 @@ def _log(workbench: Workbench, situation: Situation) -> None:
 _DEEDS: Mapping[str, Deed] = {
     **RECORD_DEEDS,
     **RELEASE_DEEDS,
+    **SERVING_DEEDS,
     "quit": _quit,
     "edit": _edit,
     "help": _help,
@@ -97,4 +99,5 @@ _DEEDS: Mapping[str, Deed] = {
     "screen-pipeline": lambda bench, _: bench.turn_to("pipeline"),
     "screen-runs": lambda bench, _: bench.turn_to("runs"),
     "screen-models": lambda bench, _: bench.turn_to("models"),
+    "screen-serving": lambda bench, _: bench.turn_to("serving"),
 }

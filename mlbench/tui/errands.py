@@ -5,11 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from mlbench.domain.commands import Command, ExportRun, Promote, Rollback
+from mlbench.domain.commands import (
+    Command,
+    EndTrial,
+    ExportRun,
+    Promote,
+    Rollback,
+    SetTraffic,
+    StartCanary,
+    StartShadow,
+)
 from mlbench.domain.errors import GateRefusedError
 from mlbench.domain.events import CommandDone, Event, Notice, Promoted
 from mlbench.domain.names import friendly_name
 from mlbench.tui.situation import Refused
+
+_SLOW = (Promote, Rollback, ExportRun, SetTraffic, StartCanary, StartShadow, EndTrial)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +40,7 @@ class Errands:
 
 def sent(errands: Errands, command: Command) -> Errands:
     """After a command was handed over; only those that take a while are waited for."""
-    if not isinstance(command, (Promote, Rollback, ExportRun)):
+    if not isinstance(command, _SLOW):
         return errands
     return replace(errands, waiting=(*errands.waiting, command))
 
@@ -75,6 +86,13 @@ def _told(command: Command) -> str:
             return f"{how} {model or 'the model'}{version} to {environment}"
         case Rollback(environment, model):
             return f"rolling back {model or 'the model'} in {environment}"
+        case SetTraffic(environment, model):
+            return f"sharing the requests for {model} in {environment}"
+        case StartCanary(environment, model, which) | StartShadow(environment, model, which):
+            version = f" v{which}" if which and which.isdecimal() else ""
+            return f"starting the {command.command} {model or 'model'}{version} in {environment}"
+        case EndTrial(kind, environment, model):
+            return f"ending the {kind} of {model or 'the model'} in {environment}"
         case ExportRun(run):
             return f"exporting {_name(run)}"
         case _:

@@ -39,6 +39,7 @@ from mlbench.tui.release_reading import (
     SidesQuestion,
     lay_out,
 )
+from mlbench.tui.serving_reading import ServingReaders
 
 if TYPE_CHECKING:
     from mlbench.engine.queries import Queries
@@ -88,6 +89,7 @@ class Readers:
         self.sides = Background(self._judge.compare, deliver)
         self.card: Background[CardQuestion, CardLines] = Background(lay_out, deliver)
         self.picture: Background[PictureQuestion, Picture] = Background(read_picture, deliver)
+        self.serving = ServingReaders(folder, deliver)
         self._surroundings_at = self._head_at = self._record_at = self._history_at = 0.0
         self._record_stamp = self._queries.record_stamp()
         self.record: Background[float, None] = Background(
@@ -140,7 +142,7 @@ class Readers:
         from mlbench.engine.sandbox import Sandbox
 
         sandbox = Sandbox(self._queries.layout)
-        for environment in sandbox.environments():
+        for environment in sandbox.stoppable():
             sandbox.down(environment)
 
     def close(self) -> None:
@@ -162,6 +164,7 @@ class Readers:
         self.sides.close()
         self.card.close()
         self.picture.close()
+        self.serving.close()
 
     def _look_at_record(self, elapsed: float) -> None:
         """Have the history read anew where somebody changed it, or a script is still going."""

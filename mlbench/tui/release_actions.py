@@ -19,6 +19,7 @@ from mlbench.tui.situation import (
     RELEASE,
     RUN,
     RUNS,
+    SERVING,
     VERSIONS,
     Situation,
     no_way_back,
@@ -44,17 +45,17 @@ ON_MODELS: tuple[Action, ...] = (
     Action(
         "promote", "p", "p", "promote", "promote to the first environment, staging by custom; "
         "asks where a gate stands against it", "mlbench promote MODEL@VERSION staging",
-        (PIPELINE, *_ONE), not_promotable, refused, 2,
+        (PIPELINE, *_ONE, SERVING), not_promotable, refused, 2,
     ),
     Action(
         "promote-on", "P", "P", "production", "promote to the next environment, after asking "
         "where and whether; a refusal can be overruled with a reason",
         "mlbench promote MODEL production [--force --reason TEXT]",
-        (PIPELINE, *_ONE), not_promotable_on, refused_on, 4,
+        (PIPELINE, *_ONE, SERVING), not_promotable_on, refused_on, 4,
     ),
     Action(
         "rollback", "R", "R", "rollback", "go back to the version before, after asking",
-        "mlbench rollback ENV MODEL", (PIPELINE, *_ONE, LEDGER), no_way_back, rank=6,
+        "mlbench rollback ENV MODEL", (PIPELINE, *_ONE, LEDGER, SERVING), no_way_back, rank=6,
     ),
     Action(
         "compare-live", "d", "d", "compare", "beside what production serves, else staging, else "

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 from textual.app import App
 
 from mlbench.tui.questions import Question
-from mlbench.tui.release_reading import GatesQuestion, GatesToday, ReleaseAnswer
+from mlbench.tui.release_reading import (
+    CardLines,
+    GatesQuestion,
+    GatesToday,
+    LedgerLook,
+    ReleaseDetail,
+    VersionsCompared,
+)
 from mlbench.tui.screens.models import ModelsPane
 from mlbench.tui.screens.release_wanted import ReleaseWanted
 from mlbench.tui.widgets.dialog import QuestionDialog
@@ -36,10 +43,11 @@ class Releasing(App[int]):
             self._expected = (question, self.screen, revised)
             self.readers.ask(question)
 
-    def take_of_release(self, answer: ReleaseAnswer) -> None:
-        """Take in what a background thread has found about releases."""
-        if not isinstance(answer, GatesToday):
+    def take_of_release(self, answer: object) -> None:
+        """Take in what a background thread has found about releases; leave all else."""
+        if isinstance(answer, ReleaseDetail | LedgerLook | VersionsCompared | CardLines):
             self.models_pane.take(answer)
+        if not isinstance(answer, GatesToday):
             return
         if self._expected is None or self._expected[0] is not answer.question:
             return

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mlbench.domain.release import Candidate, LedgerEntry
 from mlbench.domain.runs import Run
+from mlbench.domain.serving import LoggedRequest
 from mlbench.domain.stages import EnvironmentSpec
 from mlbench.tui.board import Board
 from mlbench.tui.deploys import (
@@ -20,6 +21,8 @@ from mlbench.tui.deploys import (
 from mlbench.tui.history import History
 from mlbench.tui.reading import Head, Released, Releases, Surroundings
 from mlbench.tui.saved import Saved
+from mlbench.tui.served import Served
+from mlbench.tui.serving_reading import Pulse
 from mlbench.tui.words import missed, version_of
 
 if TYPE_CHECKING:
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
 
 PIPELINE, RUNS, RUN, COMPARISON, MODELS = "pipeline", "runs", "run", "comparison", "models"
 RELEASE, CARD, LEDGER, VERSIONS = "model", "card", "ledger", "versions"
+SERVING, REQUEST, ASKING, REPLAY = "serving", "request", "try it", "replay"
+ON_SERVING = (SERVING, REQUEST, ASKING, REPLAY)
 ON_MODELS = (MODELS, RELEASE, CARD, LEDGER, VERSIONS)
 VALUES, CURVES, PARALLEL, CODE, MACHINES = "values", "curves", "parallel", "code", "environment"
 Refused = tuple[str, str, str]
@@ -40,8 +45,10 @@ class Situation:
 
     `view` is what the comparison shows, `saved` what the opened run has saved; `files` lie beside
     the model under the cursor, `sides` are two versions side by side, `entry` is
-    the ledger's under the cursor. `errand` says what the loop does for this workbench just now,
-    `refusals` which promotions it refused lately, and why.
+    the ledger's under the cursor. `pulse` tells how the servers stand, `served` is the environment
+    or version under screen 5's cursor, `logged` the request that is looked at, `switching` are the
+    environments whose server is being started or stopped. `errand` says what the loop does for this
+    workbench just now, `refusals` which promotions it refused lately, and why.
     """
 
     screen: str = PIPELINE
@@ -59,6 +66,10 @@ class Situation:
     files: ReleaseFiles | None = None
     sides: tuple[Released, ...] = ()
     entry: LedgerEntry | None = None
+    pulse: Pulse = field(default_factory=Pulse)
+    served: Served | None = None
+    logged: LoggedRequest | None = None
+    switching: tuple[str, ...] = ()
     errand: str = ""
     refusals: Mapping[Refused, str] = field(default_factory=dict)
     attached: bool = False

@@ -49,3 +49,8 @@ def missed(gate: GateResult) -> str:
 def version_of(candidate: Candidate) -> str:
     """`v12`, or `candidate` until it is first promoted."""
     return f"v{candidate.version}" if candidate.version is not None else "candidate"
+
+
+def clock_time(then: float) -> str:
+    """The local time of day, to the second."""
+    return time.strftime("%H:%M:%S", time.localtime(then))

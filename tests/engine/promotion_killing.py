@@ -1,5 +1,5 @@
 """The command line with a loop that kills itself with SIGKILL at one step of one phase of a
-promotion or rollback.
+promotion, a rollback, or the beginning of a canary.
 
 A step is whatever the thread that releases does to the world: it opens, renames, removes or locks a
 file, connects, or starts a process.
@@ -19,6 +19,7 @@ from typing import Any
 from mlbench.cli.main import run
 from mlbench.engine.hands.going_live import GoingLive
 from mlbench.engine.hands.releasing import ReleasingHand
+from mlbench.engine.hands.sharing import SharingHand
 from mlbench.release.registry import Registry
 
 # The phases, in the order in which a promotion comes to them.
@@ -34,6 +35,7 @@ JUDGE, REGISTER, HAVE_UP, STAGE, SMOKE, APPEND, GO_LIVE, OUTSIDE = (
 )
 OF_PROMOTION = (JUDGE, REGISTER, HAVE_UP, STAGE, SMOKE, APPEND, GO_LIVE, OUTSIDE)
 OF_ROLLBACK = (JUDGE, HAVE_UP, STAGE, APPEND, GO_LIVE, OUTSIDE)
+OF_CANARY = (JUDGE, REGISTER, HAVE_UP, STAGE, SMOKE, APPEND, GO_LIVE)
 
 _STEPS = frozenset(
     {
@@ -81,6 +83,7 @@ def release(words: list[str], steps: Steps) -> int:
     """Run a command in the current folder, step by step; gives its exit status."""
     steps.in_phase(ReleasingHand, "promote", JUDGE)
     steps.in_phase(ReleasingHand, "rollback", JUDGE)
+    steps.in_phase(SharingHand, "canary", JUDGE)
     steps.in_phase(Registry, "register", REGISTER)
     for method, phase in (
         ("_have_up", HAVE_UP),

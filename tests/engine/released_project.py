@@ -52,7 +52,7 @@ class Released:
     def environment(self, name: str = "staging") -> EnvironmentSpec:
         return load_project(self.layout).environment(name)
 
-    def candidate(self, edit: Callable[[Path], None] | None = None) -> str:
+    def candidate(self, edit: Callable[[Path], None] | None = None, **facts: Any) -> str:
         """Make the run's candidate another one that answers the same, edited as asked; its run."""
         self.made += 1
         registry = self.releases.registry
@@ -64,7 +64,7 @@ class Released:
         if edit is not None:
             edit(scratch)
         digest, size = hash_file(scratch / MODEL_NAME), (scratch / MODEL_NAME).stat().st_size
-        registry.keep(replace(self.original, digest=digest, size=size), scratch)
+        registry.keep(replace(self.original, digest=digest, size=size, **facts), scratch)
         return self.original.run
 
     def entries(self) -> list[Any]:

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from mlbench.domain.events import Event, Notice
-from mlbench.domain.release import Candidate
+from mlbench.domain.plain import from_plain
+from mlbench.domain.release import Candidate, DeployedModel
+from mlbench.domain.serving import Traffic
 from mlbench.domain.stages import EnvironmentSpec, Project
 from mlbench.engine.change import changing, is_broken_off
 from mlbench.engine.hands.settling import settle_environments
@@ -16,6 +18,7 @@ from mlbench.engine.releases import Releases
 from mlbench.project.layout import Layout
 from mlbench.release.ledger import LedgerDamagedError
 from mlbench.serving.state import ServerState, read_deployment, write_state
+from mlbench.system.files import read_json
 from mlbench.system.locks import FileLock
 from tests.release.conftest import Shelf, entry
 
@@ -188,3 +191,31 @@ def test_who_comes_next_says_what_became_of_it(
     told = "digits v2 was withdrawn from staging, which can't serve it: it is no model"
     assert settled(layout, "make deploy") == [told]
     assert deployed(layout)[:2] == ([1], [])
+    with changing(layout, releases, STAGING) as change:
+        change.append(entry("canary", 2, digest=versions[1].digest))
+    told = "the canary of digits v2 in staging broke off, but the ledger has it"
+    assert settled(layout, "make deploy") == [told]
+    found = read_deployment(layout.deployment("staging"))
+    assert found is not None
+    assert found.traffic == (Traffic("digits", canary=2),)
+
+
+def test_servers_are_told_once_of_what_they_may_load(
+    layout: Layout, versions: tuple[Candidate, ...]
+) -> None:
+    releases = Releases(layout)
+    releases.write_deployment(STAGING)
+    known = [from_plain(DeployedModel, one) for one in read_json(layout.available)]
+    assert [(one.name, one.version, one.digest) for one in known] == [
+        ("digits", 2, versions[1].digest),
+        ("digits", 1, versions[0].digest),
+    ]
+    assert all(Path(one.path).is_file() for one in known)
+    before = layout.available.stat()
+    releases.write_deployment(STAGING)
+    assert layout.available.stat().st_mtime_ns == before.st_mtime_ns
+    layout.available.write_text('[{"torn')
+    shelf = Shelf(layout.shared)
+    shelf.registry.register(shelf.keep(3))
+    releases.write_available()
+    assert [one["version"] for one in read_json(layout.available)] == [3, 2, 1]

@@ -20,6 +20,8 @@ from pathlib import Path
 
 import pytest
 
+from mlbench.domain.ledger import traffic_of
+from mlbench.domain.serving import Traffic
 from mlbench.engine.sandbox import Sandbox
 from mlbench.serving import supervise
 from tests.engine import promotion_killing as killing
@@ -45,7 +47,7 @@ class Scene:
         """What is asked for: another version to go live, or the one before to come back."""
         if action == "rollback":
             return ("rollback", "staging")
-        return ("promote", f"{MODEL}@{self.released.candidate()}", "staging")
+        return (action, f"{MODEL}@{self.released.candidate()}", "staging")
 
     def start(self, *words: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
@@ -178,6 +180,36 @@ def test_a_kill_at_any_moment_leaves_the_old_or_the_new(scene: Scene) -> None:
         scene.go_on()
     print(f"{killed} killed on their way, of {tries} begun")
     assert killed == wanted
+
+
+def test_a_kill_while_a_canary_begins_leaves_none_or_a_whole_one(scene: Scene) -> None:
+    dice = random.Random(11)
+    released = scene.released
+    counts = scene.steps_of("canary")
+    assert set(counts) == set(killing.OF_CANARY)
+    outcomes: Counter[tuple[str, str]] = Counter()
+    for phase in killing.OF_CANARY:
+        released.project.cli("canary", MODEL, "staging", "--stop")
+        live = version(scene)
+        killed = scene.killed_at("canary", phase, dice.randint(1, counts[phase]))
+        traffic = traffic_of(released.entries()).get("staging", {}).get(MODEL, Traffic(MODEL))
+        if killed:
+            outcomes[phase, "none" if traffic.canary is None else "whole"] += 1
+        assert released.releases.ledger_fault() is None
+        assert released.version_served() in (live, traffic.canary)
+        done = released.project.cli("run")
+        assert done.returncode == 0, done.stderr
+        found = released.deployment()
+        assert (found.staged, [one.version for one in found.models]) == ((), [live])
+        assert list(found.traffic) == ([traffic] if traffic.canary else [])
+        assert [one.version for one in found.beside] == ([traffic.canary] if traffic.canary else [])
+        assert released.releases.behind() is None
+        supervise.wait_serving(released.layout, released.environment(), found.order)
+        assert scene.client.wrong == []
+    print(f"{outcomes.total()} kills of a canary: {dict(outcomes)}")
+    assert outcomes.total() >= len(killing.OF_CANARY) * 3 // 4
+    assert all(was == "none" for phase, was in outcomes if phase in _BEFORE)
+    assert all(was == "whole" for phase, was in outcomes if phase in _AFTER)
 
 
 def _seconds_of(act: Callable[[], None]) -> float:

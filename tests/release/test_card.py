@@ -115,7 +115,7 @@ def test_a_card_says_everything_that_is_known() -> None:
         "Classes, in the order of the scores: `cat`, `dog`",
         "Columns of the input, in order: `a`, `b`, `c`, `d`",
         "| input | `input` | FP32 | n × 4 |",
-        "curl -s http://127.0.0.1:PORT/v2/models/digits/versions/3/infer -d",
+        "curl -s http://127.0.0.1:PORT/v2/models/digits/versions/3/infer -H",
         '"shape": [1, 4], "data": [1.0, 2.0, 3.0, 4.0]',
         "| uncommitted changes | yes |",
         "| onnx | `1.23` |",

@@ -37,6 +37,7 @@ def test_a_pipeline_becomes_a_candidate_that_answers_alike(classifier: Bench) ->
     }
     assert folder.stat().st_mode & 0o777 == 0o755
     assert candidate.digest == hash_file(folder / "model.onnx")
+    assert list(candidate.timings) == ["1", "2", "4", "8", "16", "32", "64"]
     assert (candidate.source_digest, candidate.sample_digest) == ("source digest", "sample digest")
     assert candidate.size == (folder / "model.onnx").stat().st_size
     assert parity_of(candidate).passed

@@ -29,7 +29,7 @@ from mlbench.release.request import (
     write_request,
 )
 from mlbench.release.row_request import inputs_of
-from mlbench.serving.protocol import parse_request
+from mlbench.serving.protocol.parsing import parse_request
 
 LABEL = (TensorSpec("label", "INT64", (-1,)),)
 MATRIX = Signature((TensorSpec("input", "FP32", (-1, 2)),), LABEL)
@@ -49,7 +49,7 @@ SEQUENCES = Signature((TensorSpec("steps", "FP32", (-1, -1, 2)),), LABEL)
 
 def parsed(inputs: list[dict[str, Any]], signature: Signature) -> dict[str, Any]:
     """The arrays that a server makes of a request."""
-    return dict(parse_request(json.dumps({"inputs": inputs}).encode(), signature).inputs)
+    return dict(parse_request(json.dumps({"inputs": inputs}).encode(), None, signature).inputs)
 
 
 @settings(deadline=None)
@@ -123,7 +123,7 @@ def test_a_request_is_written_beside_the_answers(tmp_path: Path) -> None:
     assert set(fed_arrays(path)) == set(fed_arrays(path, "raw:")) == {"input"}
     words = shlex.split(curl("a model", request, "http://127.0.0.1:8100", version=3))
     assert words[:3] == ["curl", "-s", "http://127.0.0.1:8100/v2/models/a%20model/versions/3/infer"]
-    first = parsed(json.loads(words[4])["inputs"], MATRIX)["input"]
+    first = parsed(json.loads(words[-1])["inputs"], MATRIX)["input"]
     assert first.tolist() == [[1.0, 2.0]]
     path.write_bytes(b"PK\x03\x04torn")
     with pytest.raises(UsageError, match="the held-out rows can't be read"):

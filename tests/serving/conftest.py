@@ -133,7 +133,10 @@ class Sandbox:
         """Write the next deployment; its order."""
         self.order += 1
         name, port = self.environment.name, self.environment.port
-        deployment = Deployment(name, port, self.order, models, staged, self.order)
+        settings = self.environment.settings
+        deployment = Deployment(
+            name, port, self.order, models, staged, self.order, settings=settings
+        )
         write_json(self.layout.deployment(name), to_plain(deployment))
         return self.order
 

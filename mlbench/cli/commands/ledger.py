@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from mlbench.cli.output import narrate, print_json, print_table
 from mlbench.domain.errors import MlbenchError
+from mlbench.domain.ledger import ACTION_WORDS, shares_in_words
 from mlbench.domain.moments import moment_in
 from mlbench.domain.names import friendly_name
 from mlbench.domain.phrases import plural
 from mlbench.domain.plain import to_plain
 from mlbench.domain.release import LedgerEntry
+from mlbench.domain.serving import Traffic
 from mlbench.engine.queries import Queries
 
 _HEADS = ("#", "at (UTC)", "", "environment", "model", "run", "digest", "by", "reason", "why")
@@ -34,23 +37,51 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print every promotion and rollback, or what was live at a time."""
+    """Print every change of what serves, or what was live at a time."""
     queries = Queries.of(Path(options.folder))
     if options.verify:
         return _verify(queries)
-    moment = moment_in(options.at, time.time()) if options.at else None
-    entries = queries.live_at(moment) if moment else queries.ledger()
+    if options.at:
+        return _show_at(queries, moment_in(options.at, time.time()), as_json=options.json)
+    entries = queries.ledger()
     if options.json:
         print_json([to_plain(entry) for entry in entries])
-        return 0
-    if moment:
-        narrate(f"live at {_shown(moment)} (UTC)")
-    if entries:
-        styles = ["red" if entry.forced else "" for entry in entries]
-        print_table(_HEADS, [_cells(entry) for entry in entries], styles)
+    elif entries:
+        _print(entries)
     else:
-        narrate("nothing was live" if moment else "nothing was promoted yet")
+        narrate("nothing was promoted yet")
     return 0
+
+
+def _show_at(queries: Queries, moment: str, *, as_json: bool) -> int:
+    """What was live at a time, and what shared its traffic."""
+    entries, shared = queries.live_at(moment), queries.traffic_at(moment)
+    traffic = [shared.get(entry.environment, {}).get(entry.model) for entry in entries]
+    if as_json:
+        both = zip(entries, traffic, strict=True)
+        print_json([to_plain(entry) | {"traffic": to_plain(beside)} for entry, beside in both])
+        return 0
+    narrate(f"live at {_shown(moment)} (UTC)")
+    if entries:
+        _print(entries)
+    else:
+        narrate("nothing was live")
+    for entry, beside in zip(entries, traffic, strict=True):
+        if beside is not None:
+            print(f"{entry.environment}  {entry.model}  {_beside(beside)}")
+    return 0
+
+
+def _beside(traffic: Traffic) -> str:
+    """`v3 80 %, v4 20 %; shadow v5`."""
+    trials = (("canary", traffic.canary), ("shadow", traffic.shadow))
+    told = [f"{word} v{version}" for word, version in trials if version is not None]
+    return "; ".join([*filter(None, [shares_in_words(traffic.weights)]), *told])
+
+
+def _print(entries: Sequence[LedgerEntry]) -> None:
+    styles = ["red" if entry.forced else "" for entry in entries]
+    print_table(_HEADS, [_cells(entry) for entry in entries], styles)
 
 
 def _verify(queries: Queries) -> int:
@@ -65,12 +96,13 @@ def _verify(queries: Queries) -> int:
 
 
 def _cells(entry: LedgerEntry) -> tuple[str, ...]:
+    action = ACTION_WORDS.get(entry.action, entry.action)
     return (
         str(entry.sequence),
         _shown(entry.at),
-        f"{entry.action}, forced" if entry.forced else entry.action,
+        f"{action}, forced" if entry.forced else action,
         entry.environment,
-        f"{entry.model} v{entry.version}",
+        f"{entry.model} {shares_in_words(entry.weights) or f'v{entry.version}'}",
         friendly_name(entry.run),
         entry.digest[:12],
         entry.by,

@@ -61,6 +61,7 @@ def as_plain(row: ModelRow) -> dict[str, Any]:
         "format": item.format,
         "created": item.created,
         "environments": list(row.environments),
+        "beside": {name: list(roles) for name, roles in row.beside.items()},
         "gates": to_plain(item.gates),
         "parity": to_plain(item.parity),
         "latency": to_plain(item.latency),
@@ -112,6 +113,6 @@ def _cells(row: ModelRow) -> tuple[str, ...]:
         shown or item.format,
         size(item.size),
         f"{p99:.2f} ms" if p99 is not None else "",
-        ", ".join(row.environments),
+        ", ".join(row.places),
         item.digest.removeprefix("tree:")[:12],
     )

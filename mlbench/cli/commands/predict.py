@@ -6,8 +6,11 @@ import argparse
 from pathlib import Path
 
 from mlbench.cli.output import narrate, print_json
+from mlbench.domain.request_snippets import as_curl, as_python
 from mlbench.engine.sandbox import Answer, Sandbox
 from mlbench.engine.session import find_layout
+
+_FORMS = {"curl": as_curl, "python": as_python}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -23,20 +26,32 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     # `options.version` is the program's own.
     parser.add_argument(
-        "--version", dest="number", type=int, metavar="N", help="ask this version, live or staged"
+        "--version", dest="number", type=int, metavar="N", help="ask this version, if in memory"
     )
     parser.add_argument("--json", action="store_true", help="the server's whole response")
+    parser.add_argument(
+        "--as",
+        dest="form",
+        choices=sorted(_FORMS),
+        help="print the request instead of sending it: a curl command, a Python program",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
-    """Send a real inference request and print the answer."""
-    answer = Sandbox(find_layout(Path(options.folder))).ask(
+    """Send a real inference request and print the answer, or print the request."""
+    sandbox = Sandbox(find_layout(Path(options.folder)))
+    request = sandbox.request(
         options.environment,
         options.model,
         rows=Path(options.rows) if options.rows else None,
         row=options.row,
         version=options.number,
     )
+    if options.form:
+        phrase = _FORMS[options.form]
+        print(phrase(request.address, request.path, request.body, request.token).rstrip("\n"))
+        return 0
+    answer = sandbox.ask(request)
     if options.json:
         print_json(answer.response)
         return 0

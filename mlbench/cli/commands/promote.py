@@ -10,7 +10,7 @@ from mlbench.cli.output import narrate, print_json
 from mlbench.cli.phrases import phrase
 from mlbench.domain.commands import Command, Promote
 from mlbench.domain.errors import UsageError
-from mlbench.domain.events import Event, Notice, Promoted
+from mlbench.domain.events import Event, Notice, Promoted, TrafficChanged
 from mlbench.domain.wire import event_to_plain
 
 
@@ -18,6 +18,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Name the arguments."""
     parser.add_argument("model", metavar="MODEL[@VERSION or @RUN]", help="what to promote")
     parser.add_argument("environment", metavar="ENV", help="where to")
+    add_overruling(parser)
+
+
+def add_overruling(parser: argparse.ArgumentParser) -> None:
+    """Name the arguments of every command that gives a version requests."""
     parser.add_argument("--allow-dirty", action="store_true", help="also from uncommitted code")
     parser.add_argument(
         "--force", action="store_true", help="whatever gates and rules say; needs --reason"
@@ -43,11 +48,11 @@ def run(options: argparse.Namespace) -> int:
 
 
 def release(options: argparse.Namespace, command: Command) -> int:
-    """Carry out a promotion or rollback and say what is live now."""
-    promoted: list[Promoted] = []
+    """Carry out what changes an environment and say what it serves now."""
+    promoted: list[Promoted | TrafficChanged] = []
 
     def on_event(event: Event, _command: str) -> None:
-        if isinstance(event, Promoted):
+        if isinstance(event, Promoted | TrafficChanged):
             promoted.append(event)
         elif isinstance(event, Notice) and not options.json:
             narrate("\n".join(phrase(event)))

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+from collections.abc import Sequence
 
 from mlbench.domain.clock import utc
 from mlbench.domain.errors import GateRefusedError, ServingError
-from mlbench.domain.events import Notice, Promoted
-from mlbench.domain.ledger import ROLLBACK, WITHDRAW
-from mlbench.domain.records import dataclass
+from mlbench.domain.events import Notice
+from mlbench.domain.ledger import CANARY, ROLLBACK, SHADOW, TRAFFIC, shares_in_words
 from mlbench.domain.release import Candidate, GateResult, LedgerEntry
 from mlbench.domain.stages import EnvironmentSpec
+from mlbench.engine.access import token_for
 from mlbench.engine.assembling import user_name
 from mlbench.engine.change import Change
 from mlbench.engine.hands.outside import (
@@ -20,33 +21,12 @@ from mlbench.engine.hands.outside import (
     tell_outside,
     told_before,
 )
+from mlbench.engine.hands.step import TAKEN_BACK_BY, Step, ended_by, event_of, named
 from mlbench.engine.hands.telling import Tell
 from mlbench.engine.releases import Releases
 from mlbench.project.layout import Layout
 from mlbench.release.promotion import phrase
-from mlbench.serving.supervise import ensure_up, wait_serving, wait_staged
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What is about to be done to an environment, and what the ledger will say of it.
-
-    `overruled` are the sentences that spoke against it, where it was forced.
-    """
-
-    action: str
-    version: Candidate
-    gates: tuple[GateResult, ...] = ()
-    why: str = ""
-    reason: str = ""
-    is_forced: bool = False
-    overruled: tuple[str, ...] = ()
-    commit: str = ""
-
-    @property
-    def named(self) -> str:
-        """`digits v3`."""
-        return f"{self.version.model} v{self.version.version}"
+from mlbench.serving.supervise import ensure_up, status, wait_serving, wait_staged
 
 
 class GoingLive:
@@ -64,34 +44,79 @@ class GoingLive:
         if step.version.signature is not None:
             address = self._have_up(change.environment)
             step = self._tried(change, step, address, tell)
-        if step.overruled:
-            why = "; ".join(filter(None, (step.why, *step.overruled)))
-            step = dataclasses.replace(step, why=why)
-        entry = self._append(change, step)
-        self._go_live(change, step)
-        tell(self._promoted(entry, address))
-        where = f" at {address}" if address else ""
-        again = " again" if step.action == ROLLBACK else ""
-        served = "serves" if address else "has"
-        sentence = f"{change.environment.name} {served} {step.named}{again}{where}"
+        return self.complete(change, step, address, tell)
+
+    def complete(self, change: Change, step: Step, address: str, tell: Tell) -> str:
+        """What is left of a step once its version is staged, or where no server is to wait for.
+
+        That is so for an empty `address`: then the server does it when it comes up.
+        """
+        ended = ended_by(step, change.traffic(step.version.model))
+        why = "; ".join(filter(None, (step.why, ended, *step.overruled)))
+        entry = self._append(change, dataclasses.replace(step, why=why))
+        self._go_live(change, step, address)
+        tell(event_of(entry, address))
+        sentence = sentence_of(step, change.environment, address)
+        if ended:
+            sentence += f"; that {ended}"
         if entry.forced:
             sentence += f", forced: {entry.reason}"
-        self._tell_outside(change.environment, entry, step.version, sentence, tell)
+        if step.makes_live:
+            self._tell_outside(change.environment, entry, step.version, sentence, tell)
         return sentence
 
-    def _tried(self, change: Change, step: Step, address: str, tell: Tell) -> Step:
-        """The version staged and asked; GateRefusedError where its answers are not the original's.
+    def end(
+        self,
+        change: Change,
+        begun: LedgerEntry,
+        action: str,
+        why: str,
+        reason: str,
+        tell: Tell,
+    ) -> str:
+        """End a canary or shadow that began with an entry; the server, if up, is waited for."""
+        ended = dataclasses.replace(
+            begun,
+            at=utc(),
+            action=action,
+            by=user_name(),
+            why=why,
+            reason=reason.strip(),
+            forced=False,
+            gates=(),
+        )
+        entry = change.append(ended)
+        deployment = change.settle()
+        address = self.address_of(change.environment)
+        if address:
+            self._wait_live(change.environment, deployment.order, None)
+        tell(event_of(entry, address))
+        name = change.environment.name
+        return f"{name}: the {begun.action} of {entry.model} v{entry.version} has ended: {why}"
 
-        A version that goes back was live before: it only has to load.
-        """
-        self._stage(change, step.version)
-        if step.action == ROLLBACK:
+    def address_of(self, environment: EnvironmentSpec) -> str:
+        """Where an environment's server answers; empty where it is down."""
+        found = status(self._layout, environment)
+        return found.address if found.pid is not None else ""
+
+    def _tried(self, change: Change, step: Step, address: str, tell: Tell) -> Step:
+        """The versions staged and asked; GateRefusedError where answers are not the original's."""
+        if not step.staged:
             return step
-        told = f"{step.named} is staged in {change.environment.name}: it is asked held-out rows"
+        self._stage(change, step.staged)
+        for version in step.staged if step.is_asked else ():
+            step = self._asked(change, step, version, address, tell)
+        return step
+
+    def _asked(
+        self, change: Change, step: Step, version: Candidate, address: str, tell: Tell
+    ) -> Step:
+        told = f"{named(version)} is staged in {change.environment.name}: it is asked held-out rows"
         tell(Notice(utc(), "info", told))
-        result = self._smoke(address, step.version)
+        result = self._smoke(change.environment, address, version)
         if result.refuses:
-            against = f"{step.named} is not promoted: {phrase(result)}"
+            refused = "is not promoted" if step.makes_live else "gets no requests"
+            against = f"{named(version)} {refused}: {phrase(result)}"
             if not step.is_forced:
                 raise GateRefusedError(against)
             step = dataclasses.replace(step, overruled=(*step.overruled, against))
@@ -100,15 +125,17 @@ class GoingLive:
     def _have_up(self, environment: EnvironmentSpec) -> str:
         return ensure_up(self._layout, environment).address
 
-    def _stage(self, change: Change, version: Candidate) -> None:
-        deployment = change.stage(version)
+    def _stage(self, change: Change, versions: Sequence[Candidate]) -> None:
+        deployment = change.stage(*versions)
         wait_staged(self._layout, change.environment, deployment.order)
 
-    def _smoke(self, address: str, version: Candidate) -> GateResult:
+    def _smoke(self, environment: EnvironmentSpec, address: str, version: Candidate) -> GateResult:
         # Late: it brings numpy, and who only judges has this hand too.
         from mlbench.engine.hands.smoke import smoke_test
 
-        return smoke_test(address, version, self._releases.registry.folder_of(version))
+        folder = self._releases.registry.folder_of(version)
+        token = token_for(self._layout, environment.settings.host)
+        return smoke_test(address, version, folder, token)
 
     def _append(self, change: Change, step: Step) -> LedgerEntry:
         """The commit point: from here on the version is live, whoever brings it about."""
@@ -129,31 +156,34 @@ class GoingLive:
                 forced=bool(step.overruled),
                 commit=step.commit,
                 gates=step.gates,
+                weights=step.weights,
             )
         )
 
-    def _go_live(self, change: Change, step: Step) -> None:
-        """Have the server answer from what the ledger says; else the step is withdrawn.
+    def _go_live(self, change: Change, step: Step, address: str) -> None:
+        """Have the server answer from what the ledger says; else the step is taken back.
 
         That is rare, for the version was loaded: a server that came up anew and can't load it.
         """
         deployment = change.settle()
-        if step.version.signature is None:
+        if not address:
             return
+        live = step.version if step.makes_live else None
         try:
-            self._wait_live(change.environment, deployment.order, step.version)
+            self._wait_live(change.environment, deployment.order, live)
         except ServingError as error:
-            undone = dataclasses.replace(
-                step, action=WITHDRAW, why=str(error), gates=(), overruled=()
-            )
-            self._append(change, undone)
+            action, weights = TAKEN_BACK_BY[step.action], step.weights_before
+            undone = Step(action, step.version, why=str(error), weights=weights)
+            self._append(change, dataclasses.replace(undone, reason=step.reason))
             change.settle()
             raise
 
-    def _wait_live(self, environment: EnvironmentSpec, order: int, version: Candidate) -> None:
+    def _wait_live(
+        self, environment: EnvironmentSpec, order: int, version: Candidate | None
+    ) -> None:
         """Another model of the environment that has lost its file does not hold this one up."""
-        named = (version.model, version.version or 0)
-        wait_serving(self._layout, environment, order, version=named)
+        awaited = (version.model, version.version or 0) if version is not None else None
+        wait_serving(self._layout, environment, order, version=awaited)
 
     def still_live(self, change: Change, step: Step, standing: LedgerEntry, tell: Tell) -> str:
         """What is live already is served, and the world told where it was not."""
@@ -195,13 +225,28 @@ class GoingLive:
             again = f"`mlbench promote {entry.model}@{entry.version} {environment.name}`"
             raise OutsideNotToldError(f"{sentence}, but {words}; {again} runs it once more")
 
-    def _promoted(self, entry: LedgerEntry, address: str) -> Promoted:
-        return Promoted(
-            utc(),
-            entry.action,
-            entry.environment,
-            entry.model,
-            entry.version,
-            entry.run,
-            address,
+
+def sentence_of(step: Step, environment: EnvironmentSpec, address: str) -> str:
+    """What an environment does now, in words."""
+    name, model = environment.name, step.version.model
+    where = f" at {address}" if address else ""
+    if step.action == CANARY:
+        steps = ", then ".join(f"{100 * share:.4g} %" for share in environment.canary.steps)
+        least = environment.canary.min_requests
+        return (
+            f"{name} gives {step.named} {steps} of the requests for {model}{where}, and moves on "
+            f"when {least} of its own show no harm; it is promoted after that, or taken back by "
+            "itself"
         )
+    if step.action == SHADOW:
+        return (
+            f"{name} copies requests for {model} to {step.named}{where}; its answers are "
+            "compared and never returned"
+        )
+    if step.action == TRAFFIC:
+        if not step.weights:
+            return f"{name} has {step.named} answer all requests{where}"
+        return f"{name} shares the requests for {model}{where}: {shares_in_words(step.weights)}"
+    again = " again" if step.action == ROLLBACK else ""
+    served = "serves" if step.version.signature is not None else "has"
+    return f"{name} {served} {step.named}{again}{where}"

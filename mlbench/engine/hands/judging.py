@@ -68,6 +68,8 @@ class JudgingHand:
             made = kept or self._make_candidate(project, model, run, tell)
             version = self._releases.registry.register(made)
             said.append(f"{model.name} v{version.version} of {run.name}{_missed(made.gates)}")
+        # Servers may be asked to load it.
+        self._releases.write_available()
         return "\n".join(said)
 
     def _judge_model(

@@ -1,11 +1,11 @@
-"""Bringing to its end what a promotion or rollback left when its process was killed."""
+"""Bringing to its end what a change of an environment left when its process was killed."""
 
 from __future__ import annotations
 
 from mlbench.domain.clock import utc
 from mlbench.domain.errors import MlbenchError
 from mlbench.domain.events import Notice
-from mlbench.domain.ledger import PROMOTE, WITHDRAW
+from mlbench.domain.ledger import ACTION_WORDS, PROMOTE, ROLLBACK, WITHDRAW
 from mlbench.domain.release import LedgerEntry
 from mlbench.domain.stages import EnvironmentSpec, Project
 from mlbench.engine.change import changing, is_broken_off
@@ -42,6 +42,9 @@ def _words(layout: Layout, environment: EnvironmentSpec, entry: LedgerEntry) -> 
     what = f"{entry.model} v{entry.version}"
     if entry.action == WITHDRAW:
         return f"{what} was withdrawn from {environment.name}, which can't serve it: {entry.why}"
+    if entry.action not in (PROMOTE, ROLLBACK):
+        done = ACTION_WORDS.get(entry.action, entry.action)
+        return f"the {done} of {what} in {environment.name} broke off, but the ledger has it"
     done = "promotion" if entry.action == PROMOTE else entry.action
     told = (
         f"the {done} of {what} to {environment.name} broke off, but the ledger has it: it is live"

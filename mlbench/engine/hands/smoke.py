@@ -15,7 +15,9 @@ from mlbench.serving import client
 from mlbench.system.files import read_json
 
 
-def smoke_test(address: str, version: Candidate, folder: Path) -> GateResult:
+def smoke_test(
+    address: str, version: Candidate, folder: Path, token: str | None = None
+) -> GateResult:
     """Ask a staged version for its sample request and all held-out rows, as a client does.
 
     ServingError where it does not answer as the protocol and its signature have it.
@@ -26,12 +28,14 @@ def smoke_test(address: str, version: Candidate, folder: Path) -> GateResult:
     try:
         request = read_json(folder / REQUEST_NAME)
         if isinstance(request, dict):
-            _ask(address, version, request["inputs"])
+            _ask(address, version, request["inputs"], token)
         asked = _held_out(folder, version)
         if asked is None or not asked.rows:
             why = "its held-out rows have NaN, which JSON can't hold" if asked else "no rows kept"
             return not_judged(version.model, why)
-        responses = [_ask(address, version, tensors(batch, signature)) for batch in asked.batches()]
+        responses = [
+            _ask(address, version, tensors(batch, signature), token) for batch in asked.batches()
+        ]
         served = served_answers(responses, signature, asked)
     except (ServingError, ValueError, KeyError) as error:
         raise ServingError(
@@ -49,8 +53,10 @@ def _held_out(folder: Path, version: Candidate) -> HeldOut | None:
         return None
 
 
-def _ask(address: str, version: Candidate, inputs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    response = client.infer(address, version.model, inputs, version.version)
+def _ask(
+    address: str, version: Candidate, inputs: Sequence[Mapping[str, Any]], token: str | None
+) -> dict[str, Any]:
+    response = client.infer(address, version.model, inputs, version.version, token=token)
     if response.get("model_version") != str(version.version):
         raise ServingError(f"version {response.get('model_version')} answered in its place")
     return response

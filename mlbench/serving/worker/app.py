@@ -62,9 +62,7 @@ class Application:
         table = self._table()
         is_rows = route.what == "predict"
         name = route.model or table.only_model()
-        served = (
-            table.taking(name) if route.version is None else table.version(name, route.version)
-        )
+        served = table.taking(name) if route.version is None else table.version(name, route.version)
         try:
             if is_rows:
                 asked = parse_rows(request.body, served.signature)
@@ -180,4 +178,3 @@ class Application:
     def _internal(self, request: Request, error: Exception) -> RequestError:
         self._log("request_failed", path=request.path, traceback=traceback.format_exc())
         return RequestError(500, f"the server failed: {type(error).__name__}; its log says where")
-

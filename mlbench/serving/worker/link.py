@@ -9,7 +9,7 @@ import socket
 from collections.abc import Awaitable, Callable
 from itertools import count
 
-from mlbench.serving.control import Ask, Message, Told, read, written
+from mlbench.serving.control import Ask, Message, Ping, Pong, Told, read, written
 
 _LINE_LIMIT = 64 * 1024 * 1024
 
@@ -28,7 +28,7 @@ class Link:
     async def follow(self, end: socket.socket, handle: Handle) -> None:
         """Hand every message to `handle` until the supervisor is gone.
 
-        One is handled after another, but for answers to `ask`, which wait for none.
+        One is handled after another, but for pings and answers to `ask`, which wait for none.
         """
         reader, self._writer = await asyncio.open_connection(sock=end, limit=_LINE_LIMIT)
         waiting: asyncio.Queue[Message] = asyncio.Queue()
@@ -38,6 +38,8 @@ class Link:
                 message = read(line)
                 if isinstance(message, Told):
                     self._tell(message)
+                elif isinstance(message, Ping):
+                    self.say(Pong())
                 else:
                     waiting.put_nowait(message)
         handling.cancel()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from mlbench.domain.errors import ServingError
-from mlbench.domain.release import DeployedModel
-from mlbench.serving.control import Prepare
-from mlbench.serving.worker.table import Served, Table, key_of, needed, table_of
+from mlbench.domain.release import DeployedModel, Deployment
+from mlbench.serving.control import Loading, Prepare, key_of, needed
+from mlbench.serving.worker.table import Served, Table, table_of
 
-Load = Callable[[DeployedModel, Prepare], Served]
+Load = Callable[[DeployedModel, Deployment], Served]
 
 
 class Memory:
@@ -18,48 +18,61 @@ class Memory:
     `table` is replaced as a whole. `prepare` runs in a thread; all else in the event loop.
     """
 
-    def __init__(self, load: Load) -> None:
-        """`load` brings one version into memory, warm; ServingError where it can't."""
+    def __init__(self, load: Load, tell: Callable[[Loading], None] = lambda _: None) -> None:
+        """`load` brings one version into memory, warm; ServingError where it can't.
+
+        `tell` hears, in the thread, of each version before it is loaded.
+        """
         self.table = Table()
         self._load = load
-        self._prepared: tuple[Prepare, dict[str, Served], dict[str, str]] | None = None
+        self._tell = tell
+        self._prepared: tuple[Prepare, dict[str, Served]] | None = None
         self._superseded: list[Served] = []
 
     def prepare(self, wanted: Prepare) -> Mapping[str, str]:
         """Load what is not in memory yet; why a version can't be, by `model@version`."""
-        known = list(self.table.served) if self._goes_on(wanted) else []
+        deployment = wanted.deployment
+        known = self._in_memory(deployment)
         if self._prepared is not None:
             self._superseded += self._prepared[1].values()
-            known += self._superseded if self._goes_on(self._prepared[0]) else []
         memory: dict[str, Served] = {}
         errors: dict[str, str] = {}
-        for deployed in needed(wanted.deployment, wanted.loaded):
-            try:
-                memory[key_of(deployed)] = _kept(known, deployed) or self._load(deployed, wanted)
-            except ServingError as refused:
-                errors[key_of(deployed)] = str(refused)
-        self._prepared = (wanted, memory, errors)
+        for deployed in needed(deployment, wanted.loaded):
+            key = key_of(deployed)
+            served = _kept(known, deployed)
+            if served is None:
+                self._tell(Loading(wanted.number, key))
+                try:
+                    served = self._load(deployed, deployment)
+                except ServingError as refused:
+                    errors[key] = str(refused)
+                    continue
+            memory[key] = served
+        self._prepared = (wanted, memory)
         return errors
 
-    def commit(self, number: int, without: Collection[str]) -> list[Served]:
+    def commit(self, number: int, without: Mapping[str, str]) -> list[Served]:
         """Answer from what was prepared under this number; gives the versions that are let go.
 
-        ValueError where something else was prepared since: its own commit follows.
+        `without` says why versions that should be served are not. ValueError where something else
+        was prepared since: its own commit follows.
         """
         if self._prepared is None or self._prepared[0].number != number:
             raise ValueError(f"preparation {number} is not what was prepared last")
-        wanted, memory, errors = self._prepared
-        before = self.table
-        missing = {key: errors.get(key, f"{key} could not be loaded") for key in without}
-        self.table = table_of(before, wanted.deployment, memory, without, {**errors, **missing})
+        wanted, memory = self._prepared
+        before, self.table = self.table, table_of(wanted.deployment, memory, without)
         still = set(map(id, self.table.served))
         held = {id(item): item for item in (*before.served, *memory.values(), *self._superseded)}
         self._prepared, self._superseded = None, []
         return [item for key, item in held.items() if key not in still]
 
-    def _goes_on(self, wanted: Prepare) -> bool:
-        """Whether what runs the versions in memory may go on as it is: settings are made into it."""
-        return wanted.deployment.settings == self.table.settings
+    def _in_memory(self, deployment: Deployment) -> list[Served]:
+        """What may go on as it is: the settings are made into what runs a version."""
+        known = list(self.table.served) if deployment.settings == self.table.settings else []
+        if self._prepared is not None:
+            wanted, memory = self._prepared
+            known += memory.values() if deployment.settings == wanted.deployment.settings else ()
+        return known
 
 
 def _kept(known: Iterable[Served], wanted: DeployedModel) -> Served | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import os
 import signal
@@ -10,11 +11,22 @@ import socket
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from mlbench.domain.release import DeployedModel
+from mlbench.domain.release import DeployedModel, Deployment
 from mlbench.domain.serving import ServerSettings
 from mlbench.project.layout import Layout
-from mlbench.serving.control import Commit, Committed, Copy, Finish, Message, Prepare, Prepared, Share
-from mlbench.serving.counters import Counters
+from mlbench.serving.control import (
+    Commit,
+    Committed,
+    Copy,
+    Finish,
+    Loading,
+    Message,
+    Prepare,
+    Prepared,
+    Share,
+    written,
+)
+from mlbench.serving.counters import Counters, read_tallies
 from mlbench.serving.http.guard import Guard
 from mlbench.serving.http.limits import Limits
 from mlbench.serving.http.server import HttpServer
@@ -22,6 +34,7 @@ from mlbench.serving.logging_lines import log
 from mlbench.serving.requests.log import RequestLog
 from mlbench.serving.running.loading import load
 from mlbench.serving.running.runner import make_runner
+from mlbench.serving.state import read_state
 from mlbench.serving.token import read_token
 from mlbench.serving.traffic.sending import ShadowSender
 from mlbench.serving.worker.app import Application
@@ -33,6 +46,7 @@ from mlbench.serving.worker.table import Served
 
 _GRACE_SECONDS = 5.0
 _OTHER_THREADS = 4
+_COUNT_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -54,7 +68,8 @@ class Worker:
         self._place = place
         self._listener = listener
         self._link = Link()
-        self._memory = Memory(self._load)
+        self._door = Counters(layout.door(name), "connections", "", place.index)
+        self._memory = Memory(self._load, self._tell_loading)
         self._threads = ThreadPoolExecutor(_OTHER_THREADS, thread_name_prefix="other")
         self._loading = ThreadPoolExecutor(1, thread_name_prefix="loading")
         self._shadow = ShadowSender(layout, name)
@@ -75,6 +90,8 @@ class Worker:
         loop = asyncio.get_running_loop()
         # Ctrl-C reaches the whole group; the supervisor says what it means.
         loop.add_signal_handler(signal.SIGINT, lambda: None)
+        # The line itself is asyncio's, which makes it non-blocking; this one is for the thread.
+        self._control = control.dup()
         await self._link.follow(control, self._handle)
         await self._finish(_GRACE_SECONDS)
 
@@ -114,11 +131,12 @@ class Worker:
         port = self._listener.getsockname()[1]
         guard = Guard(settings.host, port, read_token(layout.server_token))
         limits = Limits(connections=settings.connections)
-        self._server = HttpServer(self._application, guard, limits)
+        self._server = HttpServer(self._application, guard, limits, self._refused)
         # What stands now stays: the collector need not look at it again and again.
         gc.collect()
         gc.freeze()
         await self._server.start(self._listener)
+        self._count_connections()
 
     async def _finish(self, seconds: float) -> None:
         """End what is under way; models that still compute then end with the process."""
@@ -128,14 +146,19 @@ class Worker:
             self._log.close()
         os._exit(0)
 
-    def _load(self, deployed: DeployedModel, wanted: Prepare) -> Served:
+    def _tell_loading(self, loading: Loading) -> None:
+        """Straight into the socket: the process may die of what it begins."""
+        with contextlib.suppress(OSError):
+            self._control.sendall(written(loading))
+
+    def _load(self, deployed: DeployedModel, deployment: Deployment) -> Served:
         """A version in memory, in the loading thread."""
         layout, name = self._place.layout, self._place.environment
         model = load(deployed)
         version = str(deployed.version)
         counters = Counters(layout.counters(name), deployed.name, version, self._place.index)
         threads = max(1, cores() // self._place.workers)
-        runner = make_runner(model, wanted.deployment.settings, counters, threads)
+        runner = make_runner(model, deployment.settings, counters, threads)
         return Served(model, version, runner, counters, predictions_of(deployed.signature))
 
     def _logged(self, model: str, version: str, kept: int, dropped: int) -> None:
@@ -144,9 +167,25 @@ class Worker:
         if served is not None:
             served.counters.logged(kept, dropped)
 
+    def _refused(self, status: int) -> None:
+        self._door.ended(status, 0.0)
+
+    def _count_connections(self) -> None:
+        assert self._server is not None
+        self._door.in_flight(self._server.open_connections)
+        asyncio.get_running_loop().call_later(_COUNT_SECONDS, self._count_connections)
+
     def _gauges(self) -> dict[str, float]:
-        connections = self._server.open_connections if self._server is not None else 0
-        return {"connections": float(connections), "workers": float(self._place.workers)}
+        """Figures of the whole server, for a thread."""
+        layout, name = self._place.layout, self._place.environment
+        door = read_tallies(layout.door(name))
+        state = read_state(layout.server_state(name))
+        return {
+            "connections": float(sum(tally.in_flight for tally in door)),
+            "refused_before": float(sum(tally.refused + tally.failed for tally in door)),
+            "workers": float(self._place.workers),
+            "restarts": float(state.restarts if state is not None else 0),
+        }
 
 
 def cores() -> int:

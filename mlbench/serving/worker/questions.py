@@ -48,7 +48,7 @@ class Questions:
         gauges: Gauges,
         threads: Executor,
     ) -> None:
-        """`counters` and `labels` are this environment's; `gauges` are this worker's own."""
+        """`counters` and `labels` are this environment's; `gauges` are the whole server's."""
         self._counters = counters
         self._labels = labels
         self._workers = workers
@@ -96,7 +96,8 @@ class Questions:
         from mlbench.serving.metrics import exposition
 
         tallies = await self._tallies()
-        text = exposition(tallies, {**self._gauges(), "models": float(len(table.served))})
+        gauges = await self._in_thread(self._gauges)
+        text = exposition(tallies, {**gauges, "models": float(len(table.served))})
         return Reply(200, text, (_TEXT,))
 
     async def _feedback(self, route: Route, request: Request, table: Table) -> Reply:

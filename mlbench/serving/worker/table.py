@@ -3,7 +3,7 @@ began."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from mlbench.domain.errors import nearest
@@ -101,8 +101,10 @@ class Table:
         taking = shared.taking()
         if taking is None:
             listed = ", ".join(shared.versions)
+            reasons = [why for key, why in self.missing.items() if key.startswith(f"{model}@")]
+            why = "".join(f" ({reason})" for reason in reasons)
             raise RequestError(
-                400, f"no version of {model} is live here; ask one by its number: {listed}"
+                400, f"no version of {model} is live here{why}; ask one by its number: {listed}"
             )
         return taking
 
@@ -131,61 +133,25 @@ class Table:
         return replace(self, models={**self.models, model: changed})
 
 
-def key_of(deployed: DeployedModel) -> str:
-    """`digits@3`: how supervisor and workers name a version."""
-    return f"{deployed.name}@{deployed.version}"
-
-
-def needed(
-    deployment: Deployment, loaded: Iterable[DeployedModel]
-) -> tuple[DeployedModel, ...]:
-    """Every version that a deployment needs in memory, the live ones first, once each."""
-    wanted: dict[str, DeployedModel] = {}
-    for model in (*deployment.models, *deployment.beside, *deployment.staged, *loaded):
-        wanted.setdefault(key_of(model), model)
-    return tuple(wanted.values())
-
-
 def table_of(
-    before: Table,
-    deployment: Deployment,
-    memory: Mapping[str, Served],
-    without: Collection[str],
-    errors: Mapping[str, str],
+    deployment: Deployment, memory: Mapping[str, Served], missing: Mapping[str, str]
 ) -> Table:
-    """What answers once a deployment is committed.
-
-    `memory` is what was prepared, by `key_of`. A live version in `without` leaves in its place
-    what stood there `before`: one lost file must not take the environment's other models along.
-    """
+    """What answers once a deployment is committed; `memory` is what was prepared, by `key_of`."""
     versions: dict[str, dict[str, Served]] = {}
-    for key, served in memory.items():
-        if key not in without:
-            mine = versions.setdefault(served.deployed.name, {})
-            mine[served.version] = served
+    for served in memory.values():
+        versions.setdefault(served.deployed.name, {})[served.version] = served
     traffic = {item.model: item for item in deployment.traffic}
-    models = {}
-    live = {model.name: model for model in deployment.models}
-    for name in sorted({*versions, *live}):
-        standing = before.models.get(name)
-        mine = versions.get(name, {})
-        chosen = _live(live.get(name), mine, standing)
-        if chosen is not None:
-            mine = {chosen.version: chosen, **mine}
-        if mine:
-            weights = _weights(traffic.get(name))
-            models[name] = Shared(chosen, mine, _next_version(weights, mine))
+    live = {model.name: str(model.version) for model in deployment.models}
+    models = {
+        name: Shared(
+            mine.get(live.get(name, "")),
+            mine,
+            _next_version(_weights(traffic.get(name)), mine),
+        )
+        for name, mine in sorted(versions.items())
+    }
     shadowed = frozenset(item.model for item in deployment.traffic if item.shadow is not None)
-    return Table(models, deployment.settings, dict(errors), shadowed)
-
-
-def _live(
-    wanted: DeployedModel | None, versions: Mapping[str, Served], standing: Shared | None
-) -> Served | None:
-    if wanted is None:
-        return None
-    loaded = versions.get(str(wanted.version))
-    return loaded or (standing.live if standing is not None else None)
+    return Table(models, deployment.settings, dict(missing), shadowed)
 
 
 def _weights(traffic: Traffic | None) -> Mapping[str, float]:

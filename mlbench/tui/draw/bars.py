@@ -9,10 +9,18 @@ from textual.content import Content
 
 from mlbench.domain.release import EnvironmentStatus
 from mlbench.tui.board import Board
-from mlbench.tui.draw.lines import Part, line
+from mlbench.tui.draw.lines import EMPTY, Part, line
+from mlbench.tui.draw.serving import flow_parts
 from mlbench.tui.reading import Head, Surroundings
+from mlbench.tui.served import signs_of
+from mlbench.tui.serving_reading import Pulse
 
-SCREENS = (("pipeline", "1", "Pipeline"), ("runs", "2", "Runs"), ("models", "4", "Models"))
+SCREENS = (
+    ("pipeline", "1", "Pipeline"),
+    ("runs", "2", "Runs"),
+    ("models", "4", "Models"),
+    ("serving", "5", "Serving"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +79,20 @@ def action_at(pieces: Sequence[Piece], x: int) -> str:
 
 
 def top_pieces(
-    screen: str, board: Board, surroundings: Surroundings, head: Head, *, attached: bool, width: int
+    screen: str,
+    board: Board,
+    surroundings: Surroundings,
+    head: Head,
+    *,
+    attached: bool,
+    width: int,
+    pulse: Pulse | None = None,
 ) -> tuple[list[Piece], list[Piece]]:
     """The left and the right half of the top line."""
     is_narrow = width < 70
     name = surroundings.project.name if surroundings.project else "mlbench"
     left = [
-        Piece(line((" mlbench ", "bold $info") if width >= 110 else "")),
+        Piece(line((" mlbench ", "bold $info") if width >= 110 else ""), rank=6),
         Piece(line((f" {name} ", "bold")), rank=3),
         Piece(_branch(head, surroundings), rank=5),
         Piece(_watch(board, attached=attached, short=width < 100), action="watch", rank=1),
@@ -86,10 +101,11 @@ def top_pieces(
             for name, key, title in SCREENS
         ),
     ]
-    right = [
-        Piece(_badge(item, short=is_narrow), "screen-models", 2)
-        for item in surroundings.environments
-    ]
+    right: list[Piece] = []
+    for item in surroundings.environments:
+        signs, flow = _beside(pulse or Pulse(), item.name, short=is_narrow)
+        badge = Piece(_badge(item, short=is_narrow), "screen-serving", 2)
+        right += [badge, Piece(signs, "screen-serving", 4), Piece(flow, "screen-serving", 4)]
     return left, right
 
 
@@ -112,6 +128,20 @@ def _watch(board: Board, *, attached: bool, short: bool) -> Content:
 def _tab(key: str, title: str, is_active: bool, *, short: bool) -> Content:
     text = f" {key} " if short else f" {key} {title} "
     return line((text, "bold reverse" if is_active else "$quiet"))
+
+
+def _beside(pulse: Pulse, environment: str, *, short: bool) -> tuple[Content, Content]:
+    """What shares an environment's traffic with what is live, and how much traffic there is."""
+    now = next((item for item in pulse.environments if item.name == environment), None)
+    point = pulse.points.get((environment, "", ""))
+    if now is None or now.status.pid is None or short:
+        return EMPTY, EMPTY
+    signs = signs_of(now)
+    flow = flow_parts(point)
+    return (
+        line((f"{signs} ", "$warn")) if signs else EMPTY,
+        line(*flow, " ") if flow else EMPTY,
+    )
 
 
 def _badge(status: EnvironmentStatus, *, short: bool) -> Content:

@@ -6,6 +6,7 @@ from textual.content import Content
 
 from mlbench.tui.draw.ansi import safe
 from mlbench.tui.draw.lines import EMPTY, line
+from mlbench.tui.served import Served
 from mlbench.tui.situation import Situation
 
 
@@ -81,6 +82,43 @@ def no_models(known: Situation, width: int, *, is_filtered: bool = False) -> lis
             "M on screen 2 exports any run by hand."
         )
     return _prose(text, width)
+
+
+def nothing_served(known: Situation, served: Served | None, width: int) -> list[Content]:
+    """Where no environment is under the cursor, or nobody answers in it."""
+    if known.pulse.problem:
+        return problem_lines(known.pulse.problem, width)
+    if served is None:
+        if not known.pulse.at:
+            return [line(("looking at the servers …", "$quiet"))]
+        return [
+            line(("No environment yet", "bold")),
+            EMPTY,
+            *_prose("Press e on screen 1 and add one to mlbench.toml, such as", width),
+            EMPTY,
+            line(("[environments.staging]", "$info")),
+            line(("port = 8101", "$info")),
+        ]
+    status = served.environment.status
+    if not status.deployed and not status.serving:
+        text = f"{status.name} serves nothing yet. Press p to promote the newest candidate to the "
+        text += "first environment, P to promote what that serves further."
+    elif status.name in known.switching:
+        text = f"{status.name} is starting …" if status.pid is None else "…"
+    elif status.pid is None:
+        text = f"{status.name} is down. Press u to start it."
+    else:
+        text = f"{status.name} is up, and can serve none of its models."
+    return _prose(text, width)
+
+
+def no_traffic(served: Served, width: int) -> list[Content]:
+    """Where nothing was counted yet."""
+    where = served.environment.status.address
+    return _prose(
+        f"Nobody has asked it yet. Press a to try it, y to copy a request; it answers at {where}.",
+        width,
+    )
 
 
 def folded(text: str, width: int) -> list[Content]:

@@ -15,7 +15,7 @@ _SIGNS = {
     "asterisk": "*", "number_sign": "#", "plus": "+", "minus": "-", "left": "←", "right": "→",
     "at": "@",
 }  # fmt: skip
-_IN_HELP_ALONE = ("theme", "screen-pipeline", "screen-runs", "screen-models")
+_IN_HELP_ALONE = ("theme", "screen-pipeline", "screen-runs", "screen-models", "screen-serving")
 
 
 def key_pieces(situation: Situation) -> list[Piece]:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import tritonclient.http as plain
-import tritonclient.http.aio as aio
+from tritonclient.http import aio
 from tritonclient.utils import InferenceServerException
 
 ADDRESS, TOKEN = sys.argv[1:]

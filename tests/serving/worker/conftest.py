@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mlbench.domain.release import DeployedModel
-from mlbench.serving.control import Prepare
+from mlbench.domain.release import DeployedModel, Deployment
 from mlbench.serving.counters import Counters
 from mlbench.serving.running.loading import load
 from mlbench.serving.running.runner import make_runner
@@ -38,11 +37,11 @@ def model(tmp_path: Path) -> MakeModel:
 def memory(tmp_path: Path) -> Iterator[Memory]:
     """A worker's memory that loads from files, counting below the test's own folder."""
 
-    def loaded(deployed: DeployedModel, wanted: Prepare) -> Served:
+    def loaded(deployed: DeployedModel, deployment: Deployment) -> Served:
         version = str(deployed.version)
         counters = Counters(tmp_path / "counters", deployed.name, version, 0)
         found = load(deployed)
-        runner = make_runner(found, wanted.deployment.settings, counters, 1)
+        runner = make_runner(found, deployment.settings, counters, 1)
         return Served(found, version, runner, counters, predictions_of(deployed.signature))
 
     made = Memory(loaded)

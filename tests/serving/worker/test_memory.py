@@ -11,7 +11,7 @@ import pytest
 
 from mlbench.domain.release import DeployedModel, Deployment
 from mlbench.domain.serving import ServerSettings, Traffic
-from mlbench.serving.control import Prepare
+from mlbench.serving.control import Loading, Prepare
 from mlbench.serving.refusals import RequestError
 from mlbench.serving.worker.memory import Memory
 from mlbench.serving.worker.table import Served
@@ -25,10 +25,10 @@ def deployment(*models: DeployedModel, **more: object) -> Deployment:
 
 
 def swap(memory: Memory, wanted: Deployment, *loaded: DeployedModel) -> list[Served]:
-    """Prepare and commit, without what could not be loaded; gives what was let go."""
+    """Prepare and commit; gives what was let go."""
     number = next(_NUMBERS)
-    errors = memory.prepare(Prepare(number, wanted, loaded))
-    return memory.commit(number, tuple(errors))
+    assert memory.prepare(Prepare(number, wanted, loaded)) == {}
+    return memory.commit(number, {})
 
 
 def answering(memory: Memory) -> Mapping[str, list[str]]:
@@ -40,7 +40,7 @@ def test_what_is_prepared_answers_nobody_yet(memory: Memory, model: MakeModel) -
     before = memory.table
     assert memory.prepare(Prepare(7, deployment(model(2)))) == {}
     assert memory.table is before
-    memory.commit(7, ())
+    memory.commit(7, {})
     assert memory.table.taking("multiplier").version == "2"
     assert before.taking("multiplier").version == "1"
 
@@ -65,32 +65,33 @@ def test_what_was_prepared_and_never_committed_is_let_go(memory: Memory, model: 
     memory.prepare(Prepare(8, deployment(model(2))))
     memory.prepare(Prepare(9, deployment(model(3))))
     with pytest.raises(ValueError, match="not what was prepared last"):
-        memory.commit(8, ())
-    assert sorted(served.version for served in memory.commit(9, ())) == ["1", "2"]
+        memory.commit(8, {})
+    assert sorted(served.version for served in memory.commit(9, {})) == ["1", "2"]
 
 
-def test_a_lost_file_leaves_what_stood_there_and_holds_up_no_other(
-    memory: Memory, model: MakeModel
-) -> None:
-    swap(memory, deployment(model(1), model(1, "other")))
+def test_each_version_is_told_before_it_is_loaded(memory: Memory, model: MakeModel) -> None:
+    told: list[Loading] = []
+    memory = Memory(memory._load, told.append)
+    wanted = deployment(model(1), model(1, "other"))
+    memory.prepare(Prepare(4, wanted))
+    memory.prepare(Prepare(5, wanted, (model(2),)))
+    assert told == [
+        Loading(4, "multiplier@1"),
+        Loading(4, "other@1"),
+        Loading(5, "multiplier@2"),
+    ]
+
+
+def test_a_lost_file_is_told_and_holds_up_no_other(memory: Memory, model: MakeModel) -> None:
     lost = model(2)
     Path(lost.path).unlink()
-    swap(memory, deployment(lost, model(2, "other")))
-    assert memory.table.taking("multiplier").version == "1"
+    errors = memory.prepare(Prepare(4, deployment(lost, model(2, "other"))))
+    assert list(errors) == ["multiplier@2"]
+    assert "can't be read" in errors["multiplier@2"]
+    memory.commit(4, errors)
     assert memory.table.taking("other").version == "2"
-    assert "can't be read" in memory.table.missing["multiplier@2"]
-    swap(memory, deployment(model(2), model(2, "other")))
-    assert memory.table.taking("multiplier").version == "2"
-    assert memory.table.missing == {}
-
-
-def test_a_first_version_that_is_lost_is_told_to_who_asks(memory: Memory, model: MakeModel) -> None:
-    lost = model(1)
-    Path(lost.path).unlink()
-    swap(memory, deployment(lost))
-    with pytest.raises(RequestError, match=r"no model yet; multiplier version 1: .*can't be read"):
+    with pytest.raises(RequestError, match=r"serves other; multiplier version 2: .*can't be read"):
         memory.table.taking("multiplier")
-    assert not memory.table.is_ready
 
 
 def test_a_version_that_somebody_asked_for_answers_by_its_number_alone(

@@ -1,0 +1,48 @@
+"""JSON from strangers: valid, and not nested deeper than anybody needs."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import orjson
+
+from mlbench.serving.refusals import RequestError
+
+DEPTH_LIMIT = 100
+
+_ESCAPE = re.compile(rb"\\.", re.DOTALL)
+_STRING = re.compile(rb'"[^"]*"')
+_NOT_STRUCTURE = bytes(set(range(256)) - set(b'[]{}"'))
+_STEPS = np.zeros(256, np.int8)
+_STEPS[list(b"[{")] = 1
+_STEPS[list(b"]}")] = -1
+_CHUNK = 1 << 16
+
+
+def parse_json(text: bytes) -> Any:
+    """The value of a JSON text; RequestError 400 where it is none or nested too deep."""
+    if _nested_too_deep(text):
+        raise RequestError(400, f"the body is nested deeper than {DEPTH_LIMIT} levels")
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise RequestError(400, f"the body is not JSON: {error}") from None
+
+
+def _nested_too_deep(text: bytes) -> bool:
+    """Whether JSON text opens more than DEPTH_LIMIT lists and objects within each other."""
+    if text.count(b"[") + text.count(b"{") <= DEPTH_LIMIT:
+        return False
+    plain = _ESCAPE.sub(b"", text) if b"\\" in text else text
+    structure = plain.translate(None, _NOT_STRUCTURE)
+    brackets = _STRING.sub(b"", structure) if b'"' in structure else structure
+    depth = 0
+    for start in range(0, len(brackets), _CHUNK):
+        chunk = np.frombuffer(brackets, np.uint8, min(_CHUNK, len(brackets) - start), start)
+        depths = np.cumsum(_STEPS[chunk], dtype=np.int64)
+        if depth + int(depths.max()) > DEPTH_LIMIT:
+            return True
+        depth += int(depths[-1])
+    return False

@@ -1,0 +1,1 @@
+"""Run models so that a lone request waits for nobody and a crowd gains."""

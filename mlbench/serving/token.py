@@ -1,0 +1,48 @@
+"""The secret that a client brings where more than asking a model is at stake."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+VARIABLE = "MLBENCH_TOKEN"
+_BYTES = 32
+
+
+def read_token(path: Path) -> str:
+    """The token, from the environment variable before the file; empty where there is none."""
+    given = os.environ.get(VARIABLE, "").strip()
+    if given:
+        return given
+    try:
+        return path.read_text("ascii").strip()
+    except (OSError, ValueError):
+        return ""
+
+
+def ensure_token(path: Path) -> str:
+    """The token, made and kept for the owner alone where there is none yet."""
+    found = read_token(path)
+    if found:
+        return found
+    path.parent.mkdir(parents=True, exist_ok=True)
+    made = secrets.token_urlsafe(_BYTES)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(f"{made}\n")
+    try:
+        # Never replaced: another environment's server may have made it in the meantime.
+        os.link(temporary, path)
+    except FileExistsError:
+        return read_token(path) or _renewed(temporary, path, made)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return made
+
+
+def _renewed(temporary: Path, path: Path, made: str) -> str:
+    """Take the place of a file that holds no token."""
+    os.replace(temporary, path)
+    return made
