@@ -16,6 +16,7 @@ from benchmarks import (
     parsers,
     pipeline,
     reaction,
+    shadow,
     status,
     store,
     trace,
@@ -37,6 +38,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "rows": infer.measure_rows,
     "promotion": infer.measure_promotion,
     "batching": batching.measure,
+    "shadow": shadow.measure,
 }
 
 

@@ -178,6 +178,8 @@ def _load(port: int, request: bytes, clients: int) -> Load:
     began = time.perf_counter()
     took = sorted(load(port, request, clients, SECONDS))
     elapsed = time.perf_counter() - began
+    if not took:
+        raise SystemExit(f"{clients} clients had no answer within {SECONDS:g} s")
     p50, p99 = (took[int(len(took) * share)] * 1000 for share in (0.5, 0.99))
     return Load(len(took) / elapsed, p50, p99)
 

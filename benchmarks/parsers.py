@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import signal
 import socket
@@ -21,7 +22,7 @@ from benchmarks.common import ENVIRONMENT, FOLDER, WORK, Figure, free_port
 from benchmarks.peer_servers import INFER, Served
 from benchmarks.peers import python_with
 
-ROUNDS = 7
+ROUNDS = 5
 CONNECTIONS = 32
 _HEADERS = {"Content-Type": "application/json"}
 _HANDLER = ("onnxruntime", "orjson", "numpy")
@@ -58,43 +59,51 @@ def measure() -> Figure:
     model, body = WORK / "parsers.onnx", WORK / "parsers.json"
     _save_model(model)
     body.write_text(json.dumps(_one_row()), encoding="utf-8")
+    spent: dict[Contender, float] = {}
     with ExitStack() as running:
-        ports = [running.enter_context(_served(each, model)) for each in CONTENDERS]
+        ports = [running.enter_context(_served(each, model, spent)) for each in CONTENDERS]
         served = [Served(port, INFER, body) for port in ports]
         _compare(served)
         measured = [
             [infer.load_with(each, CONNECTIONS, _HEADERS) for each in served]
             for _ in range(ROUNDS + 1)
-        ][1:]
+        ]
     columns = list(zip(*measured, strict=True))
     return Figure(
-        ["what parses HTTP", "answers a second", "by uvicorn's", "p99", "by uvicorn's"],
-        [_row(each, column, columns[0]) for each, column in zip(CONTENDERS, columns, strict=True)],
+        ["what parses HTTP", "answers a second", "by uvicorn's", "CPU an answer", "p99"],
+        [
+            _row(each, column, columns[0], spent[each])
+            for each, column in zip(CONTENDERS, columns, strict=True)
+        ],
         f"One row of 64 numbers as JSON through a model of 64 hidden units, {CONNECTIONS} "
         f"connections; medians (range) of {ROUNDS} rounds in turn of {infer.SECONDS} s each, after "
-        "one to warm up; the ratios are medians of the rounds' own. The load shares the machine's "
+        "one to warm up; the ratio is the median of the rounds' own. CPU is the time of all the "
+        "server's processes from start to end, in user and system. The load shares the machine's "
         "cores, so two processes can't give twice as much as one. All run one handler: orjson, "
         "onnxruntime in the event loop, orjson. `mlbench.serving.http` checks Host, Origin and "
         "token besides, and holds to its limits; the others check nothing.",
     )
 
 
-def _row(each: Contender, loads: tuple[infer.Load, ...], base: tuple[infer.Load, ...]) -> list[str]:
-    answered = [load.rate for load in loads]
-    p99 = [load.p99_ms for load in loads]
-    pairs = list(zip(loads, base, strict=True))
+def _row(
+    each: Contender, column: tuple[infer.Load, ...], base: tuple[infer.Load, ...], spent: float
+) -> list[str]:
+    answers = sum(load.rate for load in column) * infer.SECONDS
+    rates = [load.rate for load in column[1:]]
+    p99 = [load.p99_ms for load in column[1:]]
+    ratios = [load.rate / other.rate for load, other in zip(column[1:], base[1:], strict=True)]
     return [
         each.name,
-        f"{median(answered):,.0f} ({min(answered):,.0f}–{max(answered):,.0f})",
-        f"{median(load.rate / other.rate for load, other in pairs):.2f}",
+        f"{median(rates):,.0f} ({min(rates):,.0f}–{max(rates):,.0f})",
+        f"{median(ratios):.2f}",
+        f"{spent / answers * 1e6:.0f} µs",
         f"{median(p99):.1f} ms ({min(p99):.1f}–{max(p99):.1f})",
-        f"{median(load.p99_ms / other.p99_ms for load, other in pairs):.2f}",
     ]
 
 
 @contextmanager
-def _served(each: Contender, model: Path) -> Iterator[int]:
-    """Its processes; gives their port."""
+def _served(each: Contender, model: Path, spent: dict[Contender, float]) -> Iterator[int]:
+    """Its processes; gives their port, and when they ended, in `spent`, their seconds of CPU."""
     package = each.package
     python = python_with(package, *_PEERS[package]) if package else sys.executable
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -119,8 +128,14 @@ def _served(each: Contender, model: Path) -> Iterator[int]:
         finally:
             for process in processes:
                 process.send_signal(signal.SIGTERM)
-            for process in processes:
-                process.wait()
+            spent[each] = sum(_end(process) for process in processes)
+
+
+def _end(process: subprocess.Popen[bytes]) -> float:
+    """Seconds of CPU that a process and its children took, once it has ended."""
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return usage.ru_utime + usage.ru_stime
 
 
 def _compare(served: list[Served]) -> None:

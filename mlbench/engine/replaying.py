@@ -83,9 +83,9 @@ def _replay_in_child(
     from mlbench.release.limited import Limits, run_limited
     from mlbench.release.promotion import deployed_model
     from mlbench.release.registry import Registry
+    from mlbench.serving.python_path import variables
     from mlbench.serving.requests.replay import RESULT_NAME, Job, command_for
     from mlbench.system.files import read_json, write_json
-    from mlbench.system.own_code import own_variables
 
     layout = queries.layout
     registry = Registry(layout.models)
@@ -105,7 +105,7 @@ def _replay_in_child(
         ending = run_limited(
             command_for(job),
             cwd=place,
-            env=own_variables(),
+            env=variables(),
             log=said,
             mark=place,
             limits=Limits.of_machine(_REPLAY_SECONDS),

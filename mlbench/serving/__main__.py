@@ -13,8 +13,6 @@ from mlbench.project.layout import Layout
 from mlbench.serving.logging_lines import log
 from mlbench.serving.server import serve
 from mlbench.serving.supervisor.desks import Desk
-from mlbench.serving.traffic.canary_desk import CanaryDesk
-from mlbench.serving.traffic.shadow_desk import ShadowDesk
 
 
 def main() -> int:
@@ -36,6 +34,10 @@ def main() -> int:
 
 
 def _desks(layout: Layout, environment: str) -> Sequence[Desk]:
+    # Late: the workers start meanwhile.
+    from mlbench.serving.traffic.canary_desk import CanaryDesk
+    from mlbench.serving.traffic.shadow_desk import ShadowDesk
+
     return CanaryDesk(layout, environment), ShadowDesk(layout, environment)
 
 

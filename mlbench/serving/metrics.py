@@ -5,7 +5,11 @@ Sources: https://prometheus.io/docs/practices/naming and Triton's docs/user_guid
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from importlib import metadata
 from itertools import accumulate
 
 from prometheus_client.core import (
@@ -54,32 +58,28 @@ _GAUGES: Mapping[str, tuple[str, str]] = {
     "workers": ("workers", "Processes that answer."),
     "models": ("models_loaded", "Versions of models that answer."),
 }
-# By what the worker's gauges are called; they count since the supervisor began.
+# As the gauges, of what only ever grows.
 _TOTALS: Mapping[str, tuple[str, str]] = {
     "restarts": ("worker_restarts", "Workers that died and were replaced."),
     "refused_before": ("refused_requests", "Requests refused before they came to a model."),
 }
 
 
-def exposition(
-    tallies: Sequence[Tally], gauges: Mapping[str, float], build: Mapping[str, str] | None = None
-) -> bytes:
+def exposition(tallies: Sequence[Tally], gauges: Mapping[str, float]) -> bytes:
     """All figures as text in Prometheus' format 0.0.4, for `CONTENT_TYPE`.
 
-    `gauges` are figures of the whole server by name; `build` says what it is made of.
+    `gauges` are figures of the whole server by name.
     """
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Server(tallies, gauges, build or {}))
+    registry.register(_Server(tallies, gauges))
     return generate_latest(registry)
 
 
 class _Server(Collector):
     """Makes the families of one scrape."""
 
-    def __init__(
-        self, tallies: Sequence[Tally], gauges: Mapping[str, float], build: Mapping[str, str]
-    ) -> None:
-        self._tallies, self._gauges, self._build = tallies, gauges, build
+    def __init__(self, tallies: Sequence[Tally], gauges: Mapping[str, float]) -> None:
+        self._tallies, self._gauges = tallies, gauges
 
     def collect(self) -> Iterator[Metric]:
         yield _requests(self._tallies)
@@ -108,9 +108,17 @@ class _Server(Collector):
             else:
                 name, text = _GAUGES.get(key, (key, f"{key.replace('_', ' ').capitalize()}."))
                 yield GaugeMetricFamily(f"mlbench_{name}", text, value=value)
-        if self._build:
-            text = "What the server is made of."
-            yield InfoMetricFamily("mlbench_build", text, value=dict(self._build))
+        yield InfoMetricFamily("mlbench_build", "What the server is made of.", value=_build())
+
+
+@functools.cache
+def _build() -> dict[str, str]:
+    """The versions of what answers, as far as they are installed packages."""
+    found = {"python": platform.python_version()}
+    for label, package in (("version", "mlbench"), ("onnxruntime", "onnxruntime")):
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[label] = metadata.version(package)
+    return found
 
 
 def _requests(tallies: Iterable[Tally]) -> Metric:

@@ -61,8 +61,14 @@ def serve(
             with _listen_after(before, environment, port, host) as listener:
                 address = EnvironmentStatus(environment, listener.getsockname()[1], None, host=host)
                 log("listening", environment=environment, address=address.address, pid=os.getpid())
-                desks = make_desks(layout, environment)
-                Supervisor(layout, environment, listener, host, worker=worker, desks=desks).run()
+                Supervisor(
+                    layout,
+                    environment,
+                    listener,
+                    host,
+                    worker=worker,
+                    make_desks=lambda: make_desks(layout, environment),
+                ).run()
                 log("stopped", environment=environment)
         finally:
             state.unlink(missing_ok=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from pathlib import Path
 
 VARIABLE = "MLBENCH_TOKEN"
@@ -27,7 +26,7 @@ def ensure_token(path: Path) -> str:
     if found:
         return found
     path.parent.mkdir(parents=True, exist_ok=True)
-    made = secrets.token_urlsafe(_BYTES)
+    made = os.urandom(_BYTES).hex()
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "w") as file:

@@ -25,6 +25,7 @@ from mlbench.domain.events import (
     PlanMade,
     Promoted,
     RunFinished,
+    TrafficChanged,
 )
 from mlbench.domain.runs import Run
 from mlbench.tui import deeds, errands
@@ -315,7 +316,7 @@ class Workbench(Recording, Releasing, Serving, Themed, App[int]):
         for toast in toasts_for(heard.events, heard.replies):
             self.tell(toast.message, toast.severity, toast.title)
         kinds = {type(event) for event in heard.events}
-        if kinds & {RunFinished, Promoted, CandidateKept, CommandDone}:
+        if kinds & {RunFinished, Promoted, CandidateKept, CommandDone, TrafficChanged}:
             self.readers.releases.ask(None)
         if kinds & {RunFinished, Promoted, Notice}:
             self.readers.surroundings.ask(None)

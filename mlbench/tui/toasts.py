@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mlbench.domain.commands import Command, Promote, Rollback
-from mlbench.domain.events import CommandDone, Event, Notice, Promoted
+from mlbench.domain.events import CommandDone, Event, Notice, Promoted, TrafficChanged
+from mlbench.domain.ledger import CANARY_ENDED
 from mlbench.domain.names import friendly_name
 
 Severity = Literal["information", "warning", "error"]
@@ -31,6 +32,9 @@ def toasts_for(events: Iterable[Event], replies: Mapping[str, Command]) -> list[
     for event in events:
         if isinstance(event, Promoted):
             toasts.append(_promoted(event))
+        elif isinstance(event, TrafficChanged) and event.action == CANARY_ENDED and event.why:
+            name = f"{event.model} v{event.version} in {event.environment}"
+            toasts.append(Toast(f"{name}: {event.why}", "warning", "Canary taken back"))
         elif isinstance(event, Notice) and event.level == "warn":
             # An error stays in the status line until it is mended, so it needs no toast.
             toasts.append(Toast(event.message, "warning"))

@@ -93,7 +93,7 @@ def test_labels_join_by_id_and_the_last_counts(asked: SmallProject, tmp_path: Pa
     file.write_text("id,label\nid-0,1\nid-1,1\nid-0,0\ngone,2\n")
     assert told(asked, "feedback", "staging", MODEL, str(file)) == {"labels": 4, "unknown": 1}
     done = asked.cli("feedback", "staging", MODEL, "--id", "id-2", "--label", "7")
-    assert done.stderr == f"1 labels kept for {MODEL} in staging\n"
+    assert done.stderr == f"1 label kept for {MODEL} in staging\n"
     wrong = told(asked, "requests", "staging", "--where", "prediction != label")
     assert [(item["id"], item["label"]) for item in wrong] == [("id-2", 7)]
     right = told(asked, "requests", "staging", "--where", "prediction == label")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,12 +13,16 @@ import onnx
 import pytest
 
 from mlbench.cli.main import build_parser
+from mlbench.domain.clock import utc
 from mlbench.domain.commands import EndTrial, Promote, SetTraffic, StartCanary, StartShadow
 from mlbench.domain.errors import UsageError
 from mlbench.domain.events import CommandDone, TrafficChanged
-from mlbench.domain.serving import Traffic
+from mlbench.domain.plain import to_plain
+from mlbench.domain.serving import CanaryState, Traffic
+from mlbench.engine.sandbox import Sandbox
 from mlbench.release.folders import MODEL_NAME
 from mlbench.release.skew import GATE
+from mlbench.system.files import write_json
 from tests.engine.released_project import MODEL, Released
 from tests.support import Follower, SmallProject, free_ports, write_tiny
 
@@ -176,6 +181,29 @@ def test_a_promotion_ends_a_canary_and_says_so(released: Released, follower: Fol
     assert shared(released) == ([2], [], [])
 
 
+def test_a_loop_writes_down_what_a_canary_came_to(
+    released: Released, follow: Callable[[Path], Follower], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mlbench.engine.loop._GLANCE_SECONDS", 0.05)
+    follower = follow(released.project.root)
+    assert promote(follower, released.candidate()).exit_status == 0
+    assert canary(follower, released.candidate()).exit_status == 0
+    # While the server is up, that file is its own.
+    assert Sandbox(released.layout).down(released.environment())
+    path = released.layout.canaries("staging")
+    path.parent.mkdir(exist_ok=True)
+    state = CanaryState(MODEL, 2, 1, 3, utc(), verdict="failed", why="it is slow")
+    write_json(path, [to_plain(state)])
+    ended = follower.wait_for(
+        lambda event: isinstance(event, TrafficChanged) and event.action == "canary_ended"
+    )
+    assert isinstance(ended, TrafficChanged)
+    assert (ended.version, ended.why) == (2, "canary failed: it is slow")
+    assert shared(released) == ([1], [], [])
+    settled = released.project.cli("canary", "--settle", "staging")
+    assert (settled.returncode, "nothing to settle" in settled.stderr) == (0, True)
+
+
 def test_the_command_line_says_it_too(released: Released) -> None:
     project = released.project
     assert project.cli("promote", f"{MODEL}@{released.candidate()}", "staging").returncode == 0
@@ -196,6 +224,9 @@ def test_the_command_line_says_it_too(released: Released) -> None:
     (live,) = json.loads(project.cli("ledger", "--at", "0s", "--json").stdout)
     assert (live["version"], live["traffic"]["canary"]) == (1, 2)
     assert "staging  flowers  canary v2" in project.cli("ledger", "--at", "0s").stdout
+    asked = project.cli("predict", "staging", "--row", "3", "--version", "2", "--as", "curl")
+    answer = subprocess.run(["/bin/sh", "-c", asked.stdout], capture_output=True, check=True)
+    assert json.loads(answer.stdout)["model_version"] == "2"
     nothing = project.cli("canary", "--settle", "staging")
     assert (nothing.returncode, "nothing to settle" in nothing.stderr) == (0, True)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+import subprocess
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -51,6 +51,8 @@ class Up:
 
     def __enter__(self) -> Up:
         assert self._lock.try_acquire()
+        # Whoever stops this server must not stop the tests.
+        self._process = subprocess.Popen(["sleep", "600"])
         threading.Thread(target=self.http.serve_forever, daemon=True).start()
         self.say()
         return self
@@ -62,6 +64,8 @@ class Up:
         at: TracebackType | None,
     ) -> None:
         self._log.close()
+        self._process.kill()
+        self._process.wait()
         self.http.shutdown()
         self.http.server_close()
         self._lock.release()
@@ -74,7 +78,7 @@ class Up:
         """Write the server's state."""
         serving = {model.name: model.version for model in self.deployment.models}
         order = self.deployment.order
-        state = ServerState(os.getpid(), self.port, order, serving, attempted=order, workers=(1, 2))
+        state = ServerState(self._process.pid, self.port, order, serving, attempted=order, workers=(1, 2))
         write_state(self.layout.server_state(self.name), replace(state, **fields))
 
     def beside(self, version: Candidate, traffic: Traffic) -> None:
@@ -91,7 +95,8 @@ class Up:
         folder.mkdir(parents=True, exist_ok=True)
         rows = np.array(pictures, np.float32)
         labels = np.arange(len(rows)) % 3
-        np.savez(folder / ANSWERS_NAME, **{"in:X": rows, "label": labels, "y": labels})
+        saved = {"in:X": rows, "label": labels, "y": labels}
+        np.savez(folder / ANSWERS_NAME, **saved)  # type: ignore[arg-type]
         signature = Signature(
             (TensorSpec("X", "FP32", (-1, 64)),),
             (TensorSpec("label", "INT64", (-1,)), TensorSpec("probabilities", "FP32", (-1, 3))),

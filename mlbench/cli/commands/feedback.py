@@ -40,5 +40,8 @@ def run(options: argparse.Namespace) -> int:
         print_json(to_plain(kept))
         return 0
     unknown = f"; {kept.unknown} of ids that its log has not, or no more" if kept.unknown else ""
-    narrate(f"{kept.labels} labels kept for {options.model} in {options.environment}{unknown}")
+    labels_word = "label" if kept.labels == 1 else "labels"
+    narrate(
+        f"{kept.labels} {labels_word} kept for {options.model} in {options.environment}{unknown}"
+    )
     return 0

@@ -94,6 +94,8 @@ def _words(value: Any) -> str:
     if isinstance(value, list):
         more = f" … {len(value)} in all" if len(value) > _MOST_VALUES else ""
         return ", ".join(map(_words, value[:_MOST_VALUES])) + more
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_words(inner)}" for name, inner in value.items())
     if isinstance(value, float):
         return f"{value:.6g}"
     return "" if value is None else str(value)
@@ -106,10 +108,10 @@ def _print_whole(request: LoggedRequest) -> None:
     if request.missing:
         print(f"{'inputs':<10}  {request.missing}")
     for name, items in (("inputs", request.inputs or ()), ("outputs", request.outputs or ())):
-        print_items(name, items)
+        _print_items(name, items)
 
 
-def print_items(name: str, items: Sequence[Any]) -> None:
+def _print_items(name: str, items: Sequence[Any]) -> None:
     """Tensors or records, one a line."""
     for item in items:
         if "datatype" in item:

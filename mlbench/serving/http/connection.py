@@ -157,14 +157,14 @@ class Connection(asyncio.Protocol):
     def take(self, head: Head, body: bytes) -> None:
         """Answer a request, at once if it can be."""
         received = perf_counter()
-        if self._pending is not None or self._is_stalled or self._queue:
+        if self._pending is not None or self._is_stalled:
             self._queue.append(_Arrived(head, body, received))
         else:
             self._serve(head, body, received)
 
     def refuse(self, error: RequestError) -> None:
         """Refuse what came, after the answers to what came before it, and read nothing more."""
-        if self._pending is not None or self._is_stalled or self._queue:
+        if self._pending is not None or self._is_stalled:
             self._queue.append(error)
         else:
             self._write_last(error)

@@ -245,7 +245,7 @@ class Receiver:
             self._refuse(error)
             return
         self._head = head = self._last_head
-        self._is_aside = False
+        self._is_aside = head.upgrades
         self.phase = BODY
         self.turns += 1
         self._size = self._wire = 0

@@ -79,6 +79,8 @@ class HttpServer:
     def sweep(self) -> None:
         """End all that took too long, and read the clock for everything until the next sweep."""
         self._tell_time()
+        if not self.is_finishing:
+            self._listen()
         for connections in (self._open, self._leaving):
             for connection in [each for each in connections if each.due <= self.now]:
                 connection.expire()
@@ -177,6 +179,4 @@ class HttpServer:
 
     def _schedule(self) -> None:
         self.sweep()
-        if not self.is_finishing:
-            self._listen()
         self._timer = asyncio.get_running_loop().call_later(_SWEEP_SECONDS, self._schedule)

@@ -94,10 +94,21 @@ def _rows_in(request: LoggedRequest, signature: Signature | None) -> Iterator[Ma
     if request.inputs is None:
         return
     if request.is_rows:
-        yield from request.inputs
+        yield from (_named(record, signature) for record in request.inputs)
     else:
         columns = signature.columns if signature is not None else ()
         yield from _by_row(request.inputs, columns)
+
+
+def _named(record: Mapping[str, Any], signature: Signature | None) -> Mapping[str, Any]:
+    """A record whose values came without names by the columns of the model's single input."""
+    places = [str(place) for place in range(len(record))]
+    if signature is None or len(signature.inputs) != 1 or list(record) != places:
+        return record
+    spec = signature.inputs[0]
+    tensor = {"name": spec.name, "shape": [1, len(record)]}
+    names, _ = _names(tensor, signature.columns, ())
+    return dict(zip(names, record.values(), strict=True)) if len(names) == len(places) else record
 
 
 def _rows_out(request: LoggedRequest, signature: Signature | None) -> Iterator[Mapping[str, Any]]:

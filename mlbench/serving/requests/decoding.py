@@ -17,6 +17,7 @@ _NOT_READ = "the request can't be read"
 
 # As protocol.rows has them, which brings numpy along.
 _LISTS = ("rows", "instances")
+_DOUBLE = 8
 
 Mappings = tuple[Mapping[str, Any], ...]
 
@@ -125,8 +126,11 @@ def _binary(tensor: Mapping[str, Any], body: bytes, at: int, size: int) -> list[
     from mlbench.serving.protocol.binary import array_from_bytes
 
     shape = tuple(int(length) for length in tensor["shape"])
-    array = array_from_bytes(str(tensor["datatype"]), shape, body, at, size)
-    values: list[Any] = array.ravel().tolist()
+    array = array_from_bytes(str(tensor["datatype"]), shape, body, at, size).ravel()
+    if array.dtype.itemsize < _DOUBLE and array.dtype.kind == "f":
+        # By way of their texts: 0.1 as float32 is 0.1, and not 0.10000000149.
+        array = array.astype("U").astype(float)
+    values: list[Any] = array.tolist()
     return values
 
 

@@ -9,7 +9,7 @@ import selectors
 import signal
 import socket
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from mlbench.domain.release import Deployment
 from mlbench.domain.serving import ServerSettings
@@ -45,15 +45,19 @@ class Supervisor:
         host: str,
         *,
         worker: Sequence[str] = WORKER,
-        desks: Sequence[Desk] = (),
+        make_desks: Callable[[], Sequence[Desk]] = tuple,
     ) -> None:
-        """`worker` is the command that workers are started by; nothing is started yet."""
+        """`worker` is the command that workers are started by; nothing is started yet.
+
+        `make_desks` is called while the first workers start.
+        """
         self._layout = layout
         self._environment = environment
         self._listener = listener
         self._address = (host, int(listener.getsockname()[1]))
         self._follower = Follower(layout.deployment(environment))
-        self._desks = Desks(desks)
+        self._make_desks = make_desks
+        self._desks = Desks(())
         self._selector = selectors.DefaultSelector()
         command = [*worker, "--root", str(layout.root), "--environment", environment]
         self._crew = Crew(command, layout.root, listener, self._selector, self)
@@ -72,6 +76,8 @@ class Supervisor:
             self._look()
             self._resize()
             try:
+                self._crew.tick(time.monotonic())
+                self._desks = Desks(self._make_desks())
                 self._serve_until(signals)
             finally:
                 self._finish()

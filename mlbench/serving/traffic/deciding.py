@@ -58,25 +58,31 @@ def checks_of(
         _latency(live, canary, spec.max_latency_ratio, alarm),
         _shift(live, canary, spec.max_shift, alarm, classes),
     )
-    return tuple(_patient(check, canary.ended, spec.min_requests) for check in found)
+    return patient(found, canary.ended, spec.min_requests)
 
 
 def waiting(requests: int, min_requests: int) -> tuple[CanaryCheck, ...]:
     """The checks before the first look."""
-    return tuple(_patient(CanaryCheck(name, WAIT), requests, min_requests) for name in _CHECKS)
+    return patient([CanaryCheck(name, WAIT) for name in _CHECKS], requests, min_requests)
+
+
+def patient(
+    checks: Sequence[CanaryCheck], requests: int, min_requests: int
+) -> tuple[CanaryCheck, ...]:
+    """The checks, of which none passes before its canary had its requests; they say how many."""
+    if requests >= min_requests:
+        return tuple(checks)
+    why = f"{requests} of {min_requests} requests"
+    return tuple(
+        check if check.verdict == FAIL else replace(check, verdict=WAIT, why=why)
+        for check in checks
+    )
 
 
 def verdict_of(checks: Sequence[CanaryCheck]) -> str:
     """Fail where one fails, pass where all pass, wait otherwise."""
     verdicts = {check.verdict for check in checks}
     return FAIL if FAIL in verdicts else PASS if verdicts == {PASS} else WAIT
-
-
-def _patient(check: CanaryCheck, requests: int, min_requests: int) -> CanaryCheck:
-    """Nothing passes before its canary had its requests."""
-    if check.verdict == FAIL or requests >= min_requests:
-        return check
-    return replace(check, verdict=WAIT, why=f"{requests} of {min_requests} requests")
 
 
 def _errors(live: Tally, canary: Tally, limit: float, alarm: float) -> CanaryCheck:

@@ -10,6 +10,8 @@ from mlbench.serving.messages import Reply, Request
 from mlbench.serving.traffic.copies import MOST_BYTES, Copied, frame_of, socket_path
 
 _RETRY_SECONDS = 1.0
+# To find a full socket full costs as much as to fill it; requests come faster than it empties.
+_FULL_SECONDS = 0.002
 _LENGTH = b"inference-header-content-length"
 _ROWS = "/predict"
 
@@ -30,6 +32,7 @@ class ShadowSender:
         self._socket: socket.socket | None = None
         self._waiting = b""
         self._retry_at = 0.0
+        self._full_until = 0.0
 
     def share(self, model: str, share: float) -> None:
         """Offer this share of a model's requests from now on, 0 … 1."""
@@ -57,7 +60,8 @@ class ShadowSender:
         self._close()
 
     def _send(self, model: str, version: str, request: Request, reply: Reply) -> bool:
-        if max(len(request.body), len(reply.body)) > MOST_BYTES:
+        too_long = max(len(request.body), len(reply.body)) > MOST_BYTES
+        if too_long or time.monotonic() < self._full_until:
             return False
         if self._waiting and not self._flush(self._waiting):
             return False
@@ -89,6 +93,7 @@ class ShadowSender:
             sent = self._socket.send(data)
         except BlockingIOError:
             sent = 0
+            self._full_until = time.monotonic() + _FULL_SECONDS
         self._waiting = data[sent:]
         return not self._waiting
 

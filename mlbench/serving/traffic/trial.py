@@ -14,6 +14,7 @@ from mlbench.serving.traffic.deciding import (
     PASS,
     checks_of,
     look_at,
+    patient,
     verdict_of,
     waiting,
 )
@@ -68,7 +69,7 @@ def observed(trial: Trial, live: Tally, canary: Tally) -> Trial:
     if look == trial.look:
         if requests == trial.state.requests:
             return trial
-        checks = trial.state.checks if look else waiting(requests, trial.spec.min_requests)
+        checks = patient(trial.state.checks, requests, trial.spec.min_requests)
         return replace(trial, state=replace(trial.state, requests=requests, checks=checks))
     before = trial.live_first if trial.state.share >= 1 else trial.live
     checks = checks_of(live.since(before), mine, trial.spec, look, trial.classes)

@@ -14,6 +14,10 @@ from mlbench.project.layout import Layout
 from mlbench.serving.running.limits import limit_memory
 from mlbench.serving.worker.process import Place, Worker
 
+# How long a thread may keep the others from Python. By default it is ten times as long, which a
+# model's thread waited for at each batch, and the event loop while another version was loaded.
+_SWITCH_SECONDS = 0.0005
+
 
 def main() -> int:
     """Work until the supervisor says to finish, or is gone."""
@@ -26,6 +30,7 @@ def main() -> int:
     parser.add_argument("--control", type=int, required=True, help="the line to the supervisor")
     given = parser.parse_args()
     limit_memory(given.workers)
+    sys.setswitchinterval(_SWITCH_SECONDS)
     place = Place(Layout(given.root.resolve()), given.environment, given.index, given.workers)
     listener = socket.socket(fileno=given.listen)
     control = socket.socket(fileno=given.control)

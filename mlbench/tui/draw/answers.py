@@ -79,7 +79,7 @@ def first_row(tensor: Mapping[str, Any]) -> list[Any]:
 def _beside(outputs: Outputs, sample: SampleRow | None, width: int) -> list[Content]:
     """What the original said of the same row, and what is true."""
     if sample is None:
-        said = "not asked: it knows the held-out rows as they are"
+        said = "not asked: this is no held-out row"
         return _hung("original", [(said, "$quiet")], width)
     lines = []
     answer = answer_word(outputs)

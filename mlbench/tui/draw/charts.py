@@ -18,7 +18,7 @@ from mlbench.tui.serving_history import KEPT_SECONDS, Point, batches_within
 
 _GAP = 3
 _LEAST_WIDTH = 22
-_LEAST_BLOCK, _MOST_BLOCK = 4, 9
+_LEAST_BLOCK, _MOST_BLOCK = 4, 14
 _BATCH_SECONDS = 60.0
 _SPANS = (60.0, 120.0, KEPT_SECONDS)
 _EIGHTHS = " ▁▂▃▄▅▆▇█"

@@ -6,7 +6,17 @@ from collections.abc import Container, Iterable, Sequence
 
 from textual.content import Content
 
-from mlbench.domain.ledger import PROMOTE, ROLLBACK, live
+from mlbench.domain.ledger import (
+    CANARY,
+    CANARY_ENDED,
+    PROMOTE,
+    ROLLBACK,
+    SHADOW,
+    SHADOW_ENDED,
+    TRAFFIC,
+    live,
+    shares_in_words,
+)
 from mlbench.domain.names import friendly_name
 from mlbench.domain.release import LedgerEntry
 from mlbench.tui.board import seconds_of
@@ -16,8 +26,17 @@ from mlbench.tui.draw.lines import EMPTY, Part, cell, line, widest
 from mlbench.tui.words import moment
 
 NOW = "now"
-_SIGNS = {PROMOTE: ("↑", "$ok"), ROLLBACK: ("↩", "$warn")}
+_SIGNS = {
+    PROMOTE: ("↑", "$ok"), ROLLBACK: ("↩", "$warn"), TRAFFIC: ("⇄", "$info"),
+    CANARY: ("▸", "$warn"), CANARY_ENDED: ("▹", "$quiet"), SHADOW: ("◌", "$info"),
+    SHADOW_ENDED: ("○", "$quiet"),
+}  # fmt: skip
 _WITHDRAWN = ("⊘", "$quiet")
+_DONE = {
+    PROMOTE: "promoted to", ROLLBACK: "rolled back in", TRAFFIC: "shares the requests in",
+    CANARY: "became the canary in", CANARY_ENDED: "ended as the canary in",
+    SHADOW: "became the shadow in", SHADOW_ENDED: "ended as the shadow in",
+}  # fmt: skip
 _LEAST_TEXT = 16
 _LABEL = 9
 _MOST_FOR_GATES = 90
@@ -85,7 +104,7 @@ def in_utc(at: str) -> str:
 
 
 def entry_sign(entry: LedgerEntry) -> tuple[str, str]:
-    """↑ promoted, ↩ rolled back, ⊘ withdrawn, ‼ promoted against gates or rules."""
+    """↑ promoted, ↩ rolled back, ⊘ withdrawn, ‼ against gates or rules; traffic and trials too."""
     if entry.forced:
         return "‼", "bold $fail"
     return _SIGNS.get(entry.action, _WITHDRAWN)
@@ -97,7 +116,7 @@ def entry_lines(entry: LedgerEntry, width: int, untold: str = "") -> list[Conten
     `untold` says how its `on_promote` failed.
     """
     sign = entry_sign(entry)
-    done = {PROMOTE: "promoted to", ROLLBACK: "rolled back in"}.get(entry.action, "withdrawn from")
+    done = _DONE.get(entry.action, "withdrawn from")
     what = line(
         sign,
         " ",
@@ -115,6 +134,7 @@ def entry_lines(entry: LedgerEntry, width: int, untold: str = "") -> list[Conten
         "by": entry.by,
         "reason": entry.reason,
         "why": entry.why,
+        "shares": shares_in_words(entry.weights),
         "run": f"{friendly_name(entry.run)}  {entry.run}",
         "commit": entry.commit[:12],
         "digest": entry.digest[:16],

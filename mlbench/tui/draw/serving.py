@@ -202,7 +202,7 @@ def _p99_beside(state: ShadowState) -> str:
 def _facts(row: Served) -> dict[str, str]:
     status, settings = row.environment.status, row.environment.settings
     if status.pid is None:
-        return {"server": "down" if status.deployed else "down, and nothing to serve yet"}
+        return {"server": "down", "port": str(status.port)}
     workers = plural(len(status.workers), "worker") if status.workers else "up"
     restarts = f", {plural(status.restarts, 'restart')}" if status.restarts else ""
     return {

@@ -146,6 +146,7 @@ class AskPage(Widget):
         if isinstance(answer, Asked):
             if answer.question is self._asked:
                 self._answer = answer
+                self.call_after_refresh(self._show_answer)
         elif answer.question.deployed == self._deployed:
             if answer.row is None:
                 self._problem = answer.problem
@@ -218,6 +219,12 @@ class AskPage(Widget):
         event.stop()
         self.turn(event.by)
 
+    def _show_answer(self) -> None:
+        """Where there is no room for both, the answer counts more than the picture."""
+        self.query_one("#ask-right").scroll_to_widget(
+            self.query_one("#ask-answer"), animate=False, top=True
+        )
+
     def _edited(self) -> None:
         self._problem = ""
         if self._answer is not None and self.inputs != self._answer.question.inputs:
@@ -241,7 +248,7 @@ class AskPage(Widget):
         if form.is_one_text:
             area = RowText(form.text, id=None, soft_wrap=False, compact=True)
             # As high as the row needs: the box scrolls, not the text.
-            area.styles.height = form.text.count("\n") + 2
+            area.styles.height = form.text.count("\n") + 1
             box.mount(area)
         else:
             room = min(_MOST_LABEL, max(len(name) for name in names))

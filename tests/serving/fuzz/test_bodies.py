@@ -21,7 +21,7 @@ def test_what_the_fuzzer_starts_from_is_valid(seed: bytes) -> None:
     assert check(seed) is not None
 
 
-@settings(max_examples=1000)
+@settings(max_examples=400)
 @given(st.data())
 def test_bent_bodies_are_refused_or_read(data: st.DataObject) -> None:
     body = data.draw(st.sampled_from(SEEDS))

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ MEGABYTES = 400
 
 
 @pytest.mark.long
+@pytest.mark.skipif(find_spec("atheris") is None, reason="atheris has no wheel for this machine")
 def test_the_fuzzer_finds_nothing(tmp_path: Path) -> None:
     flags = [f"-max_total_time={SECONDS}", f"-rss_limit_mb={MEGABYTES}", "-timeout=5"]
     done = subprocess.run(

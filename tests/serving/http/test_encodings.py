@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlbench.serving.http.encodings import accepted, deflated, inflate, read_encoding
@@ -33,6 +33,7 @@ def coding(writer: str) -> str:
     return "gzip" if writer == "gzip" else "deflate"
 
 
+@settings(deadline=None)
 @given(st.sampled_from(sorted(WRITERS)), st.binary(max_size=2 * LIMIT))
 def test_what_was_compressed_comes_back_or_is_too_long(writer: str, body: bytes) -> None:
     packed = WRITERS[writer](body)
@@ -44,11 +45,13 @@ def test_what_was_compressed_comes_back_or_is_too_long(writer: str, body: bytes)
         assert refused.value.status == 413
 
 
+@settings(deadline=None)
 @given(st.sampled_from(["gzip", "deflate"]), st.binary(max_size=2 * LIMIT))
 def test_what_is_written_can_be_read(name: str, body: bytes) -> None:
     assert inflate(deflated(body, name), name, len(body)) == body
 
 
+@settings(deadline=None)
 @given(st.sampled_from(sorted(WRITERS)), st.binary(min_size=1), st.data())
 def test_a_stream_cut_short_is_refused(writer: str, body: bytes, data: st.DataObject) -> None:
     packed = WRITERS[writer](body)
@@ -58,6 +61,7 @@ def test_a_stream_cut_short_is_refused(writer: str, body: bytes, data: st.DataOb
     assert refused.value.status == 400
 
 
+@settings(deadline=None)
 @given(st.sampled_from(sorted(WRITERS)), st.binary(min_size=1, max_size=20))
 def test_nothing_may_follow(writer: str, more: bytes) -> None:
     with pytest.raises(RequestError, match="goes on after the end") as refused:
@@ -65,6 +69,7 @@ def test_nothing_may_follow(writer: str, more: bytes) -> None:
     assert refused.value.status == 400
 
 
+@settings(deadline=None)
 @given(st.sampled_from(["gzip", "deflate"]), st.binary())
 def test_garbage_is_refused_or_read(name: str, garbage: bytes) -> None:
     try:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import resource
+import socket
+
 import pytest
 
 from mlbench.serving.http.connection import LINGER_SECONDS
-from tests.serving.http.talking import PATIENCE, SMALL, Served, get, post
+from tests.serving.http.talking import CLOSE, PATIENCE, SMALL, Served, get, post
 
 
 def phase(served: Served) -> int:
@@ -96,6 +100,23 @@ def test_a_refused_client_is_not_waited_for_without_end(served: Served) -> None:
         client.send(b"more nonsense")
         served.advance(LINGER_SECONDS)
         served.until(lambda: not served.server._leaving)
+
+
+def test_without_descriptors_a_client_waits_until_there_are_some(served: Served) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with socket.socket() as client:
+        client.settimeout(PATIENCE)
+        free = os.dup(client.fileno())
+        os.close(free)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
+        try:
+            client.connect(("127.0.0.1", served.port))
+            served.until(lambda: not served.server._is_listening)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        served.advance(1)
+        client.sendall(get("/x", CLOSE))
+        assert client.recv(12) == b"HTTP/1.1 200"
 
 
 def test_a_server_that_ends_lets_requests_end(served: Served) -> None:

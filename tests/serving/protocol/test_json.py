@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as hnp
 
 from mlbench.domain.release import Signature, TensorSpec
 from mlbench.serving.protocol.building import build_response
-from mlbench.serving.protocol.json_text import DEPTH_LIMIT
+from mlbench.serving.protocol.json_text import DEPTH_LIMIT, LISTS_LIMIT
 from mlbench.serving.protocol.parsing import InferenceRequest, RequestedOutput, parse_request
 from mlbench.serving.protocol.tensors import BINARY_ONLY, DTYPES, Array, datatype_of
 from mlbench.serving.refusals import RequestError
@@ -195,11 +195,14 @@ def test_outputs_are_given_as_requested() -> None:
         assert tuple(names) == wanted
 
 
-@given(st.integers(DEPTH_LIMIT - 2, DEPTH_LIMIT + 40), st.sampled_from(['"[["', '"\\"[["', '"]"']))
+TEXTS = ['"[["', '"\\"[["', '"]"', '["", "[", "]", ""]', '{"[": "{", "": ""}']
+
+
+@given(st.integers(DEPTH_LIMIT - 2, DEPTH_LIMIT + 40), st.sampled_from(TEXTS))
 def test_depth_is_limited_whatever_the_strings_hold(depth: int, text: str) -> None:
     value = f'{{"x": {text}, "y": {"[" * (depth - 1)}{text}{"]" * (depth - 1)}}}'
     too_deep = "nested deeper" in str(refusal(value.encode()))
-    assert too_deep == (depth > DEPTH_LIMIT)
+    assert too_deep == (depth + (text[0] in "[{") > DEPTH_LIMIT)
 
 
 def test_many_brackets_side_by_side_are_not_deep() -> None:
@@ -208,6 +211,10 @@ def test_many_brackets_side_by_side_are_not_deep() -> None:
         request_with(x_tensor(shape=[len(rows), 2], data=rows), N), None, SIGNATURE
     )
     assert request.inputs["x"].tolist() == rows
+
+
+def test_lists_that_hold_nothing_are_not_multiplied_in_memory() -> None:
+    assert "lists and objects; send data flat" in str(refusal(b"[" + b"[]," * LISTS_LIMIT + b"1]"))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ def test_a_request_is_told_with_its_tensors() -> None:
 
 
 def test_nested_data_is_told_flat_and_binary_data_as_numbers() -> None:
-    values = np.array([[1.5, 2.5], [3.5, math.nan]], np.float32)
+    values = np.array([[0.1, 2.5], [1e-7, math.nan]], np.float32)
     head = json.dumps(
         {
             "inputs": [
@@ -46,7 +47,7 @@ def test_nested_data_is_told_flat_and_binary_data_as_numbers() -> None:
     found = decoded(kept(body=head + values.tobytes(), header_length=len(head)))
     assert found.inputs is not None
     assert found.inputs[0]["data"] == [1, 2, 3, 4]
-    assert found.inputs[1]["data"][:3] == [1.5, 2.5, 3.5]
+    assert found.inputs[1]["data"][:3] == [0.1, 2.5, 1e-7]
     assert math.isnan(found.inputs[1]["data"][3])
 
 
@@ -95,14 +96,16 @@ def test_records_by_predict_make_the_same_columns(tmp_path: Path) -> None:
 def test_values_without_names_and_features_named_like_our_columns() -> None:
     found = decoded(kept(is_rows=True, body=b"[[1, 2]]", reply=b'{"predictions": [{"y": 1}]}'))
     assert found.inputs == ({"0": 1, "1": 2},)
+    one = Signature((TensorSpec("x", "FP32", (-1, 2)),), ())
+    for signature, names in ((one, ("x.0", "x.1")), (replace(one, columns=("a", "b")), ("a", "b"))):
+        (line,) = lines(found, signature=signature)
+        assert [line[name] for name in names] == [1, 2]
     clash = decoded(kept(is_rows=True, body=b'[{"id": 7, "ms": 1}]', reply=b"{}"))
     (line,) = lines(clash)
     assert (line["id"], line["input.id"], line["input.ms"]) == ("id-0", 7, 1)
 
 
 def test_a_label_for_each_row_or_for_the_first() -> None:
-    from dataclasses import replace
-
     two = replace(decoded(kept()), inputs=(tensor("x", [2, 1], [1.0, 2.0]),), outputs=None)
     assert [line["label"] for line in lines(replace(two, label=["p", "q"]))] == ["p", "q"]
     assert [line["label"] for line in lines(replace(two, label="p"))] == ["p", None]

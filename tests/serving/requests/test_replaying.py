@@ -11,13 +11,13 @@ import pytest
 from mlbench.domain.plain import from_plain, to_plain
 from mlbench.domain.release import DeployedModel
 from mlbench.domain.serving import Replayed, ReplayFlip, ServerSettings
+from mlbench.serving.python_path import variables
 from mlbench.serving.requests.log import RequestLog
 from mlbench.serving.requests.records import Kept
 from mlbench.serving.requests.replay import RESULT_NAME, Job, command_for
 from mlbench.serving.requests.replaying import replay
 from mlbench.serving.running.loading import LoadedModel, load
 from mlbench.system.files import read_json, write_json
-from mlbench.system.own_code import own_variables
 from tests.serving.requests.classifiers import CLASSES, asked, asked_rows, classifier, loaded
 from tests.serving.requests.kept import kept
 
@@ -107,7 +107,7 @@ def in_child(tmp_path: Path, log: Path, deployed: DeployedModel, count: int = 10
     job = tmp_path / "job.json"
     write_json(job, to_plain(Job(str(log), deployed, count, "staging", {"1": CLASSES})))
     done = subprocess.run(
-        command_for(job), cwd=tmp_path, env=own_variables(), capture_output=True, check=False
+        command_for(job), cwd=tmp_path, env=variables(), capture_output=True, check=False
     )
     assert done.returncode == 0, done.stderr
     return read_json(tmp_path / RESULT_NAME)

@@ -124,13 +124,13 @@ def test_a_bad_canary_gets_nothing_any_more_and_the_reason_is_told(
 def test_with_little_traffic_it_waits(
     layout: Layout, desk: CanaryDesk, answers: tuple[Answers, Answers]
 ) -> None:
-    for number in range(30):
+    for number in range(31):
         answers[0].answer(9)
         answers[1].answer(1)
         desk.tick(3600.0 * number)
     found = state(layout)
-    assert (found.verdict, found.step, found.requests) == ("running", 0, 30)
-    assert {check.why for check in found.checks} == {"30 of 100 requests"}
+    assert (found.verdict, found.step, found.requests) == ("running", 0, 31)
+    assert {check.why for check in found.checks} == {"31 of 100 requests"}
 
 
 def test_a_server_that_is_started_again_goes_on_at_the_step(
