@@ -14,6 +14,7 @@ from mlbench.domain.errors import PortTakenError, ServingError, UsageError
 from mlbench.domain.release import EnvironmentStatus
 from mlbench.domain.serving import LOOPBACK
 from mlbench.project.layout import Layout
+from mlbench.serving.counters import forget
 from mlbench.serving.logging_lines import log
 from mlbench.serving.port import listen
 from mlbench.serving.state import ServerState, read_deployment, read_state
@@ -59,6 +60,8 @@ def serve(
         _set_limits()
         try:
             with _listen_after(before, environment, port, host) as listener:
+                for counters in (layout.counters(environment), layout.door(environment)):
+                    forget(counters)
                 address = EnvironmentStatus(environment, listener.getsockname()[1], None, host=host)
                 log("listening", environment=environment, address=address.address, pid=os.getpid())
                 Supervisor(

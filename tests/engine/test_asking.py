@@ -44,5 +44,6 @@ def test_what_has_no_rows_in_common_stays_whole() -> None:
 
 
 def test_every_version_that_answered_is_named() -> None:
-    answers = [{"model_version": version, "outputs": []} for version in ("3", "4", "3")]
+    versions = ("3", "4", "3")
+    answers: list[dict[str, Any]] = [{"model_version": one, "outputs": []} for one in versions]
     assert joined(answers)["model_version"] == "3, 4"

@@ -181,6 +181,27 @@ def test_a_promotion_ends_a_canary_and_says_so(released: Released, follower: Fol
     assert shared(released) == ([2], [], [])
 
 
+def fail_while_down(released: Released) -> None:
+    """As if the server had ended right after its verdict: while it is up, that file is its own."""
+    assert Sandbox(released.layout).down(released.environment())
+    path = released.layout.canaries("staging")
+    path.parent.mkdir(exist_ok=True)
+    state = CanaryState(MODEL, 2, 1, 3, utc(), verdict="failed", why="it is slow")
+    write_json(path, [to_plain(state)])
+
+
+def test_a_server_that_comes_up_does_not_begin_what_has_failed(
+    released: Released, follower: Follower
+) -> None:
+    assert canary(follower, released.candidate()).exit_status == 0
+    follower.session.close()
+    fail_while_down(released)
+    status = Sandbox(released.layout).up(released.environment())
+    assert (status.serving, status.canaries) == ({MODEL: 1}, ())
+    assert actions(released)[-1] == ("canary_ended", 2)
+    assert released.version_served() == 1
+
+
 def test_a_loop_writes_down_what_a_canary_came_to(
     released: Released, follow: Callable[[Path], Follower], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -188,12 +209,7 @@ def test_a_loop_writes_down_what_a_canary_came_to(
     follower = follow(released.project.root)
     assert promote(follower, released.candidate()).exit_status == 0
     assert canary(follower, released.candidate()).exit_status == 0
-    # While the server is up, that file is its own.
-    assert Sandbox(released.layout).down(released.environment())
-    path = released.layout.canaries("staging")
-    path.parent.mkdir(exist_ok=True)
-    state = CanaryState(MODEL, 2, 1, 3, utc(), verdict="failed", why="it is slow")
-    write_json(path, [to_plain(state)])
+    fail_while_down(released)
     ended = follower.wait_for(
         lambda event: isinstance(event, TrafficChanged) and event.action == "canary_ended"
     )

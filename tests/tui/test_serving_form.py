@@ -96,7 +96,9 @@ def test_a_text_with_too_few_values_or_a_wrong_name_is_refused() -> None:
     with pytest.raises(ValueError, match="with a column of the model"):
         texts_in(named, named.text.replace("column A", "colum A"))
     with pytest.raises(ValueError, match="column B is missing"):
-        texts_in(named, "\n".join(part for part in named.text.split("\n") if "column B" not in part))
+        texts_in(
+            named, "\n".join(part for part in named.text.split("\n") if "column B" not in part)
+        )
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,9 @@ def test_batches_are_summed_over_the_last_moments() -> None:
 @settings(max_examples=40, deadline=None)
 @given(
     steps=st.lists(
-        st.tuples(st.integers(0, 500), st.integers(0, 500), st.floats(0.1, 3.0)), min_size=2, max_size=12
+        st.tuples(st.integers(0, 500), st.integers(0, 500), st.floats(0.1, 3.0)),
+        min_size=2,
+        max_size=12,
     )
 )
 def test_an_environment_has_what_its_versions_have_together(

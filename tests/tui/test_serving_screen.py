@@ -109,7 +109,9 @@ async def test_the_newest_request_stands_on_top_and_opens(
         await see(pilot, "bill_length_mm=47.5", "≠ Gentoo")
         await pilot.press("tab", "down", "down", "enter")
         await on(pilot, app, REQUEST)
-        shown = await see(pilot, "req-1", "penguins v2", "200", "Adelie", "flipper_length_mm", "210")
+        shown = await see(
+            pilot, "req-1", "penguins v2", "200", "Adelie", "flipper_length_mm", "210"
+        )
         assert "Chinstrap" in shown, "scores stand beside their classes"
         await pilot.press("N")
         await see(pilot, "400 refused", "✗ island: has no value")

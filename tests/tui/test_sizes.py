@@ -17,7 +17,12 @@ async def test_every_screen_fits_every_size(small: SmallProject, size: tuple[int
     app = Workbench(small.root)
     async with app.run_test(size=size) as pilot:
         await built(pilot)
-        for key, marker in (("1", "prepare"), ("2", "run"), ("4", "No model")):
+        for key, marker in (
+            ("1", "prepare"),
+            ("2", "run"),
+            ("4", "No model"),
+            ("5", "Serving"),
+        ):
             await pilot.press(key)
             shown = await see(pilot, marker, "? keys")
             lines = shown.splitlines()

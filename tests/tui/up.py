@@ -78,7 +78,9 @@ class Up:
         """Write the server's state."""
         serving = {model.name: model.version for model in self.deployment.models}
         order = self.deployment.order
-        state = ServerState(self._process.pid, self.port, order, serving, attempted=order, workers=(1, 2))
+        state = ServerState(
+            self._process.pid, self.port, order, serving, attempted=order, workers=(1, 2)
+        )
         write_state(self.layout.server_state(self.name), replace(state, **fields))
 
     def beside(self, version: Candidate, traffic: Traffic) -> None:

@@ -18,6 +18,9 @@ from mlbench.project.layout import Layout
 
 def _stand_back() -> None:
     """Run on idle processors alone; where the system has no such class, after all others."""
+    os.setsid()
+    with contextlib.suppress(OSError):
+        Path("/proc/self/autogroup").write_text("19")
     os.nice(19)
     if hasattr(os, "sched_setscheduler"):
         with contextlib.suppress(OSError):

@@ -176,8 +176,11 @@ class AskPage(Widget):
         which = f"held-out row {row.index}" if row is not None else "from the request log"
         edited = "" if inputs is None or not self._is_edited(inputs) else ", edited"
         name = f"{deployed.name} v{deployed.version} in {self._environment}"
-        title = (f"  {which if form is not None else 'reading …'}{edited}", "$quiet")
-        entitle(self.query_one("#ask-form"), line((name, "bold"), title))
+        told = f"{which if form is not None else 'reading …'}{edited}"
+        # Only a box has a lower border.
+        is_boxed = self.has_class("-broad")
+        title = line((name, "bold"), ("" if is_boxed else f"  {told}", "$quiet"))
+        entitle(self.query_one("#ask-form"), title, line((told if is_boxed else "", "$quiet")))
         self._draw_fault(inputs)
         picture = self.query_one("#ask-picture", Drawn)
         shape = form.shape if form is not None else None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from mlbench.serving import supervise
 from mlbench.serving.counters import read_tallies
 from mlbench.serving.requests.labels import labels_of
 from mlbench.serving.requests.reader import newest
@@ -87,3 +88,14 @@ def test_figures_sum_over_the_workers(asked: Sandbox) -> None:
     (one,) = answer.body["model_stats"]
     assert one["inference_stats"]["success"]["count"] == 20
     assert one["inference_count"] == 20
+
+
+def test_a_server_that_begins_again_counts_from_nothing_and_keeps_its_log(asked: Sandbox) -> None:
+    name = asked.environment.name
+    assert read_tallies(asked.layout.counters(name))
+    logged = len(newest(asked.layout.requests(name), 100))
+    supervise.stop(asked.layout, asked.environment)
+    asked.serve(asked.model(3))
+    (tally,) = read_tallies(asked.layout.counters(name))
+    assert tally.ended == 0
+    assert len(newest(asked.layout.requests(name), 100)) == logged
