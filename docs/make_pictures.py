@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import math
 import os
 import re
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +20,7 @@ from mlbench.tui.app import Workbench
 _HERE = Path(__file__).parent
 _SIZE = (120, 34)
 _PATIENCE_SECONDS = 120.0
+_CHARTED_SECONDS = 45.0
 
 
 async def draw(folder: Path, target: Path) -> None:
@@ -57,6 +61,39 @@ async def draw(folder: Path, target: Path) -> None:
         app.clear_notifications()
         await pilot.pause(0.5)
         _save(app, target / "models.svg")
+        asking = threading.Thread(target=_ask, args=(folder, stop := threading.Event()))
+        asking.start()
+        try:
+            await pilot.press("5")
+            await see("following")
+            await until(lambda: _known_seconds(app) > _CHARTED_SECONDS, "the charts")
+            app.clear_notifications()
+            await pilot.pause(0.5)
+            _save(app, target / "serving.svg")
+            await pilot.press("a")
+            await see("held-out row 0")
+            await pilot.press("enter")
+            await see("the same")
+            _save(app, target / "try-it.svg")
+        finally:
+            stop.set()
+            asking.join()
+
+
+def _ask(folder: Path, stop: threading.Event) -> None:
+    """Ask staging about the held-out rows, one after the other, more and less often."""
+    sandbox = Sandbox(find_layout(folder))
+    for row in itertools.count():
+        sandbox.ask(sandbox.request("staging", row=row % 100))
+        if stop.wait(0.01 + 0.01 * math.sin(row / 60)):
+            return
+
+
+def _known_seconds(app: Workbench) -> float:
+    """How far back the charts of staging look."""
+    trail = app.trails.get(("staging", "", ""))
+    points = trail.points if trail is not None else ()
+    return points[-1].at - points[0].at if points else 0.0
 
 
 def _save(app: Workbench, target: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mlbench.serving import supervise
 
-HEAVY = {"numpy", "onnxruntime", "onnx", "orjson", "uvicorn", "httptools", "asyncio", "http.client"}
+HEAVY = {"numpy", "onnxruntime", "onnx", "orjson", "uvloop", "httptools", "asyncio", "http.client"}
 
 
 def test_the_handles_load_no_heavy_library() -> None:

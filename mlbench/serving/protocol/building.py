@@ -51,6 +51,9 @@ def build_response(
         {"model_name": model, "model_version": version, "id": id_, "outputs": tensors},
         option=orjson.OPT_SERIALIZE_NUMPY,
     )
+    # orjson writes NaN as null. To look for that word is ten times as quick as to look at numbers.
+    if b"null" in text:
+        _refuse_nonfinite(request, outputs)
     if not chunks:
         return text, None
     return b"".join([text, *chunks]), len(text)
@@ -64,12 +67,19 @@ def _json_data(name: str, array: Array, datatype: str) -> Any:
         raise RequestError(
             400, f'output "{name}" is {datatype}, which JSON can\'t hold; {_BINARY_ADVICE}'
         )
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise RequestError(
-            400,
-            f'output "{name}" has NaN or infinite values, which JSON can\'t hold; {_BINARY_ADVICE}',
-        )
     return array.ravel()
+
+
+def _refuse_nonfinite(request: InferenceRequest, outputs: Mapping[str, Array]) -> None:
+    for asked in request.outputs:
+        array = outputs[asked.name]
+        is_written = not asked.is_binary and not asked.classes
+        if is_written and array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise RequestError(
+                400,
+                f'output "{asked.name}" has NaN or infinite values, which JSON can\'t hold; '
+                f"{_BINARY_ADVICE}",
+            )
 
 
 def _ranked(asked: RequestedOutput, array: Array, classes: Sequence[str]) -> Array:

@@ -49,26 +49,28 @@ class RequestLog:
 
         `say` hears once why nothing can be written, and again only after something could.
         """
-        self._share = settings.log_requests * _HASHES
-        self._with_inputs = settings.log_inputs
         self._counted, self._say = counted, say
-        bounds = Bounds(settings.log_bytes, settings.log_seconds, workers or settings.workers or 2)
-        self._segments = SegmentWriter(folder, worker, bounds)
-        self._tidy_seconds = min(_TIDY_SECONDS, settings.log_seconds / 8)
+        self._segments = SegmentWriter(folder, worker, Bounds(0, 0.0))
+        self._workers = workers or settings.workers or 2
+        self._share, self._with_inputs, self._tidy_seconds = 0.0, False, _TIDY_SECONDS
         self._waiting: deque[Kept] = deque()
         self._bytes_put = self._bytes_taken = 0
         self._dropped: Counter[tuple[str, str]] = Counter()
         self._is_broken = False
         self._due, self._closing = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._work, name="request-log", daemon=True)
-        self._is_on = settings.log_requests > 0 and settings.log_bytes > 0
-        if self._is_on:
-            self._thread.start()
+        self.use(settings)
+        self._thread.start()
+
+    def use(self, settings: ServerSettings) -> None:
+        """Go on with these settings; cheap where they are as before."""
+        self._segments.bounds = Bounds(settings.log_bytes, settings.log_seconds, self._workers)
+        self._tidy_seconds = min(_TIDY_SECONDS, settings.log_seconds / 8)
+        self._with_inputs = settings.log_inputs
+        self._share = settings.log_requests * _HASHES if settings.log_bytes > 0 else 0.0
 
     def keep(self, entry: Kept) -> None:
         """Log a request, if it is among the share that is; one sent again is treated alike."""
-        if not self._is_on:
-            return
         if self._share < _HASHES and self._place_of(entry) >= self._share:
             return
         size = len(entry.body) + len(entry.reply)

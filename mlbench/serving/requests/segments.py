@@ -41,7 +41,7 @@ class SegmentWriter:
         """Nothing is written until the first block comes."""
         self._folder = folder
         self._worker = worker
-        self._bounds = bounds
+        self.bounds = bounds
         self._descriptor: int | None = None
         self._length = 0
         self._begun = 0.0
@@ -51,7 +51,7 @@ class SegmentWriter:
 
         A block that is longer than the log may be is refused as if the disk were full.
         """
-        if len(block) > self._bounds.size // 2:
+        if len(block) > self.bounds.size // 2:
             raise OSError(27, "longer than the request log may be")
         if self._is_full(len(block)):
             self.close()
@@ -81,14 +81,14 @@ class SegmentWriter:
     def _is_full(self, more: int) -> bool:
         if self._descriptor is None or self._is_old():
             return True
-        return self._length > 0 and self._length + more > self._bounds.segment
+        return self._length > 0 and self._length + more > self.bounds.segment
 
     def _is_old(self) -> bool:
-        return time.time() - self._begun > self._bounds.seconds / 8
+        return time.time() - self._begun > self.bounds.seconds / 8
 
     def _begin(self, first: int) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._let_go(max(self._bounds.segment, first))
+        self._let_go(max(self.bounds.segment, first))
         self._begun = time.time()
         name = f"{time.time_ns():020d}-{self._worker:02d}{_SUFFIX}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
@@ -102,11 +102,11 @@ class SegmentWriter:
         if not self._folder.is_dir():
             return
         with locked(self._folder / _LOCK):
-            resting, taken = _resting(self._folder, self._bounds.segment)
+            resting, taken = _resting(self._folder, self.bounds.segment)
             taken += sum(size for _, size, _ in resting)
-            eldest = time.time() - self._bounds.seconds
+            eldest = time.time() - self.bounds.seconds
             for path, size, written in resting:
-                if written < eldest or taken + room > self._bounds.size:
+                if written < eldest or taken + room > self.bounds.size:
                     with contextlib.suppress(FileNotFoundError):
                         path.unlink()
                     taken -= size

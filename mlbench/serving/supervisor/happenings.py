@@ -8,13 +8,11 @@ from collections.abc import Collection
 from mlbench.domain.records import dataclass
 from mlbench.domain.release import DeployedModel, Deployment
 from mlbench.serving.control import Committed, Loading, Message, Prepared, key_of
+from mlbench.serving.supervisor.progress import Member, Question, Rollout
 from mlbench.serving.supervisor.rollout import (
     CRASHED,
     KILLED,
     STRIKES,
-    Member,
-    Question,
-    Rollout,
     Step,
     go_on,
 )

@@ -14,7 +14,7 @@ from mlbench.domain.plain import from_plain
 from mlbench.domain.records import dataclass
 from mlbench.domain.release import DeployedModel
 from mlbench.serving.control import Ask, Indexed, Told, key_of, needed
-from mlbench.serving.supervisor.rollout import Preparation, Rollout
+from mlbench.serving.supervisor.progress import Preparation, Rollout
 from mlbench.system.files import read_json
 
 READY, UNAVAILABLE = "READY", "UNAVAILABLE"

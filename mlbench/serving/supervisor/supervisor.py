@@ -23,8 +23,9 @@ from mlbench.serving.supervisor.desks import Desk, Desks
 from mlbench.serving.supervisor.following import Follower
 from mlbench.serving.supervisor.happenings import Death
 from mlbench.serving.supervisor.process import WORKER
+from mlbench.serving.supervisor.progress import Rollout
 from mlbench.serving.supervisor.repository import Load, decide, read_available
-from mlbench.serving.supervisor.rollout import Rollout, Step
+from mlbench.serving.supervisor.rollout import Step
 from mlbench.serving.supervisor.telling import Processes, state_of
 
 _LOOK_SECONDS = 0.02

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from mlbench.domain.records import dataclass
 from mlbench.domain.release import Deployment
 from mlbench.serving.state import ServerState
-from mlbench.serving.supervisor.rollout import Rollout
+from mlbench.serving.supervisor.progress import Rollout
 
 
 @dataclass(frozen=True, slots=True)

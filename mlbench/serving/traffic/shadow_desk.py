@@ -147,7 +147,9 @@ class ShadowDesk:
         command += ["--root", str(self._layout.home), "--environment", self._environment]
         command += self._options
         self._started = now
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, cwd=self._layout.home)
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, cwd=self._layout.home, start_new_session=True
+        )
 
     def _stop(self) -> None:
         """By force: it holds nothing that could get lost, and may be starved of any processor."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import signal
 import sys
 from pathlib import Path
 
@@ -17,10 +16,13 @@ from mlbench.project.layout import Layout
 
 
 def _stand_back() -> None:
-    """Run on idle processors alone; where the system has no such class, after all others."""
-    os.setsid()
+    """Run on idle processors alone; where the system has no such class, after all others.
+
+    Linux may share processors among sessions first (sched_autogroup): then it is the session,
+    this process's own, that must come last, or it would run at the workers' expense.
+    """
     with contextlib.suppress(OSError):
-        Path("/proc/self/autogroup").write_text("19")
+        Path("/proc/self/autogroup").write_text("19", encoding="ascii")
     os.nice(19)
     if hasattr(os, "sched_setscheduler"):
         with contextlib.suppress(OSError):
@@ -41,8 +43,6 @@ def main() -> int:
     from mlbench.serving.traffic.receiving import Shadowing
 
     limit_memory(os.cpu_count() or 1)
-    # Ctrl-C reaches the whole group; the supervisor says what it means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     Shadowing(Layout(given.root.resolve()), given.environment).run()
     return 0
 

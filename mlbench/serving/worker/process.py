@@ -115,6 +115,8 @@ class Worker:
             served.runner.close()
         if self._server is None:
             await self._listen(self._memory.table.settings)
+        elif self._log is not None:
+            self._log.use(self._memory.table.settings)
         self._link.say(Committed(message.number))
 
     async def _listen(self, settings: ServerSettings) -> None:

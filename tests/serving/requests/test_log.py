@@ -104,6 +104,23 @@ def test_a_share_of_nothing_makes_no_file(tmp_path: Path) -> None:
     assert not (tmp_path / "log").exists()
 
 
+def test_settings_change_while_it_is_written(tmp_path: Path) -> None:
+    with logging(tmp_path, log_requests=0.0) as log:
+        log.keep(kept(1))
+        log.use(ServerSettings())
+        log.keep(kept(2))
+        until(lambda: ids(tmp_path) == ["id-2"])
+        log.use(ServerSettings(log_inputs=False))
+        log.keep(kept(3))
+        until(lambda: len(ids(tmp_path)) == 2)
+        log.use(ServerSettings(log_requests=0.0))
+        log.keep(kept(4))
+    assert [(entry.id, entry.without_body) for entry in newest_kept(tmp_path)] == [
+        ("id-3", True),
+        ("id-2", False),
+    ]
+
+
 def test_old_segments_go_and_the_bound_holds_over_all_workers(tmp_path: Path) -> None:
     told = Told()
     bound = 400_000

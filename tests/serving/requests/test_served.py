@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 import urllib.request
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from mlbench.domain.serving import ServerSettings
 from mlbench.serving import supervise
 from mlbench.serving.counters import read_tallies
 from mlbench.serving.requests.labels import labels_of
@@ -88,6 +90,17 @@ def test_figures_sum_over_the_workers(asked: Sandbox) -> None:
     (one,) = answer.body["model_stats"]
     assert one["inference_stats"]["success"]["count"] == 20
     assert one["inference_count"] == 20
+
+
+def test_settings_of_the_log_change_with_the_deployment(asked: Sandbox) -> None:
+    name = asked.environment.name
+    asked.environment = replace(asked.environment, settings=ServerSettings(log_inputs=False))
+    asked.serve(asked.model(3))
+    assert asked.ask("POST", PATH, {"id": "after", "inputs": [row(1.0)]}).status == 200
+    folder = asked.layout.requests(name)
+    until(lambda: newest(folder, 1)[0].id == "after")
+    assert newest(folder, 1)[0].inputs is None
+    assert newest(folder, 1)[0].outputs is not None
 
 
 def test_a_server_that_begins_again_counts_from_nothing_and_keeps_its_log(asked: Sandbox) -> None:

@@ -19,8 +19,8 @@ from mlbench.serving.logging_lines import previous
 from mlbench.serving.supervisor import happenings
 from mlbench.serving.supervisor.desks import Desks
 from mlbench.serving.supervisor.pacing import pause
+from mlbench.serving.supervisor.progress import Rollout
 from mlbench.serving.supervisor.repository import Load, Unload, decide, read_available
-from mlbench.serving.supervisor.rollout import Rollout
 from mlbench.serving.supervisor.servable import trimmed
 from mlbench.serving.token import ensure_token, read_token
 from mlbench.system.files import write_json

@@ -26,7 +26,8 @@ from mlbench.serving.control import (
 )
 from mlbench.serving.supervisor import happenings
 from mlbench.serving.supervisor.happenings import Death
-from mlbench.serving.supervisor.rollout import Rollout, Step
+from mlbench.serving.supervisor.progress import Rollout
+from mlbench.serving.supervisor.rollout import Step
 
 NAMES = ("a", "b")
 VERSIONS = (1, 2, 3)

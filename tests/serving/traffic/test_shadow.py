@@ -297,5 +297,8 @@ def test_it_runs_on_idle_processors_alone_and_ends_with_its_supervisor(tmp_path:
     pid = shop.desk.pid
     assert pid is not None
     until(lambda: os.sched_getscheduler(pid) == os.SCHED_IDLE)
+    assert os.getsid(pid) == pid
+    autogroup = Path(f"/proc/{pid}/autogroup")
+    assert not autogroup.exists() or "nice 19" in autogroup.read_text()
     shop.close()
     until(lambda: not Path(f"/proc/{pid}").exists())
