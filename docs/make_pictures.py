@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from textual.pilot import Pilot
+
 from mlbench.engine.sandbox import Sandbox
 from mlbench.engine.session import find_layout, make_sample
 from mlbench.tui.app import Workbench
@@ -28,15 +30,8 @@ async def draw(folder: Path, target: Path) -> None:
     app = Workbench(folder)
     async with app.run_test(size=_SIZE) as pilot:
 
-        async def until(holds: Callable[[], bool], story: str) -> None:
-            deadline = time.monotonic() + _PATIENCE_SECONDS
-            while not holds():
-                if time.monotonic() > deadline:
-                    raise TimeoutError(story)
-                await pilot.pause(0.05)
-
         async def see(words: str) -> None:
-            await until(lambda: words in _text(app), words)
+            await _until(pilot, lambda: words in _text(app), words)
 
         await see("p promotes")
         await pilot.press("p")
@@ -47,7 +42,7 @@ async def draw(folder: Path, target: Path) -> None:
         app.clear_notifications()
         await pilot.pause(0.2)
         _save(app, target / "workbench.svg")
-        await until(lambda: len(app.known.history.runs) > 1, "the second run")
+        await _until(pilot, lambda: len(app.known.history.runs) > 1, "the second run")
         await pilot.press("2", "d")
         await see("╭─ curves")
         await see("because")
@@ -61,23 +56,28 @@ async def draw(folder: Path, target: Path) -> None:
         app.clear_notifications()
         await pilot.pause(0.5)
         _save(app, target / "models.svg")
-        asking = threading.Thread(target=_ask, args=(folder, stop := threading.Event()))
+        stop = threading.Event()
+        asking = threading.Thread(target=_ask, args=(folder, stop))
         asking.start()
         try:
-            await pilot.press("5")
-            await see("following")
-            await until(lambda: _known_seconds(app) > _CHARTED_SECONDS, "the charts")
-            app.clear_notifications()
-            await pilot.pause(0.5)
-            _save(app, target / "serving.svg")
-            await pilot.press("a")
-            await see("held-out row 0")
-            await pilot.press("enter")
-            await see("the same")
-            _save(app, target / "try-it.svg")
+            await _draw_serving(app, pilot, target)
         finally:
             stop.set()
             asking.join()
+
+
+async def _draw_serving(app: Workbench, pilot: Pilot[int], target: Path) -> None:
+    """Draw screen 5 once its charts look back far enough, and the form with an answer."""
+    await pilot.press("5")
+    await _until(pilot, lambda: _known_seconds(app) > _CHARTED_SECONDS, "the charts")
+    app.clear_notifications()
+    await pilot.pause(0.5)
+    _save(app, target / "serving.svg")
+    await pilot.press("a")
+    await _until(pilot, lambda: "held-out row 0" in _text(app), "the form")
+    await pilot.press("enter")
+    await _until(pilot, lambda: "the same" in _text(app), "the answer")
+    _save(app, target / "try-it.svg")
 
 
 def _ask(folder: Path, stop: threading.Event) -> None:
@@ -94,6 +94,14 @@ def _known_seconds(app: Workbench) -> float:
     trail = app.trails.get(("staging", "", ""))
     points = trail.points if trail is not None else ()
     return points[-1].at - points[0].at if points else 0.0
+
+
+async def _until(pilot: Pilot[int], holds: Callable[[], bool], story: str) -> None:
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while not holds():
+        if time.monotonic() > deadline:
+            raise TimeoutError(story)
+        await pilot.pause(0.05)
 
 
 def _save(app: Workbench, target: Path) -> None:

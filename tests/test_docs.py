@@ -68,7 +68,14 @@ def test_every_key_has_a_row_and_every_row_a_key(heading: str, known: tuple[str,
 
 
 @pytest.mark.parametrize(
-    ("table", "known"), [("outs", keys.OUT), ("plots", keys.PLOT), ("gates", keys.GATE)]
+    ("table", "known"),
+    [
+        ("outs", keys.OUT),
+        ("plots", keys.PLOT),
+        ("gates", keys.GATE),
+        ("canary", keys.CANARY),
+        ("shadow", keys.SHADOW),
+    ],
 )
 def test_every_key_of_an_inner_table_has_a_row(table: str, known: tuple[str, ...]) -> None:
     assert tuple(re.findall(rf"^\| `{table}` · `(\w+)` \|", KEY_PAGE, re.MULTILINE)) == known

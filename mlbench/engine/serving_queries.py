@@ -27,13 +27,14 @@ _MOST_LOOKED_THROUGH = 4000
 class EnvironmentNow:
     """How one environment stands: its server, what it is to serve, and what was counted.
 
-    `tallies` are empty where the server is down.
+    `tallies` are empty where the server is down; `token` is None where it asks for none.
     """
 
     status: EnvironmentStatus
     deployment: Deployment | None = None
     settings: ServerSettings = field(default_factory=ServerSettings)
     tallies: tuple[Tally, ...] = ()
+    token: str | None = None
 
     @property
     def name(self) -> str:
@@ -77,6 +78,7 @@ class ServerWatch:
 
     def look(self) -> tuple[EnvironmentNow, ...]:
         """Every environment as it stands now; ProjectFileError for a wrong configuration."""
+        from mlbench.engine.access import token_for
         from mlbench.serving.state import read_deployment
         from mlbench.serving.supervise import status
 
@@ -88,7 +90,8 @@ class ServerWatch:
             with contextlib.suppress(ServingError):
                 deployment = read_deployment(layout.deployment(spec.name))
             tallies = self._tallies(spec.name) if standing.pid is not None else ()
-            found.append(EnvironmentNow(standing, deployment, spec.settings, tallies))
+            token = token_for(layout, standing.host)
+            found.append(EnvironmentNow(standing, deployment, spec.settings, tallies, token))
         return tuple(found)
 
     def _tallies(self, environment: str) -> tuple[Tally, ...]:
@@ -119,13 +122,17 @@ def sample_row(deployed: DeployedModel, row: int) -> SampleRow:
 
 
 def ask(
-    address: str, model: str, inputs: Sequence[Mapping[str, Any]], version: int | None = None
+    address: str,
+    model: str,
+    inputs: Sequence[Mapping[str, Any]],
+    version: int | None = None,
+    token: str | None = None,
 ) -> Reply:
     """What a server answers to these input tensors, timed from here; ServingError if it refuses."""
     from mlbench.serving import client
 
     began = time.perf_counter()
-    response = client.infer(address, model, inputs, version)
+    response = client.infer(address, model, inputs, version, token=token)
     seconds = time.perf_counter() - began
     outputs = tuple(response.get("outputs", ()))
     return Reply(model, str(response.get("model_version", "")), seconds, outputs)

@@ -1,1 +1,1 @@
-"""The sandbox: one server process an environment, answering the Open Inference Protocol V2."""
+"""The sandbox: an environment is a supervisor and its workers, speaking Open Inference V2."""

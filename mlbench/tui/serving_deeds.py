@@ -109,13 +109,14 @@ def _copy_as(
     """Ask how a request is to be written down, and copy that."""
     if situation.served is None:
         return
-    address = situation.served.environment.status.address
+    now = situation.served.environment
+    address, token = now.status.address, now.token
     path = f"/v2/models/{quote(model, safe='')}"
     path += f"/versions/{version}/infer" if version is not None else "/infer"
     body = {"inputs": [dict(tensor) for tensor in inputs]}
     texts = {
-        "curl": as_curl(address, path, body, None),
-        "Python": as_python(address, path, body, None),
+        "curl": as_curl(address, path, body, token),
+        "Python": as_python(address, path, body, token),
         "address": address + path,
     }
     choices = tuple(Choice(f"{name:<8} {said}", name) for name, said in _TELLING.items())

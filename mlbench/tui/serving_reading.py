@@ -75,12 +75,16 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class AskQuestion:
-    """What to ask which version at an address; whatever answers there where it is None."""
+    """What to ask which version at an address; whatever answers there where it is None.
+
+    `token` is what the server asks for, None where it asks for none.
+    """
 
     address: str
     model: str
     version: int | None
     inputs: Inputs
+    token: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +256,7 @@ def _ask(question: AskQuestion) -> Asked:
     from mlbench.engine.serving_queries import ask
 
     try:
-        reply = ask(question.address, question.model, question.inputs, question.version)
-        return Asked(question, reply)
+        to, token = (question.address, question.model), question.token
+        return Asked(question, ask(*to, question.inputs, question.version, token))
     except (MlbenchError, OSError) as error:
         return Asked(question, problem=str(error))

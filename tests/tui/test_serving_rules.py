@@ -246,13 +246,11 @@ def test_latencies_are_read_at_a_glance() -> None:
 def test_charts_fill_no_more_than_their_room(
     width: int, height: int, rates: list[float], is_answered: bool
 ) -> None:
-    points = [
-        Point(
-            at * 1.3, value, value / 9, 0.0, *([value / 1e3 if is_answered else None] * 3),
-            queued=at, batches=(at,) * (len(BATCH_BOUNDS) + 1),
-        )
-        for at, value in enumerate(rates)
-    ]  # fmt: skip
+    counts = (1,) * (len(BATCH_BOUNDS) + 1)
+    points = []
+    for at, value in enumerate(rates):
+        took = value / 1e3 if is_answered else None
+        points.append(Point(at * 1.3, value, value / 9, 0.0, took, took, took, at, batches=counts))
     lines = chart_lines(points, width, height, span_of(points))
     assert len(lines) <= height
     assert all(text.cell_length <= width for text in lines)

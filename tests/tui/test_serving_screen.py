@@ -40,7 +40,7 @@ async def opened(
     (project.root / ".mlbench" / "workbench.json").write_text('{"screen": "serving"}')
     app = Workbench(project.root)
     handed: list[Command] = []
-    app.send = handed.append  # type: ignore[method-assign]
+    app.send = handed.append  # type: ignore[method-assign,assignment]
     async with app.run_test(size=size) as pilot:
         yield app, pilot, handed
 
@@ -196,7 +196,7 @@ async def test_requests_are_copied_as_curl_and_python(released: ReleasedProject,
     async with opened(released) as (app, pilot, _):
         await see(pilot, "penguins v2")
         copied: list[str] = []
-        app.put_into_clipboard = copied.append  # type: ignore[method-assign]
+        app.put_into_clipboard = copied.append  # type: ignore[method-assign,assignment]
         await pilot.press("y")
         await see(pilot, "Copy the request as …", "a command for the shell")
         await pilot.press("enter")
@@ -276,7 +276,7 @@ async def test_every_page_fits_every_size(
 ) -> None:
     up.count("2")
     up.log("req-1", request(41.0), reply("Adelie"))
-    async with opened(released, size) as (app, pilot, _):
+    async with opened(released, size) as (_, pilot, _):
         shown = await see(pilot, "staging", "Requests", "rate", "Adelie", "? keys")
         assert len(shown.splitlines()) == size[1]
         await pilot.press("a")

@@ -16,15 +16,28 @@ from mlbench.serving.refusals import RequestError
 # A kilobyte of gzip may become a megabyte, which takes a millisecond.
 _INLINE = 4 * 1024
 
+TOO_MUCH = "too many large bodies are here already; try again in a second"
+
 
 class Asker:
     """What stands between connections and the application."""
 
-    def __init__(self, answer: Answer, limits: Limits, refused: Callable[[int], None]) -> None:
-        """`refused` hears the status of every refusal made here."""
+    def __init__(
+        self,
+        answer: Answer,
+        limits: Limits,
+        refused: Callable[[int], None],
+        holds_too_much: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """`refused` hears the status of every refusal made here.
+
+        Where `holds_too_much`, no large body is decompressed.
+        """
         self._answer = answer
         self._limit = limits.body_bytes
         self._refused = refused
+        self._holds_too_much = holds_too_much
+        self._inflating = asyncio.Semaphore(1)
 
     def ask(
         self, head: Head, body: bytes, received: float, grown: Callable[[int], None]
@@ -78,12 +91,18 @@ class Asker:
     async def _inflate_aside(
         self, head: Head, body: bytes, received: float, grown: Callable[[int], None]
     ) -> Reply:
-        """Decompress in a thread: it may take longer than a hundred small requests."""
+        """Decompress in a thread: it may take longer than a hundred small requests.
+
+        One body after the other, so that each has been counted before the next grows.
+        """
         work = partial(inflate, body, head.encoding, self._limit)
-        try:
-            body = await asyncio.get_running_loop().run_in_executor(None, work)
-        except RequestError as error:
-            return self.refuse(error)
-        grown(len(body))
+        async with self._inflating:
+            if self._holds_too_much():
+                return self.refuse(RequestError(503, TOO_MUCH))
+            try:
+                body = await asyncio.get_running_loop().run_in_executor(None, work)
+            except RequestError as error:
+                return self.refuse(error)
+            grown(len(body))
         reply = self._ask(head, body, received)
         return reply if isinstance(reply, Reply) else await reply

@@ -10,6 +10,7 @@ from math import inf
 from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple, cast
 
+from mlbench.serving.http.asking import TOO_MUCH
 from mlbench.serving.http.head import Head
 from mlbench.serving.http.packing import is_quick, packed, packed_aside, pays
 from mlbench.serving.http.receiving import BODY, HEAD, IDLE, Receiver
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 LINGER_SECONDS = 5.0
 """How long a refused client may go on sending what nobody reads, so that the refusal reaches it."""
+
+SLOW_HEAD_SECONDS = 1.0
+"""How long a head may come before its connection makes room for another, where there is none."""
 
 _LITTLE = 64 * 1024
 
@@ -86,6 +90,18 @@ class Connection(asyncio.Protocol):
         """Whether nothing of a request is here: it can be closed without harm."""
         busy = self._pending is not None or self._is_stalled or self._is_leaving or self._queue
         return not busy and self._receiver.phase == IDLE
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether its request has been coming for so long that others may take its place."""
+        server, phase = self._server, self._receiver.phase
+        limits = server.limits
+        if self._pending is not None or self._is_stalled or self._is_leaving or self._queue:
+            return False
+        if phase == HEAD:
+            return self.due - limits.header_seconds + SLOW_HEAD_SECONDS <= server.now
+        # A body may take as long as a head must not.
+        return phase == BODY and self.due - limits.body_seconds + limits.header_seconds <= server.now
 
     # What the transport calls.
 
@@ -319,8 +335,7 @@ class Connection(asyncio.Protocol):
         is_large = self._receiver.buffered > _LITTLE
         if is_large and self._server.holds_too_much and not self._is_leaving:
             self._receiver.stop()
-            sentence = "too many large bodies are here already; try again in a second"
-            self.refuse(RequestError(503, sentence))
+            self.refuse(RequestError(503, TOO_MUCH))
 
     def _set_due(self) -> None:
         server, phase = self._server, self._receiver.phase

@@ -32,7 +32,7 @@ class HttpServer:
         """`refused` hears the status of each refusal made here; `clock` counts seconds."""
         self.guard = guard
         self.limits = limits or Limits()
-        self.asker = Asker(answer, self.limits, refused)
+        self.asker = Asker(answer, self.limits, refused, lambda: self.holds_too_much)
         self.is_finishing = False
         self.held = 0
         """Bytes of bodies in all connections."""
@@ -88,8 +88,8 @@ class HttpServer:
     # What connections call.
 
     def admit(self, connection: Connection) -> bool:
-        """Count a connection in, in the place of an idle one where there are too many."""
-        if len(self._open) >= self.limits.connections and not self._close_idle():
+        """Count a connection in, in the place of an idle or slow one where there are too many."""
+        if len(self._open) >= self.limits.connections and not self._make_room():
             return False
         self._open.add(connection)
         self._empty.clear()
@@ -155,12 +155,16 @@ class HttpServer:
         if not task.cancelled():
             task.exception()
 
-    def _close_idle(self) -> bool:
-        """Close the connection that has been idle for longest, if any is."""
+    def _make_room(self) -> bool:
+        """End the connection that has been idle for longest, else the one that is slow for longest.
+
+        So clients that send a byte now and then can't keep others out.
+        """
         idle = [connection for connection in self._open if connection.is_idle]
-        if not idle:
+        slow = [] if idle else [connection for connection in self._open if connection.is_slow]
+        if not idle and not slow:
             return False
-        min(idle, key=lambda connection: connection.due).close()
+        min(idle or slow, key=lambda connection: connection.due).expire()
         return True
 
     async def _emptied(self, seconds: float) -> bool:

@@ -113,10 +113,12 @@ class Worker:
         gone = self._memory.commit(message.number, message.without)
         for served in gone:
             served.runner.close()
-        if self._server is None:
-            await self._listen(self._memory.table.settings)
-        elif self._log is not None:
-            self._log.use(self._memory.table.settings)
+        settings = self._memory.table.settings
+        if self._server is None or self._log is None:
+            await self._listen(settings)
+        else:
+            self._log.use(settings)
+            self._server.limits = Limits(connections=settings.connections)
         self._link.say(Committed(message.number))
 
     async def _listen(self, settings: ServerSettings) -> None:

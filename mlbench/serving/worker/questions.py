@@ -92,13 +92,8 @@ class Questions:
         return _json(statistics(chosen))
 
     async def _metrics(self, _: Route, __: Request, table: Table) -> Reply:
-        # Late: few servers are ever scraped.
-        from mlbench.serving.metrics import exposition
-
-        tallies = await self._tallies()
-        gauges = await self._in_thread(self._gauges)
-        text = exposition(tallies, {**gauges, "models": float(len(table.served))})
-        return Reply(200, text, (_TEXT,))
+        models = float(len(table.served))
+        return Reply(200, await self._in_thread(self._scraped, models), (_TEXT,))
 
     async def _feedback(self, route: Route, request: Request, table: Table) -> Reply:
         _check_trusted(request, "labels")
@@ -129,6 +124,12 @@ class Questions:
         if told.status != 200:
             raise RequestError(told.status, told.error)
         return _json({})
+
+    def _scraped(self, models: float) -> bytes:
+        # Late, and in a thread: few servers are ever scraped, and it takes a while to import.
+        from mlbench.serving.metrics import exposition
+
+        return exposition(read_tallies(self._counters), {**self._gauges(), "models": models})
 
     async def _tallies(self) -> Sequence[Tally]:
         return await self._in_thread(read_tallies, self._counters)

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
-
+from mlbench.serving.protocol.json_text import parse_json
 from mlbench.serving.refusals import RequestError
 
 
@@ -69,10 +68,7 @@ def _object(body: bytes, what: str) -> dict[str, Any]:
     """The JSON object of a body that may be empty."""
     if not body.strip():
         return {}
-    try:
-        value = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise RequestError(400, f"{what} is not JSON: {error}") from None
+    value = parse_json(body, what)
     if not isinstance(value, dict):
         raise RequestError(400, f"{what} must be a JSON object")
     return value

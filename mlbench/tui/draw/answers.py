@@ -119,7 +119,7 @@ def _bars(name: str, values: Sequence[float], classes: Sequence[str], width: int
         bar = "█" * whole + (_EIGHTHS[part] if part else "")
         head = cell((name if not index else "", "$quiet"), _LABEL)
         style = "bold" if not index else ""
-        figures = f"{number(float(f'{value:.3g}')):>8} "
+        figures = f" {value:6.3f} " if abs(value) < 10 else f" {number(float(f'{value:.3g}')):>6} "
         text = line(head, "  ", cell((safe(label), style), room), figures, (bar, "$info"))
         lines.append(cell(text, width))
     return lines

@@ -29,11 +29,15 @@ Values = Callable[[Point], float | None]
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of a chart: what it is called where there are several, its values, its colour."""
+    """One line of a chart: what it is called where there are several, its values, its colour.
+
+    Where several values fall on one dot it shows their mean, or the worst of them.
+    """
 
     values: Values
     style: str
     label: str = ""
+    is_worst: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +98,13 @@ def _block(
 ) -> list[Content]:
     """A title with the newest value, and the lines below with their scale."""
     title = line((chart.title, "bold"), " ", *(chart.now(points[-1]) if points else ()))
-    series = [columns_of(points, item.values, width * 2, seconds) for item in chart.lines]
-    low, high = _scale(series)
+    low, high = _scale([columns_of(points, item, width, seconds) for item in chart.lines])
     labels = [chart.shown(high), chart.shown(low)]
     margin = widest(labels, 5)
     letters = widest(item.label for item in chart.lines) if len(chart.lines) > 1 else 0
     rows, room = height - 1, width - margin - 1 - (letters + 1 if letters else 0)
     canvas = Canvas(max(1, room), rows)
+    series = [columns_of(points, item, canvas.columns, seconds) for item in chart.lines]
     ends: dict[int, Part] = {}
     for item, columns in zip(chart.lines, series, strict=True):
         level = _draw(canvas, columns, (low, high), item.style)
@@ -115,7 +119,7 @@ def _block(
 
 
 def columns_of(
-    points: Sequence[Point], values: Values, count: int, seconds: float
+    points: Sequence[Point], item: Line, count: int, seconds: float
 ) -> list[Column | None]:
     """A value a column over the last so many seconds; None between points, a gap where none is."""
     found: list[list[float]] = [[] for _ in range(count)]
@@ -124,16 +128,17 @@ def columns_of(
     for point in points:
         place = round((count - 1) * (1 - (last - point.at) / seconds))
         if 0 <= place < count:
-            value = values(point)
+            value = item.values(point)
             if value is None:
                 gaps.add(place)
             else:
                 found[place].append(value)
+    shown = [(max(some) if item.is_worst else sum(some) / len(some)) if some else None
+             for some in found]  # fmt: skip
     return [
-        (min(some), max(some), sum(some) / len(some)) if some
-        else _UNKNOWN if place in gaps else None
-        for place, some in enumerate(found)
-    ]  # fmt: skip
+        (value, value, value) if value is not None else _UNKNOWN if place in gaps else None
+        for place, value in enumerate(shown)
+    ]
 
 
 def _scale(series: Sequence[Sequence[Column | None]]) -> tuple[float, float]:
@@ -214,7 +219,7 @@ def _in_short(points: Sequence[Point], width: int, seconds: float) -> list[Conte
         main = chart.lines[-1]
         drawn = ""
         if room >= 8 and points:
-            columns = columns_of(points, main.values, room * 2, seconds)
+            columns = columns_of(points, main, room * 2, seconds)
             drawn = braille(columns, room, 1, _scale([columns]))[0]
         name, value = (
             cell((chart.title, "$quiet"), _LABEL),
@@ -261,20 +266,20 @@ CHARTS: tuple[Chart, ...] = (
         (
             Line(lambda point: point.p50, "$ok", "50"),
             Line(lambda point: point.p95, "$info", "95"),
-            Line(lambda point: point.p99, "$warn", "99"),
+            Line(lambda point: point.p99, "$warn", "99", is_worst=True),
         ),
         lambda value: milliseconds(value) if value else "0",
         _latencies,
     ),
     Chart(
         "errors",
-        (Line(lambda point: point.errors, "$fail"),),
+        (Line(lambda point: point.errors, "$fail", is_worst=True),),
         lambda value: f"{rate(value)}/s" if value else "0",
         _errors,
     ),
     Chart(
         "queue",
-        (Line(lambda point: point.queued, "$accent"),),
+        (Line(lambda point: point.queued, "$accent", is_worst=True),),
         lambda value: rate(value) if value else "0",
         _queue,
     ),

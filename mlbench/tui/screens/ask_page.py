@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import events
 from textual.app import ComposeResult
@@ -28,6 +28,9 @@ from mlbench.tui.serving_reading import (
 )
 from mlbench.tui.serving_wanted import ServingWanted
 from mlbench.tui.widgets.drawn import Drawn, entitle
+
+if TYPE_CHECKING:
+    from mlbench.engine.serving_queries import EnvironmentNow
 
 _BROAD = 72
 _MOST_LABEL = 28
@@ -75,6 +78,7 @@ class AskPage(Widget):
         super().__init__(id=id)
         self._deployed: DeployedModel | None = None
         self._environment = self._address = ""
+        self._token: str | None = None
         self._version: int | None = None
         self._form: Form | None = None
         self._sample: Sample | None = None
@@ -104,22 +108,16 @@ class AskPage(Widget):
             self._problem = str(error)
             return None
 
-    @property
-    def address(self) -> str:
-        """Where the server answers."""
-        return self._address
-
     def open(
         self,
-        environment: str,
-        address: str,
+        now: EnvironmentNow,
         deployed: DeployedModel,
         version: int | None,
         inputs: Inputs | None = None,
     ) -> None:
         """Ask this version; `version` is None for whatever is live. Begin with these inputs."""
-        is_same = self._deployed == deployed and self._environment == environment
-        self._environment, self._address = environment, address
+        is_same = self._deployed == deployed and self._environment == now.name
+        self._environment, self._address, self._token = now.name, now.status.address, now.token
         self._deployed, self._version = deployed, version
         if inputs is not None:
             self._fill(form_of(inputs, deployed.signature), None)
@@ -138,7 +136,8 @@ class AskPage(Widget):
         if inputs is None or self._deployed is None:
             self.draw()
             return
-        self._asked = AskQuestion(self._address, self._deployed.name, self._version, inputs)
+        name = self._deployed.name
+        self._asked = AskQuestion(self._address, name, self._version, inputs, self._token)
         self.post_message(ServingWanted(self._asked))
 
     def take(self, answer: Sample | Asked) -> None:
@@ -252,6 +251,7 @@ class AskPage(Widget):
             area = RowText(form.text, id=None, soft_wrap=False, compact=True)
             # As high as the row needs: the box scrolls, not the text.
             area.styles.height = form.text.count("\n") + 1
+            area.styles.max_width = max(map(len, form.text.split("\n"))) + 4
             box.mount(area)
         else:
             room = min(_MOST_LABEL, max(len(name) for name in names))

@@ -63,6 +63,7 @@ class ServingPane(Pane):
         self._shown: tuple[LoggedRequest, ...] = ()
         self._shown_for: tuple[object, ...] = ()
         self._listed: list[Content] = []
+        self._charted: tuple[object, ...] = ()
         self._request: str | None = None
         self._words = ""
         self._copying: DeployedModel | None = None
@@ -231,6 +232,11 @@ class ServingPane(Pane):
             self.query_one("#charts", Drawn),
             self._selected,
         )
+        size = (self.query_one("#serving-right").size, drawn.width)
+        now_charted = (id(known.pulse), known.switching, row and row.place, size)
+        if self._charted == now_charted:
+            return
+        self._charted = now_charted
         trail = self._trails.get(row.place) if row is not None else None
         right, told = self.query_one("#serving-right").size.height, ""
         height = min(max(round(right * _CHARTS_SHARE), _LEAST_CHARTS), right - _LEAST_LOG)
@@ -288,7 +294,7 @@ class ServingPane(Pane):
         is_live = status.serving.get(version.name) == version.version
         number = None if is_live and not row.version else version.version
         page = self.query_one(AskPage)
-        page.open(status.name, status.address, version, number, inputs)
+        page.open(row.environment, version, number, inputs)
         self._turn_to(ASKING)
 
     def _open_request(self) -> None:

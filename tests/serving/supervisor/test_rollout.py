@@ -218,8 +218,9 @@ class RolloutMachine(RuleBasedStateMachine):
 
     @invariant()
     def crashes_alone_leave_somebody_to_serve(self) -> None:
-        if self.SIZE > 1 and self.kills == 0 and self.state.standing is not None:
-            assert any(worker.death is None for worker in self.workers.values())
+        if self.SIZE > 1 and self.kills == 0 and self.state.answering is not None:
+            workers = self.workers.values()
+            assert any(worker.death is None and worker.committed for worker in workers)
 
     @invariant()
     def a_deadly_version_kills_no_more_than_it_must(self) -> None:
@@ -314,3 +315,53 @@ TestOneWorker = OneWorker.TestCase
 TestOneWorker.settings = _often
 TestThreeWorkers = ThreeWorkers.TestCase
 TestThreeWorkers.settings = _often
+
+
+def in_turn(machine: RolloutMachine) -> None:
+    """Let all that is under way end, while the invariants are looked at after every step."""
+    for _ in range(60):
+        for index in range(machine.SIZE):
+            worker = machine.workers.get(index)
+            if worker is None:
+                machine.start(index)
+            elif worker.death is None and worker.inbox:
+                worker.work()
+            machine.crashes_alone_leave_somebody_to_serve()
+        for index in list(machine.workers):
+            machine.hear(index)
+            machine.crashes_alone_leave_somebody_to_serve()
+
+
+def test_a_version_that_kills_its_loader_never_kills_all_at_once() -> None:
+    for machine in (RolloutMachine(), ThreeWorkers()):
+        machine.deploy({"a": 1}, set(), set(), 256)
+        in_turn(machine)
+        machine.change_file("a@2", "deadly")
+        machine.deploy({"a": 2}, set(), set(), 256)
+        in_turn(machine)
+        machine.check_settled()
+        assert machine.world.deaths == {"a@2": 2}
+        # Another deployment is no reason to die again.
+        machine.deploy({"a": 2, "b": 1}, set(), set(), 256)
+        in_turn(machine)
+        assert machine.world.deaths == {"a@2": 2}
+        machine.check_settled()
+
+
+def test_settings_that_would_lose_what_stands_in_memory_wait() -> None:
+    machine = RolloutMachine()
+    machine.deploy({"a": 1}, set(), set(), 256)
+    in_turn(machine)
+    machine.change_file("a@1", "broken")
+    machine.deploy({"a": 1, "b": 1}, set(), set(), 8)
+    in_turn(machine)
+    standing = machine.state.standing
+    assert standing is not None
+    assert [key_of(model) for model in standing.versions] == ["a@1", "b@1"]
+    assert standing.deployment.settings.queue == 256
+    assert standing.error == "a@1 is broken"
+    machine.change_file("a@1", "whole")
+    in_turn(machine)
+    assert machine.state.standing is not None
+    assert machine.state.standing.deployment.settings.queue == 8
+    machine.check_settled()
