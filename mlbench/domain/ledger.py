@@ -139,10 +139,11 @@ def _shared_after(traffic: Traffic, entry: LedgerEntry) -> Traffic:
     if entry.action in (PROMOTE, ROLLBACK, WITHDRAW):
         stays = traffic.shadow if traffic.shadow != entry.version else None
         return Traffic(traffic.model, shadow=stays)
+    no_canary = {"canary": None, "canary_entry": 0}
     changes: dict[str, dict[str, Any]] = {
-        TRAFFIC: {"weights": dict(entry.weights), "canary": None},
-        CANARY: {"weights": {}, "canary": entry.version},
-        CANARY_ENDED: {"canary": None},
+        TRAFFIC: {"weights": dict(entry.weights), **no_canary},
+        CANARY: {"weights": {}, "canary": entry.version, "canary_entry": entry.sequence},
+        CANARY_ENDED: no_canary,
         SHADOW: {"shadow": entry.version},
         SHADOW_ENDED: {"shadow": None},
     }

@@ -63,13 +63,15 @@ class Traffic:
     """What shares the requests for one model beside its live version.
 
     `weights` are shares of 1 by version, as texts, for JSON's sake, and empty where the live
-    version gets all; `canary` and `shadow` are versions.
+    version gets all; `canary` and `shadow` are versions. `canary_entry` is the number of the entry
+    of the ledger that the canary began with, 0 where there is none.
     """
 
     model: str
     weights: Mapping[str, float] = field(default_factory=dict)
     canary: int | None = None
     shadow: int | None = None
+    canary_entry: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +87,17 @@ class CanaryCheck:
 
 @dataclass(frozen=True, slots=True)
 class CanaryState:
-    """How a canary stands: `verdict` is running, passed or failed; `order` that of its Deployment.
+    """How a canary stands: `verdict` is running, passed or failed.
 
-    `share` is what it gets now and `step` the place of that among the steps; `requests` counts
+    `entry` is the number of the ledger's entry that it began with, by which it is known from other
+    canaries of the same version. `share` is what it gets now and `step` the place of that among the steps; `requests` counts
     those that it answered in this step.
     """
 
     model: str
     version: int
     live: int
-    order: int
+    entry: int
     started: str
     step: int = 0
     share: float = 0.0

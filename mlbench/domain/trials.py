@@ -16,11 +16,11 @@ VERDICTS = ("canary passed", "canary failed")
 def is_settled(state: CanaryState, traffic: Traffic, began: LedgerEntry) -> bool:
     """Whether there is nothing to write down of a canary's state.
 
-    It still runs, or the ledger knows how it ended, or it is the state of an earlier canary of the
+    It still runs, or the ledger knows how it ended, or it is the state of another canary of the
     same version than the one that `began`.
     """
     is_going = traffic.canary == began.version == state.version
-    is_this_one = is_going and state.started >= began.at
+    is_this_one = is_going and state.entry == began.sequence
     return state.verdict == RUNNING or not is_this_one
 
 

@@ -36,6 +36,7 @@ def beside_live(
             _without_lost(wanted.weights, {model.version, *others}),
             wanted.canary if wanted.canary in others else None,
             wanted.shadow if wanted.shadow in others else None,
+            wanted.canary_entry if wanted.canary in others else 0,
         )
         traffic += [here] if here != Traffic(model.name) else []
     return tuple(beside.values()), tuple(traffic)

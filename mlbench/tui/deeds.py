@@ -15,7 +15,6 @@ from mlbench.tui.editor import editor_command, place_to_edit
 from mlbench.tui.questions import STOP_ALL, STOP_RUN, Choice, ask_quit
 from mlbench.tui.record_deeds import RECORD_DEEDS
 from mlbench.tui.release_deeds import RELEASE_DEEDS
-from mlbench.tui.serving_deeds import SERVING_DEEDS
 from mlbench.tui.situation import PIPELINE, Situation
 from mlbench.tui.widgets.dialog import HelpPage, QuestionDialog
 
@@ -88,7 +87,6 @@ def _log(workbench: Workbench, situation: Situation) -> None:
 _DEEDS: Mapping[str, Deed] = {
     **RECORD_DEEDS,
     **RELEASE_DEEDS,
-    **SERVING_DEEDS,
     "quit": _quit,
     "edit": _edit,
     "help": _help,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mlbench.domain.records import dataclass
 from mlbench.domain.serving import CanaryState, ShadowState, Traffic
 from mlbench.tui.serving_history import Place
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
+from mlbench.domain.records import dataclass
 from mlbench.domain.tally import Tally, percentile
 
 KEPT_SECONDS = 300.0

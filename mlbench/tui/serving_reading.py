@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlbench.domain.errors import MlbenchError
+from mlbench.domain.records import dataclass
 from mlbench.domain.release import Candidate, DeployedModel
 from mlbench.domain.serving import LoggedRequest, Replayed
 from mlbench.tui.background import Background

@@ -101,7 +101,9 @@ class Connection(asyncio.Protocol):
         if phase == HEAD:
             return self.due - limits.header_seconds + SLOW_HEAD_SECONDS <= server.now
         # A body may take as long as a head must not.
-        return phase == BODY and self.due - limits.body_seconds + limits.header_seconds <= server.now
+        return (
+            phase == BODY and self.due - limits.body_seconds + limits.header_seconds <= server.now
+        )
 
     # What the transport calls.
 
@@ -199,6 +201,13 @@ class Connection(asyncio.Protocol):
             self._late(f"the body did not come within {limits.body_seconds:g} seconds")
         else:
             self.close()
+
+    def give_way(self) -> None:
+        """End for the sake of another client: this one is idle, or slow."""
+        if self.is_idle:
+            self.close()
+        else:
+            self._late("too many connections are open, and this request came slowly")
 
     def close(self) -> None:
         """Close once what is written is sent."""

@@ -164,7 +164,7 @@ class HttpServer:
         slow = [] if idle else [connection for connection in self._open if connection.is_slow]
         if not idle and not slow:
             return False
-        min(idle or slow, key=lambda connection: connection.due).expire()
+        min(idle or slow, key=lambda connection: connection.due).give_way()
         return True
 
     async def _emptied(self, seconds: float) -> bool:

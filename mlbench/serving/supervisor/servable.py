@@ -72,6 +72,7 @@ def trimmed(
         weights,
         traffic.canary if traffic.canary in here else None,
         traffic.shadow if traffic.shadow in here else None,
+        traffic.canary_entry if traffic.canary in here else 0,
     )
 
 

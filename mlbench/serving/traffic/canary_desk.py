@@ -148,18 +148,19 @@ def _trial(
 ) -> Trial | None:
     """The canary of one model: as it stands, as it was left, or new; None where there is none.
 
-    Another Deployment of the same two versions, as when another model is promoted, changes nothing.
+    Another Deployment with this very canary, as when another model is promoted or the server was
+    started again, changes nothing.
     """
     live = _version(deployment.models, traffic.model)
     canary = _version(deployment.beside, traffic.model, traffic.canary)
     if live is None or traffic.canary is None:
         return None
-    same = (traffic.model, traffic.canary, live.version)
-    if standing is not None and _versions(standing.state) == same:
-        return replace(standing, state=replace(standing.state, order=deployment.order))
+    same = (traffic.model, traffic.canary, live.version, traffic.canary_entry)
+    if standing is not None and _which(standing.state) == same:
+        return standing
     state = left.get(traffic.model)
-    if state is None or _versions(state) != same or state.order != deployment.order:
-        state = CanaryState(*same, order=deployment.order, started=utc())
+    if state is None or _which(state) != same:
+        state = CanaryState(*same, started=utc())
     return begun(
         state,
         deployment.canary,
@@ -176,8 +177,8 @@ def _version(
     return next(found, None)
 
 
-def _versions(state: CanaryState) -> tuple[str, int, int]:
-    return state.model, state.version, state.live
+def _which(state: CanaryState) -> tuple[str, int, int, int]:
+    return state.model, state.version, state.live, state.entry
 
 
 def _tally(tallies: Tallies, model: str, version: int) -> Tally:

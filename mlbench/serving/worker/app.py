@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar, TypeVarTuple
 
 from mlbench.serving.http.refusal import refusal
 from mlbench.serving.messages import JSON, Reply, Request
@@ -21,10 +24,19 @@ from mlbench.serving.worker.questions import Questions
 from mlbench.serving.worker.routes import Route, find_route
 from mlbench.serving.worker.table import Served, Table
 
+T = TypeVar("T")
+Given = TypeVarTuple("Given")
+
 _ROUTES_KEPT = 1024
+# To read as much JSON takes some ten milliseconds, and as much as is allowed takes seconds, in
+# which nobody else would be answered.
+_LONG_BODY = 512 * 1024
 _LENGTH = b"inference-header-content-length"
 _BINARY = (b"content-type", b"application/octet-stream")
 _INFER = "model_infer"
+
+_Built = tuple[bytes, int | None, str]
+"""A reply's body, the length of its JSON where binary tensors follow, and its id."""
 
 
 class Application:
@@ -43,6 +55,8 @@ class Application:
         self._shadow = shadow
         self._log = log
         self._ids = Ids()
+        # One: what long bodies take while they are read does not add up.
+        self._aside = ThreadPoolExecutor(1, thread_name_prefix="long-bodies")
         self._route = functools.lru_cache(_ROUTES_KEPT)(find_route)
         self.request_log: RequestLog | None = None
 
@@ -50,7 +64,7 @@ class Application:
         """The reply, at once where that takes no waiting; errors are `{"error": "…"}`."""
         try:
             route = self._route(request.method, request.path)
-            if route.what == _INFER or route.what == "predict":
+            if route.what in (_INFER, "predict"):
                 return self._infer(route, request)
             return self._answered(self._questions.answer(route, request, self._table()), request)
         except RequestError as error:
@@ -61,13 +75,11 @@ class Application:
     def _infer(self, route: Route, request: Request) -> Reply | Awaitable[Reply]:
         table = self._table()
         is_rows = route.what == "predict"
-        name = route.model or table.only_model()
-        served = table.taking(name) if route.version is None else table.version(name, route.version)
+        served = _serving(route, table)
+        if len(request.body) > _LONG_BODY:
+            return self._infer_aside(route, request, served, is_rows)
         try:
-            if is_rows:
-                asked = parse_rows(request.body, served.signature)
-            else:
-                asked = parse_request(request.body, request.header_length, served.signature)
+            asked = _parse(request, served, is_rows)
             outputs = served.runner.run(asked.inputs, asked.rows, request.received)
             if isinstance(outputs, dict):
                 return self._reply(served, request, asked, outputs, is_rows, table)
@@ -76,6 +88,30 @@ class Application:
         except Exception as error:
             return self._refused(served, request, self._internal(request, error))
         return self._later(served, request, asked, outputs, is_rows, table)
+
+    async def _infer_aside(
+        self, route: Route, request: Request, served: Served, is_rows: bool
+    ) -> Reply:
+        """The same for a long body, read and answered beside the event loop."""
+        try:
+            while True:
+                asked = await self._in_thread(_parse, request, served, is_rows)
+                table = self._table()
+                if any(item is served for item in table.served):
+                    break
+                # It was let go meanwhile, and what took its place may take something else.
+                served = _serving(route, table)
+            outputs = served.runner.run(asked.inputs, asked.rows, request.received)
+            given = outputs if isinstance(outputs, dict) else await outputs
+            built = await self._in_thread(_build, served, asked, given, self._id(asked), is_rows)
+            return self._given(served, request, given, built, is_rows, table)
+        except RequestError as error:
+            return self._refused(served, request, error)
+        except Exception as error:
+            return self._refused(served, request, self._internal(request, error))
+
+    async def _in_thread(self, work: Callable[[*Given], T], *arguments: *Given) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._aside, work, *arguments)
 
     async def _later(
         self,
@@ -102,26 +138,31 @@ class Application:
         is_rows: bool,
         table: Table,
     ) -> Reply:
-        deployed = served.deployed
-        version = served.version
-        id_ = self._ids.next() if asked.id is None else asked.id
-        length: int | None = None
-        if is_rows:
-            body = build_predictions(
-                deployed.name, version, asked, outputs, id_, deployed.signature
-            )
-        else:
-            body, length = build_response(
-                deployed.name, version, asked, outputs, id_, deployed.signature.classes
-            )
+        built = _build(served, asked, outputs, self._id(asked), is_rows)
+        return self._given(served, request, outputs, built, is_rows, table)
+
+    def _id(self, asked: InferenceRequest) -> str:
+        return self._ids.next() if asked.id is None else asked.id
+
+    def _given(
+        self,
+        served: Served,
+        request: Request,
+        outputs: Mapping[str, Array],
+        built: _Built,
+        is_rows: bool,
+        table: Table,
+    ) -> Reply:
+        """The reply, counted, logged and offered to the shadow."""
+        body, length, id_ = built
         headers = (JSON,) if length is None else (_BINARY, (_LENGTH, b"%d" % length))
         reply = Reply(200, body, headers)
         took = time.perf_counter() - request.received
         served.counters.ended(200, took)
         served.counters.predicted(served.predictions(outputs))
         self._keep(served, request, reply, id_, took, length, is_rows)
-        if deployed.name in table.shadowed and table.is_live(served):
-            self._shadow.offer(deployed.name, version, request, reply)
+        if served.deployed.name in table.shadowed and table.is_live(served):
+            self._shadow.offer(served.deployed.name, served.version, request, reply)
         return reply
 
     def _refused(self, served: Served, request: Request, error: RequestError) -> Reply:
@@ -178,3 +219,30 @@ class Application:
     def _internal(self, request: Request, error: Exception) -> RequestError:
         self._log("request_failed", path=request.path, traceback=traceback.format_exc())
         return RequestError(500, f"the server failed: {type(error).__name__}; its log says where")
+
+
+def _serving(route: Route, table: Table) -> Served:
+    """The version that a request for inference goes to; RequestError where there is none."""
+    name = route.model or table.only_model()
+    return table.taking(name) if route.version is None else table.version(name, route.version)
+
+
+def _parse(request: Request, served: Served, is_rows: bool) -> InferenceRequest:
+    if is_rows:
+        return parse_rows(request.body, served.signature)
+    return parse_request(request.body, request.header_length, served.signature)
+
+
+def _build(
+    served: Served,
+    asked: InferenceRequest,
+    outputs: Mapping[str, Array],
+    id_: str,
+    is_rows: bool,
+) -> _Built:
+    name, signature = served.deployed.name, served.signature
+    if is_rows:
+        body = build_predictions(name, served.version, asked, outputs, id_, signature)
+        return body, None, id_
+    body, length = build_response(name, served.version, asked, outputs, id_, signature.classes)
+    return body, length, id_

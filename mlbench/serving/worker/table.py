@@ -1,5 +1,7 @@
-"""What a worker serves at one moment; a swap is one assignment, and what is under way ends as it
-began."""
+"""What a worker serves at one moment.
+
+A swap is one assignment, and what is under way ends as it began.
+"""
 
 from __future__ import annotations
 
@@ -125,7 +127,7 @@ class Table:
         )
 
     def sharing(self, model: str, weights: Mapping[str, float]) -> Table:
-        """This table with other shares of one model's traffic, as far as its versions are here."""
+        """The table with other shares of one model's traffic, as far as its versions are here."""
         shared = self.models.get(model)
         if shared is None:
             return self

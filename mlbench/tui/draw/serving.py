@@ -168,7 +168,8 @@ def canary_lines(
         limit = f"  at most {number(check.limit)}" if check.limit is not None else ""
         said = line((f"{mark} ", tone), cell(check.name, room), f"  {value:>6}", (limit, "$quiet"))
         lines.append(cell(said, width))
-        if check.why:
+        # The line with the bar says that already.
+        if check.why and check.why != f"{state.requests} of {least} requests":
             lines += _wrapped(f"  {check.why}", width, "$quiet")
     return lines
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING, cast
 
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical, VerticalScroll
@@ -24,6 +25,7 @@ from mlbench.tui.screens.pane import Pane
 from mlbench.tui.screens.replay_page import ReplayPage
 from mlbench.tui.screens.request_page import RequestPage
 from mlbench.tui.served import Served, served
+from mlbench.tui.serving_deeds import SERVING_DEEDS
 from mlbench.tui.serving_history import Place, Trail
 from mlbench.tui.serving_reading import (
     Asked,
@@ -41,6 +43,9 @@ from mlbench.tui.serving_wanted import CopyWanted, ServingWanted
 from mlbench.tui.situation import ASKING, REPLAY, REQUEST, SERVING, Situation
 from mlbench.tui.widgets.drawn import Drawn, entitle
 from mlbench.tui.widgets.line_list import LineList
+
+if TYPE_CHECKING:
+    from mlbench.tui.app import Workbench
 
 _LEAST_LOG, _LEAST_CHARTS, _CHARTS_SHARE = 5, 12, 0.56
 _LEAST_LIST = 3
@@ -139,9 +144,13 @@ class ServingPane(Pane):
             "previous-request": lambda: self._step(-1),
             "back": self._back,
         }
-        if action not in doings:
+        if action in SERVING_DEEDS:
+            workbench = cast("Workbench", self.app)
+            SERVING_DEEDS[action](workbench, workbench.situation)
+        elif action in doings:
+            doings[action]()
+        else:
             return False
-        doings[action]()
         self._draw_again()
         return True
 
