@@ -10,12 +10,12 @@ DEV_READY := $(VENV)/.installed-dev
 
 help:
 	@echo "make demo    the sample project in the workbench (headless without a terminal)"
-	@echo "make test    the whole test suite"
+	@echo "make test    the test suite, but for what takes minutes"
 	@echo "make check   ruff, mypy --strict, import contracts and the tests"
 	@echo "make bench   the figures of benchmarks/README.md, measured again"
 	@echo "make model   a million steps of random histories through the decision core, on all cores"
 	@echo "make kills   kill -9 of loop, supervisor, stage, promotions and the store's writers, 20 times in each phase"
-	@echo "make long    soaks and fuzzing, a minute each, as CI runs them"
+	@echo "make long    soaks, fuzzing and kills in their short form, as CI runs them"
 	@echo "make soak    the same, ten minutes each"
 	@echo "make fuzz    the body parser, fuzzed for FUZZ_SECONDS (an hour)"
 	@echo "make format  let ruff lay out the code"
@@ -67,7 +67,7 @@ model: $(DEV_READY)
 	$(BIN)/python -m tests.model
 
 kills: $(DEV_READY)
-	MLBENCH_KILLS=20 $(BIN)/python -m pytest -n auto -rP tests/pipeline/test_kills.py tests/engine/test_loop_kills.py tests/engine/test_promotion_kills.py tests/tracking/database/test_kills.py
+	MLBENCH_KILLS=20 $(BIN)/python -m pytest -n auto -m long -rP tests/pipeline/test_kills.py tests/engine/test_loop_kills.py tests/engine/test_promotion_kills.py tests/tracking/database/test_kills.py
 
 # The fuzzer keeps what it learned, and goes on from there the next time.
 FUZZ_SECONDS ?= 3600
@@ -75,10 +75,10 @@ fuzz: $(DEV_READY)
 	$(BIN)/python -m tests.serving.fuzz.fuzz_body $(VENV)/fuzz/corpus -artifact_prefix=$(VENV)/fuzz/ -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=400 -timeout=5
 
 long: $(DEV_READY) benchmarks/.venvs/schemathesis
-	$(BIN)/python -m pytest -n auto -m long -rP
+	$(BIN)/python -m pytest -n auto --dist worksteal -m long -rP
 
 soak: $(DEV_READY)
-	MLBENCH_SOAK_SECONDS=600 MLBENCH_FUZZ_SECONDS=600 $(BIN)/python -m pytest -n auto -m long -rP
+	MLBENCH_SOAK_SECONDS=600 MLBENCH_FUZZ_SECONDS=600 $(BIN)/python -m pytest -n auto --dist worksteal -m long -rP
 
 format: $(DEV_READY)
 	$(BIN)/ruff format .

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mlbench.domain.errors import MlbenchError, ServingError, UsageError
+from mlbench.domain.errors import ServingError, UsageError
 from mlbench.domain.release import Candidate, EnvironmentStatus
 from mlbench.domain.stages import EnvironmentSpec
-from mlbench.domain.trials import RUNNING
 from mlbench.engine.access import token_for
 from mlbench.engine.asking import batches_of, joined
 from mlbench.engine.releases import Releases, find_environment
-from mlbench.engine.trials import TrafficNow, read_canaries, traffic_now
+from mlbench.engine.trials import TrafficNow, traffic_now
 from mlbench.project.config import load_project
 from mlbench.project.layout import Layout
 from mlbench.project.rows import read_table
@@ -113,7 +111,6 @@ class Sandbox:
         Where only some of its models can be served, the status' `error` says why; ServingError
         where none can.
         """
-        self._settle(environment)
         deployment = Releases(self._layout).write_deployment(environment)
         supervise.ensure_up(self._layout, environment)
         try:
@@ -123,17 +120,6 @@ class Sandbox:
             if not status.serving or not status.error:
                 raise
             return status
-
-    def _settle(self, environment: EnvironmentSpec) -> None:
-        """Write down a canary's verdict: the server that comes up would begin the canary anew."""
-        known = read_canaries(self._layout, environment.name)
-        if any(state.verdict != RUNNING for state in known):
-            # Late: few servers end between a verdict and its entry in the ledger.
-            from mlbench.engine.settling import settle_environment
-
-            # Whether the world outside was told is on record beside the entry.
-            with contextlib.suppress(MlbenchError):
-                settle_environment(self._layout, environment.name, lambda _event: None)
 
     def down(self, environment: EnvironmentSpec) -> bool:
         """Stop an environment's server; False where it was not up."""

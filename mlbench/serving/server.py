@@ -51,7 +51,7 @@ def serve(
     PortTakenError, ServingError where the environment is served already, UsageError where no port
     is known.
     """
-    with writable(layout.serving), _environment_lock(layout, environment):
+    with writable(layout.serving), _environment_lock(layout, environment) as lock:
         state = layout.server_state(environment)
         before = read_state(state)
         state.unlink(missing_ok=True)
@@ -71,10 +71,12 @@ def serve(
                     host,
                     worker=worker,
                     make_desks=lambda: make_desks(layout, environment),
+                    is_ousted=lambda: lock.is_lost,
                 ).run()
                 log("stopped", environment=environment)
         finally:
-            state.unlink(missing_ok=True)
+            if not lock.is_lost:
+                state.unlink(missing_ok=True)
 
 
 def _address(
@@ -128,7 +130,7 @@ def _set_limits() -> None:
 
 
 @contextlib.contextmanager
-def _environment_lock(layout: Layout, environment: str) -> Iterator[None]:
+def _environment_lock(layout: Layout, environment: str) -> Iterator[FileLock]:
     """Be the environment's one server; whoever only looks at the lock holds it for an instant."""
     lock = FileLock(layout.server_lock(environment))
     if not until(lock.try_acquire, _LOCK_SECONDS):
@@ -139,6 +141,6 @@ def _environment_lock(layout: Layout, environment: str) -> Iterator[None]:
             where = f" at {at.address} by process {state.pid}"
         raise ServingError(f"{environment}: is served already{where}; stop that server first")
     try:
-        yield
+        yield lock
     finally:
         lock.release()

@@ -186,7 +186,14 @@ def _held(layout: Layout, environment: str) -> bool:
 
 def _running(layout: Layout, environment: str) -> ServerState | None:
     """What a living server says of itself: a state whose server is gone says nothing."""
-    return read_state(layout.server_state(environment)) if _held(layout, environment) else None
+    state = read_state(layout.server_state(environment)) if _held(layout, environment) else None
+    if state is None:
+        return None
+    # Late: most commands find no server. One that took the lock this instant has yet to remove
+    # what the one before it said.
+    from mlbench.system.proctable import start_time
+
+    return state if start_time(state.pid) is not None else None
 
 
 def _list_in(path: Path, kind: type[_T]) -> tuple[_T, ...]:

@@ -43,6 +43,19 @@ class FileLock:
         """Whether this object holds the lock."""
         return self._descriptor is not None
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether the file is gone or another, so that somebody else may hold the lock there."""
+        if self._descriptor is None:
+            return True
+        try:
+            found = os.stat(self._path)
+        except (FileNotFoundError, NotADirectoryError):
+            return True
+        except OSError:
+            return False
+        return not os.path.samestat(found, os.fstat(self._descriptor))
+
     def _acquire(self, how: int) -> bool:
         try:
             self._descriptor = locked_descriptor(self._path, how)

@@ -197,7 +197,7 @@ def test_who_comes_next_says_what_became_of_it(
     assert settled(layout, "make deploy") == [told]
     found = read_deployment(layout.deployment("staging"))
     assert found is not None
-    assert found.traffic == (Traffic("digits", canary=2),)
+    assert found.traffic == (Traffic("digits", canary=2, canary_entry=4),)
 
 
 def test_servers_are_told_once_of_what_they_may_load(

@@ -17,6 +17,7 @@ from mlbench.system.locks import is_held
 from tests.support import SmallProject
 
 ROUNDS = 2 * int(os.environ.get("MLBENCH_KILLS", "4"))
+pytestmark = pytest.mark.long
 _LONGEST = 1.5
 
 

@@ -29,6 +29,7 @@ from tests.engine.released_project import MODEL, Client, Released
 from tests.support import REPOSITORY, SmallProject
 
 KILLS = int(os.environ.get("MLBENCH_KILLS", "2"))
+pytestmark = pytest.mark.long
 _LONGEST = 1.0
 
 

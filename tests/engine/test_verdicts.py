@@ -62,11 +62,16 @@ class Scene:
             change.settle()
         return appended
 
-    def decided(self, verdict: str, version: int = 2, why: str = "", started: str = "") -> None:
-        """As the server writes it down."""
-        state = CanaryState(
-            "digits", version, 1, 7, started or utc(), 2, 1.0, 640, verdict, why, CHECKS
-        )
+    def decided(
+        self, verdict: str, version: int = 2, why: str = "", entry: int | None = None
+    ) -> None:
+        """As the server writes it down, which got the number of the entry with its Deployment."""
+        deployment = read_deployment(self.layout.deployment("staging"))
+        told = next((one.canary_entry for one in deployment.traffic), 0) if deployment else 0
+        # A clock that was set back must not keep a verdict from the ledger.
+        at = "2026-01-01T00:00:00.000Z"
+        which = ("digits", version, 1, told if entry is None else entry)
+        state = CanaryState(*which, at, 2, 1.0, 640, verdict, why, CHECKS)
         path = self.layout.canaries("staging")
         path.parent.mkdir(exist_ok=True)
         write_json(path, [to_plain(state)])
@@ -140,7 +145,9 @@ def test_what_still_runs_or_is_of_another_canary_is_left_alone(scene: Scene) -> 
     assert scene.settle() == ()
     scene.decided("passed", version=3)
     assert scene.settle() == ()
-    scene.decided("failed", started="2026-01-01T00:00:00.000Z")
+    scene.append("canary_ended", 2)
+    scene.append("canary", 2)
+    scene.decided("failed", entry=scene.begun.sequence)
     assert scene.settle() == (), "it was an earlier canary of the same version"
     scene.append("promote", 3)
     scene.decided("passed")
@@ -148,7 +155,8 @@ def test_what_still_runs_or_is_of_another_canary_is_left_alone(scene: Scene) -> 
     scene.layout.canaries("staging").write_text('{"torn": ')
     assert read_canaries(scene.layout, "staging") == ()
     assert scene.settle() == ()
-    assert scene.actions() == [*BEFORE, ("promote", 3)]
+    again = [("canary_ended", 2), ("canary", 2)]
+    assert scene.actions() == [*BEFORE, *again, ("promote", 3)]
 
 
 def test_a_forced_canary_is_forced_when_it_is_live_too(scene: Scene) -> None:

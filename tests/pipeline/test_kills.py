@@ -25,6 +25,7 @@ from tests.pipeline.lab import Lab, is_clean, tree_of
 from tests.support import until
 
 REPOSITORY = Path(__file__).parents[2]
+pytestmark = pytest.mark.long
 KILLS_IN_EACH_PHASE = int(os.environ.get("MLBENCH_KILLS", "4"))
 Outs = dict[str, bytes]
 

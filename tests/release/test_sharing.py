@@ -67,7 +67,7 @@ def test_a_deployment_brings_what_shares_traffic_and_how_it_serves() -> None:
 def test_a_version_in_two_roles_is_beside_once_and_a_live_one_never() -> None:
     both = after(entry("promote", 1), entry("shadow", 2), entry("canary", 2))
     assert [one.version for one in both.beside] == [2]
-    assert both.traffic == (Traffic("digits", {}, 2, 2),)
+    assert both.traffic == (Traffic("digits", {}, 2, 2, canary_entry=3),)
     promoted = after(entry("promote", 1), entry("shadow", 2), entry("promote", 2))
     assert (promoted.beside, promoted.traffic) == ((), ())
     nobody = after(split(v1=0.5, v2=0.5), entry("shadow", 3))

@@ -44,7 +44,7 @@ class Up:
         self.deployment: Deployment = Releases(self.layout).write_deployment(spec)
         self._lock = FileLock(self.layout.server_lock(environment))
         self._counters: dict[str, Counters] = {}
-        self._log = RequestLog(self.layout.requests(environment), 0, ServerSettings(), workers=1)
+        self._log = RequestLog(self.layout.requests(environment), 0, ServerSettings(workers=1))
         self.asked: list[dict[str, Any]] = []
         self.answer = _answer("2", "Gentoo", [0.01, 0.02, 0.97])
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))

@@ -56,13 +56,13 @@ class Settling:
     """Settles the canaries of a project's environments for as long as a loop is held."""
 
     def __init__(
-        self, layout: Layout, releases: Releases, going_live: GoingLive, known: int
+        self, layout: Layout, releases: Releases, going_live: GoingLive, since: str
     ) -> None:
-        """What others settle after the first `known` entries of the ledger is told, once."""
+        """What others settle after the time `since` is told, once."""
         self._layout = layout
         self._releases = releases
         self._going_live = going_live
-        self._told_to = known
+        self._told_to = since
 
     def settle(self, project: Project, tell: Tell) -> None:
         """Settle what is open, and tell that and what the servers had settled since last time."""
@@ -80,10 +80,10 @@ class Settling:
         }
         for entry in entries:
             is_mine = (entry.environment, entry.model, entry.version) in mine
-            if entry.sequence > self._told_to and is_verdict(entry) and not is_mine:
+            if entry.at > self._told_to and is_verdict(entry) and not is_mine:
                 tell(event_of(entry, ""))
                 tell(Notice(utc(), "info", verdict_words(entry)))
-        self._told_to = max([self._told_to, *(entry.sequence for entry in entries)])
+        self._told_to = max([self._told_to, *(entry.at for entry in entries)])
 
     def _settle(self, environment: EnvironmentSpec, tell: Tell) -> None:
         try:

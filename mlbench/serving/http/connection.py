@@ -303,7 +303,8 @@ class Connection(asyncio.Protocol):
         To close on unread bytes would take the refusal out of its hands (RFC 9112 9.6).
         """
         reply = self._asker.refuse(error)
-        self._transport.write(head_of(reply, self._server.date, _CLOSE) + reply.body)
+        body = b"" if self._receiver.asks_head_alone else reply.body
+        self._transport.write(head_of(reply, self._server.date, _CLOSE) + body)
         self._leave()
         if self._server.may_linger:
             self._transport.write_eof()

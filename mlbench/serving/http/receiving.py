@@ -67,6 +67,7 @@ class Receiver:
         "_taker",
         "_target",
         "_wire",
+        "asks_head_alone",
         "phase",
         "turns",
     )
@@ -91,6 +92,8 @@ class Receiver:
         self._wire = 0
         self._is_aside = False
         self._is_replayed = False
+        self.asks_head_alone = False
+        """Whether the last request whose head was read is one of HEAD, whose answer has no body."""
         self.phase = IDLE
         self.turns = 0
         """Counts the heads and bodies begun."""
@@ -191,6 +194,7 @@ class Receiver:
             return
         self.phase = HEAD
         self.turns += 1
+        self.asks_head_alone = False
         self._target = b""
         self._headers = []
         self._length = b"0"
@@ -228,6 +232,7 @@ class Receiver:
         if self.phase == STOPPED:
             return
         parser: Any = self._parser
+        self.asks_head_alone = parser.get_method() == b"HEAD"
         raw = RawHead(
             parser.get_method(),
             self._target,

@@ -16,6 +16,8 @@ from mlbench.serving.http.limits import Limits
 from mlbench.serving.messages import Answer
 
 _SWEEP_SECONDS = 1.0
+# How long a client that asks again and again may take to send its next request as a server ends.
+_LAST_REQUEST_SECONDS = 0.1
 
 
 class HttpServer:
@@ -58,15 +60,18 @@ class HttpServer:
         self._schedule()
 
     async def finish(self, seconds: float) -> None:
-        """Accept nothing more, close what is idle, let requests under way end.
+        """Accept who waits already and nobody more, close what is idle, let requests under way end.
 
-        Connections that are still there after so many seconds are aborted. The listening socket
-        is left to who made it.
+        Connections that are still there after so many seconds are aborted. The listening socket is
+        closed, so that whoever comes later is refused at once.
         """
         self.is_finishing = True
-        self._stop_listening()
+        self._accept_last()
         if self._arriving:
             await asyncio.wait(self._arriving)
+        if self._open:
+            # What was sent before its client can know is answered, with `connection: close`.
+            await self._emptied(min(_LAST_REQUEST_SECONDS, seconds))
         for connection in [connection for connection in self._open if connection.is_idle]:
             connection.close()
         if not await self._emptied(seconds):
@@ -128,8 +133,17 @@ class HttpServer:
             self._is_listening = False
             asyncio.get_running_loop().remove_reader(self._listener)
 
-    def _accept(self) -> None:
-        """Accept one connection.
+    def _accept_last(self) -> None:
+        """Accept all who wait, who would be cut off otherwise, and close the socket."""
+        if self._listener is not None:
+            self._stop_listening()
+            while self._accept():
+                pass
+            self._listener.close()
+            self._listener = None
+
+    def _accept(self) -> bool:
+        """Accept one connection; False where none waits.
 
         The loop's own server accepts all that wait: of two idle workers on one socket, the first
         to wake then has every connection of a client that opens many, and the other none.
@@ -137,17 +151,20 @@ class HttpServer:
         assert self._listener is not None
         try:
             client, _ = self._listener.accept()
-        except (BlockingIOError, ConnectionAbortedError, InterruptedError):
-            return
+        except (ConnectionAbortedError, InterruptedError):
+            return True
+        except BlockingIOError:
+            return False
         except OSError:
             # No descriptors are left; it would be told of this without end. The sweep tries again.
             self._stop_listening()
-            return
+            return False
         client.setblocking(False)
         loop = asyncio.get_running_loop()
         task = loop.create_task(loop.connect_accepted_socket(lambda: Connection(self), client))
         self._arriving.add(task)
         task.add_done_callback(self._arrived)
+        return True
 
     def _arrived(self, task: asyncio.Task[Any]) -> None:
         """A connection has its transport, unless its client went away before."""

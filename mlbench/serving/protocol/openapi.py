@@ -82,6 +82,7 @@ def _server_paths() -> dict[str, Any]:
         "/v2": {"get": _operation("server", "The server's name, version and extensions.", _ANY)},
         "/v2/health/live": {"get": _operation("live", "Whether the server runs.", _ANY)},
         "/v2/health/ready": {"get": _operation("ready", "Whether its models answer.", ready)},
+        "/v2/models": {"get": _operation("models", "The models' names.", _ANY)},
         "/v2/models/stats": {"get": _operation("stats", "Figures of all models.", _ANY)},
         "/v2/repository/index": {
             "post": _operation("index", "Every version that could be loaded.", _LIST)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mlbench.domain.serving import ServerSettings
+from mlbench.serving.cores import worker_count
 from mlbench.serving.requests.records import Kept, block_of
 from mlbench.serving.requests.segments import Bounds, SegmentWriter
 
@@ -43,7 +44,6 @@ class RequestLog:
         settings: ServerSettings,
         counted: Counted = _untold,
         say: Callable[[str], None] = lambda _: None,
-        workers: int | None = None,
     ) -> None:
         """Write below `folder`; `counted` and `say` are called by the log's own thread.
 
@@ -51,7 +51,6 @@ class RequestLog:
         """
         self._counted, self._say = counted, say
         self._segments = SegmentWriter(folder, worker, Bounds(0, 0.0))
-        self._workers = workers or settings.workers or 2
         self._share, self._with_inputs, self._tidy_seconds = 0.0, False, _TIDY_SECONDS
         self._waiting: deque[Kept] = deque()
         self._bytes_put = self._bytes_taken = 0
@@ -64,7 +63,8 @@ class RequestLog:
 
     def use(self, settings: ServerSettings) -> None:
         """Go on with these settings; cheap where they are as before."""
-        self._segments.bounds = Bounds(settings.log_bytes, settings.log_seconds, self._workers)
+        workers = worker_count(settings)
+        self._segments.bounds = Bounds(settings.log_bytes, settings.log_seconds, workers)
         self._tidy_seconds = min(_TIDY_SECONDS, settings.log_seconds / 8)
         self._with_inputs = settings.log_inputs
         self._share = settings.log_requests * _HASHES if settings.log_bytes > 0 else 0.0

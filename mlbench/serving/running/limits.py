@@ -27,7 +27,7 @@ def limit_memory(workers: int) -> int:
 
     It bounds private writable memory (RLIMIT_DATA), which leaves out what is only reserved, as
     CUDA does in terabytes. What asks for more gets an error where the system would otherwise kill
-    this process, or another. Call it once, before models are loaded.
+    this process, or another. Call it before models are loaded.
     """
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     bound = memory_bound(_total(), workers)

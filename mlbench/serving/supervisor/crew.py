@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from mlbench.serving.control import Finish, Message, Ping
+from mlbench.serving.control import Finish, Loading, Message, Ping, Prepared
 from mlbench.serving.logging_lines import log, pass_on
 from mlbench.serving.supervisor.happenings import Death
 from mlbench.serving.supervisor.pacing import pause
@@ -19,8 +19,10 @@ from mlbench.serving.supervisor.process import WorkerProcess
 from mlbench.system.proctable import start_time
 
 _PING_SECONDS = 1.0
-# Pings that may go unanswered: by one that answers clients, and by one that starts or loads.
-_PATIENCE, _LONG_PATIENCE = 10, 120
+# Pings that may go unanswered: by one that answers clients, and by one that starts.
+_PATIENCE, _START_PATIENCE = 10, 120
+# How long one that loads without end may take to end what it has under way.
+_GRACE_SECONDS = 5.0
 _LAST_WORDS = 300
 
 
@@ -36,8 +38,8 @@ class Office(Protocol):
     def left(self, index: int, death: Death | None) -> None:
         """A worker is gone, or about to go as it was told, which is no death."""
 
-    def is_patient_with(self, index: int) -> bool:
-        """Whether a worker may be busy with something long."""
+    def load_seconds(self, index: int) -> float | None:
+        """How long what a worker loads may take; None where it loads nothing."""
 
 
 @dataclass
@@ -50,7 +52,9 @@ class _Place:
     start_at: float = 0.0
     why: str = ""
     birth: str = ""
-    leave_by: float | None = None
+    is_leaving: bool = False
+    kill_by: float | None = None
+    load_pings: int = 0
 
 
 class Crew:
@@ -131,9 +135,9 @@ class Crew:
         """Start who is due, kill who overstays, and ask whether they are there."""
         self._start_who_is_due()
         for index, place in list(self._places.items()):
-            if place.process is not None and place.leave_by is not None and now >= place.leave_by:
+            if place.process is not None and place.kill_by is not None and now >= place.kill_by:
                 log("worker_killed", worker=index, pid=place.process.pid, why="it did not end")
-                place.leave_by = None
+                place.kill_by = None
                 place.process.kill()
         if now >= self._ping_at:
             self._ping_at = now + _PING_SECONDS
@@ -142,26 +146,39 @@ class Crew:
     def _ping(self) -> None:
         for index, place in self._places.items():
             process = place.process
-            if process is None or place.leave_by is not None or process.is_hung:
+            if process is None or place.is_leaving or process.hung:
                 continue
-            is_busy = not place.has_served or self._office.is_patient_with(index)
             # Pings are counted, not seconds: while this process stood still, nobody asked.
-            if process.unanswered >= (_LONG_PATIENCE if is_busy else _PATIENCE):
+            load = self._office.load_seconds(index)
+            place.load_pings = 0 if load is None else place.load_pings + 1
+            if load is not None and place.load_pings * _PING_SECONDS > load:
+                self._give_up(index, place, f"it was not done after {load:.0f} s")
+                continue
+            patience = _PATIENCE if place.has_served else _START_PATIENCE
+            if process.unanswered >= max(patience, (load or 0.0) / _PING_SECONDS):
                 log("worker_killed", worker=index, pid=process.pid, why="it does not answer")
-                process.is_hung = True
+                process.hung = "it answered nothing any more"
                 process.kill()
                 continue
             process.unanswered += 1
             self.send(index, Ping())
 
+    def _give_up(self, index: int, place: _Place, why: str) -> None:
+        """End one that loads without end, but answers clients still."""
+        assert place.process is not None
+        log("worker_given_up", worker=index, pid=place.process.pid, why=why)
+        place.process.hung = why
+        place.kill_by = time.monotonic() + _GRACE_SECONDS + 1.0
+        self.send(index, Finish(_GRACE_SECONDS))
+
     def _start(self, index: int, place: _Place) -> None:
-        words = [*self._command, "--index", str(index), "--workers", str(self.size)]
+        words = [*self._command, "--index", str(index)]
         try:
             process = WorkerProcess(words, self._folder, self._listener, index)
         except OSError as error:
             self._failed(place, f"it can't be started ({error.strerror})")
             return
-        place.process, place.has_served = process, False
+        place.process, place.has_served, place.load_pings = process, False, 0
         place.birth = start_time(process.pid) or ""
         self._selector.register(
             process.control, selectors.EVENT_READ, lambda events: self._talk(index, process, events)
@@ -184,7 +201,9 @@ class Crew:
             messages, is_there = [], False
         for message in messages:
             process.unanswered = 0
-            if self._places[index].leave_by is None:
+            if isinstance(message, Loading | Prepared):
+                self._places[index].load_pings = 0
+            if not self._places[index].is_leaving:
                 self._office.heard(index, message)
         if not is_there:
             self._bury(index, process)
@@ -215,9 +234,9 @@ class Crew:
         if process.output in self._selector.get_map():
             self._selector.unregister(process.output)
         death = process.bury()
-        place.process = None
-        if place.leave_by is not None or self._is_finishing:
-            place.leave_by = None
+        place.process, place.kill_by = None, None
+        if place.is_leaving or self._is_finishing:
+            place.is_leaving = False
             place.failures, place.start_at = 0, 0.0
             return
         words = " ".join(process.last_words)[-_LAST_WORDS:]
@@ -242,9 +261,10 @@ class Crew:
 
     def _dismiss(self, index: int, place: _Place, seconds: float) -> None:
         """Have a worker end; one that serves nobody yet ends at once."""
-        if place.process is None or place.leave_by is not None:
+        if place.process is None or place.is_leaving:
             return
-        place.leave_by = time.monotonic() + seconds + 1.0
+        place.is_leaving = True
+        place.kill_by = time.monotonic() + seconds + 1.0
         self._office.left(index, None)
         if place.has_served:
             self.send(index, Finish(seconds))

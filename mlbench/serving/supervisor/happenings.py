@@ -21,10 +21,11 @@ from mlbench.serving.supervisor.servable import Refusal
 
 @dataclass(frozen=True, slots=True)
 class Death:
-    """How a worker ended: `words` say it, as in `signal 11`."""
+    """How a worker ended: `words` say it, as in `signal 11`; `was_hung` where it was given up."""
 
     words: str
     was_killed: bool = False
+    was_hung: bool = False
 
 
 def wanted(state: Rollout, deployment: Deployment) -> Step:
@@ -107,14 +108,16 @@ def unload(state: Rollout, worker: int, number: int, versions: tuple[DeployedMod
 def _struck(state: Rollout, key: str, death: Death) -> Rollout:
     """Hold a death against the version that was being loaded; refuse one that is deadly.
 
-    Two crashes are enough, or one where no other worker would be left to serve meanwhile.
+    Two crashes are enough, or one where no other worker would be left to serve meanwhile; what
+    hangs takes long to be found out, and is not tried again.
     """
     known = [*(state.trial.versions if state.trial else ())]
     standing = state.standing.versions if state.standing else ()
     model = next((item for item in (*known, *standing) if key_of(item) == key), None)
     if model is None:
         return state
-    count = state.strikes.get(key, 0) + (KILLED if death.was_killed else CRASHED)
+    weight = STRIKES if death.was_hung else KILLED if death.was_killed else CRASHED
+    count = state.strikes.get(key, 0) + weight
     is_last = state.standing is not None and not state.serving and model not in standing
     strikes = {**state.strikes, key: count}
     if count < STRIKES and not (is_last and not death.was_killed):

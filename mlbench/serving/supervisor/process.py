@@ -32,7 +32,8 @@ class WorkerProcess:
         self.index = index
         self.unanswered = 0
         self.last_words: deque[str] = deque(maxlen=_LAST_WORDS)
-        self.is_hung = False
+        self.hung = ""
+        """Why it was given up, if it was."""
         self.control, theirs = socket.socketpair()
         self.output, their_output = os.pipe()
         sockets = ["--listen", str(listener.fileno()), "--control", str(theirs.fileno())]
@@ -127,8 +128,8 @@ class WorkerProcess:
         self.control.close()
         os.close(self.output)
         code = self._process.wait()
-        if self.is_hung:
-            return Death("it answered nothing any more")
+        if self.hung:
+            return Death(self.hung, was_hung=True)
         if code >= 0:
             return Death(f"exit status {code}")
         return Death(f"signal {-code}, {_name(-code)}", code == -signal.SIGKILL)

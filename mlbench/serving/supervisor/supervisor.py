@@ -15,6 +15,8 @@ from mlbench.domain.release import Deployment
 from mlbench.domain.serving import ServerSettings
 from mlbench.project.layout import Layout
 from mlbench.serving.control import Ask, Commit, Committed, Message, Pong, Share, Told, key_of
+from mlbench.serving.cores import worker_count
+from mlbench.serving.counters import forget_old
 from mlbench.serving.logging_lines import keep_bounded, log
 from mlbench.serving.state import ServerState, write_state
 from mlbench.serving.supervisor import happenings
@@ -22,6 +24,7 @@ from mlbench.serving.supervisor.crew import Crew
 from mlbench.serving.supervisor.desks import Desk, Desks
 from mlbench.serving.supervisor.following import Follower
 from mlbench.serving.supervisor.happenings import Death
+from mlbench.serving.supervisor.pacing import load_seconds
 from mlbench.serving.supervisor.process import WORKER
 from mlbench.serving.supervisor.progress import Rollout
 from mlbench.serving.supervisor.repository import Load, decide, read_available
@@ -32,7 +35,6 @@ _LOOK_SECONDS = 0.02
 _DESK_SECONDS = 0.25
 _CHORE_SECONDS = 1.0
 _GRACE_SECONDS = 5.0
-_MOST_WORKERS = 64
 
 
 class Supervisor:
@@ -47,10 +49,12 @@ class Supervisor:
         *,
         worker: Sequence[str] = WORKER,
         make_desks: Callable[[], Sequence[Desk]] = tuple,
+        is_ousted: Callable[[], bool] = lambda: False,
     ) -> None:
         """`worker` is the command that workers are started by; nothing is started yet.
 
-        `make_desks` is called while the first workers start.
+        `make_desks` is called while the first workers start. Once `is_ousted`, the environment's
+        files are somebody else's, or nobody's any more, and this server ends.
         """
         self._layout = layout
         self._environment = environment
@@ -58,6 +62,7 @@ class Supervisor:
         self._address = (host, int(listener.getsockname()[1]))
         self._follower = Follower(layout.deployment(environment))
         self._make_desks = make_desks
+        self._is_ousted = is_ousted
         self._desks = Desks(())
         self._selector = selectors.DefaultSelector()
         command = [*worker, "--root", str(layout.root), "--environment", environment]
@@ -71,7 +76,7 @@ class Supervisor:
         self._due = {"look": 0.0, "desks": 0.0, "chores": 0.0}
 
     def run(self) -> None:
-        """Serve until SIGTERM or SIGINT; requests under way get five seconds."""
+        """Serve until SIGTERM or SIGINT, or ousted; requests under way get five seconds."""
         with _signals() as signals, self._selector:
             self._selector.register(signals, selectors.EVENT_READ, lambda _: signals.recv(64))
             self._look()
@@ -104,15 +109,30 @@ class Supervisor:
                 self._crew.served(index)
             self._carry_out(happenings.heard(self._rollout, index, message))
 
-    def is_patient_with(self, index: int) -> bool:
-        """Whether a worker loads a version."""
+    def load_seconds(self, index: int) -> float | None:
+        """How long what a worker loads may take; None where it loads nothing."""
         member = self._rollout.members.get(index)
-        return member is not None and member.told != member.answered
+        if member is None or member.told == member.answered:
+            return None
+        return load_seconds(self._size_of(member.loading))
+
+    def _size_of(self, key: str) -> int:
+        """The bytes of a version's file; 0 where it is not there, or not known yet."""
+        rollout = self._rollout
+        every = [
+            m for it in (rollout.trial, rollout.standing) if it is not None for m in it.versions
+        ]
+        path = next((model.path for model in every if key_of(model) == key), None)
+        try:
+            return os.stat(path).st_size if path is not None else 0
+        except OSError:
+            return 0
 
     def _serve_until(self, signals: socket.socket) -> None:
         while True:
             now = time.monotonic()
-            self._tick(now)
+            if not self._tick(now):
+                return
             self._tell()
             for key, events in self._selector.select(max(0.0, self._due["look"] - now)):
                 if key.fileobj is signals:
@@ -122,9 +142,13 @@ class Supervisor:
                 if key.fileobj in self._selector.get_map():
                     key.data(events)
 
-    def _tick(self, now: float) -> None:
+    def _tick(self, now: float) -> bool:
+        """Do what is due; False where it is to end."""
         if now >= self._due["look"]:
             self._due["look"] = now + _LOOK_SECONDS
+            if self._is_ousted():
+                log("ousted", message="its lock file is gone or another server's: it ends")
+                return False
             self._look()
             self._crew.tick(now)
         if now >= self._due["desks"]:
@@ -133,6 +157,7 @@ class Supervisor:
         if now >= self._due["chores"]:
             self._due["chores"] = now + _CHORE_SECONDS
             keep_bounded(self._layout.server_log(self._environment))
+        return True
 
     def _look(self) -> None:
         """Take in what changed in the files."""
@@ -154,8 +179,7 @@ class Supervisor:
             self._resize()
 
     def _resize(self) -> None:
-        size = self._rollout.wanted.settings.workers or os.cpu_count() or 1
-        size = min(size, _MOST_WORKERS)
+        size = worker_count(self._rollout.wanted.settings)
         if size != self._crew.size:
             self._carry_out(happenings.sized(self._rollout, size))
             self._crew.resize(size, _GRACE_SECONDS)
@@ -180,6 +204,7 @@ class Supervisor:
         if not committed or standing is None:
             return
         if standing.number != self._deployed:
+            self._forget_old()
             self._deployed = standing.number
             self._shares = {}
             self._desks.deployed(standing.wanted, frozenset(map(key_of, standing.versions)))
@@ -187,6 +212,14 @@ class Supervisor:
             self._note(message)
             for index in committed:
                 self._crew.send(index, message)
+
+    def _forget_old(self) -> None:
+        """Let go the counters of versions long gone; not while others are on their way."""
+        rollout = self._rollout
+        if rollout.trial is None and rollout.standing is not None:
+            kept = {(model.name, model.version) for model in rollout.standing.versions}
+            with contextlib.suppress(OSError):
+                forget_old(self._layout.counters(self._environment), kept)
 
     def _broadcast(self, messages: Sequence[Message]) -> None:
         for message in messages:

@@ -6,10 +6,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
+from typing import IO
 
 from mlbench.project.layout import Layout
+from mlbench.serving.logging_lines import log
 
 _FIRST_PAUSE = 5.0
+_LAST_WORDS = 2000
 _LONGEST_PAUSE = 300.0
 
 
@@ -45,8 +48,32 @@ class Settler:
         self._pause, self._next = _FIRST_PAUSE, 0.0
 
     def _start(self) -> None:
-        """In a session of its own: it goes on where the server is stopped meanwhile."""
+        """In a session of its own: it goes on where the server is stopped meanwhile.
+
+        What it prints goes into a file that nobody else sees: of a pipe it would die then.
+        """
+        # Late: it is rarely needed, and slow to import.
+        import tempfile
+
+        printed = tempfile.TemporaryFile()  # noqa: SIM115 — the thread closes it
         self._process = subprocess.Popen(
-            self._words, stdin=subprocess.DEVNULL, cwd=self._folder, start_new_session=True
+            self._words,
+            stdin=subprocess.DEVNULL,
+            stdout=printed,
+            stderr=printed,
+            cwd=self._folder,
+            start_new_session=True,
         )
-        threading.Thread(target=self._process.wait, name="settling", daemon=True).start()
+        waiting = threading.Thread(
+            target=_log_end, args=(self._process, printed), name="settling", daemon=True
+        )
+        waiting.start()
+
+
+def _log_end(process: subprocess.Popen[bytes], printed: IO[bytes]) -> None:
+    """One line in the server's log for all that the command had to say."""
+    status = process.wait()
+    with printed:
+        printed.seek(0)
+        text = printed.read()[-_LAST_WORDS:].decode(errors="replace").strip()
+    log("settled" if status == 0 else "not_settled", status=status, said=text)

@@ -11,7 +11,6 @@ from pathlib import Path
 import uvloop
 
 from mlbench.project.layout import Layout
-from mlbench.serving.running.limits import limit_memory
 from mlbench.serving.worker.process import Place, Worker
 
 # How long a thread may keep the others from Python. By default it is ten times as long, which a
@@ -25,13 +24,11 @@ def main() -> int:
     parser.add_argument("--root", type=Path, required=True)
     parser.add_argument("--environment", required=True)
     parser.add_argument("--index", type=int, required=True)
-    parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--listen", type=int, required=True, help="the listening socket")
     parser.add_argument("--control", type=int, required=True, help="the line to the supervisor")
     given = parser.parse_args()
-    limit_memory(given.workers)
     sys.setswitchinterval(_SWITCH_SECONDS)
-    place = Place(Layout(given.root.resolve()), given.environment, given.index, given.workers)
+    place = Place(Layout(given.root.resolve()), given.environment, given.index)
     listener = socket.socket(fileno=given.listen)
     control = socket.socket(fileno=given.control)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -9,7 +9,7 @@ import socket
 from collections.abc import Awaitable, Callable
 from itertools import count
 
-from mlbench.serving.control import Ask, Message, Ping, Pong, Told, read, written
+from mlbench.serving.control import Ask, Finish, Message, Ping, Pong, Told, read, written
 
 _LINE_LIMIT = 64 * 1024 * 1024
 
@@ -28,11 +28,29 @@ class Link:
     async def follow(self, end: socket.socket, handle: Handle) -> None:
         """Hand every message to `handle` until the supervisor is gone.
 
-        One is handled after another, but for pings and answers to `ask`, which wait for none.
+        One is handled after another, but for pings, answers to `ask` and the end, which wait for
+        none.
+        Raises what `handle` does, or ValueError or KeyError for what is no message.
         """
         reader, self._writer = await asyncio.open_connection(sock=end, limit=_LINE_LIMIT)
         waiting: asyncio.Queue[Message] = asyncio.Queue()
-        handling = asyncio.create_task(_handle_in_turn(waiting, handle))
+        tasks = (
+            asyncio.create_task(self._read(reader, waiting, handle)),
+            asyncio.create_task(_handle_in_turn(waiting, handle)),
+        )
+        try:
+            ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in ended:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            for asked in self._asked.values():
+                asked.cancel()
+
+    async def _read(
+        self, reader: asyncio.StreamReader, waiting: asyncio.Queue[Message], handle: Handle
+    ) -> None:
         with contextlib.suppress(ConnectionError):
             while line := await reader.readline():
                 message = read(line)
@@ -40,11 +58,10 @@ class Link:
                     self._tell(message)
                 elif isinstance(message, Ping):
                     self.say(Pong())
+                elif isinstance(message, Finish):
+                    await handle(message)
                 else:
                     waiting.put_nowait(message)
-        handling.cancel()
-        for asked in self._asked.values():
-            asked.cancel()
 
     def say(self, message: Message) -> None:
         """Tell the supervisor; one that is gone hears nothing."""

@@ -44,8 +44,9 @@ class Memory:
                 self._tell(Loading(wanted.number, key))
                 try:
                     served = self._load(deployed, deployment)
-                except ServingError as refused:
-                    errors[key] = str(refused)
+                except Exception as error:
+                    # Whatever it is, the supervisor must hear of it: it waits for an answer.
+                    errors[key] = _sentence(deployed, error)
                     continue
             memory[key] = served
         self._prepared = (wanted, memory)
@@ -73,6 +74,13 @@ class Memory:
             wanted, memory = self._prepared
             known += memory.values() if deployment.settings == wanted.deployment.settings else ()
         return known
+
+
+def _sentence(deployed: DeployedModel, error: Exception) -> str:
+    if isinstance(error, ServingError):
+        return str(error)
+    why = f"{type(error).__name__}: {error}"
+    return f"{deployed.name} version {deployed.version}: can't be brought into memory ({why})"
 
 
 def _kept(known: Iterable[Served], wanted: DeployedModel) -> Served | None:

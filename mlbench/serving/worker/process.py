@@ -8,8 +8,11 @@ import gc
 import os
 import signal
 import socket
+import traceback
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 from mlbench.domain.release import DeployedModel, Deployment
 from mlbench.domain.serving import ServerSettings
@@ -26,12 +29,15 @@ from mlbench.serving.control import (
     Share,
     written,
 )
+from mlbench.serving.cores import cores, worker_count
+from mlbench.serving.counter_file import MOST_WORKERS
 from mlbench.serving.counters import Counters, read_tallies
 from mlbench.serving.http.guard import Guard
 from mlbench.serving.http.limits import Limits
 from mlbench.serving.http.server import HttpServer
 from mlbench.serving.logging_lines import log
 from mlbench.serving.requests.log import RequestLog
+from mlbench.serving.running.limits import limit_memory
 from mlbench.serving.running.loading import load
 from mlbench.serving.running.runner import make_runner
 from mlbench.serving.state import read_state
@@ -51,12 +57,11 @@ _COUNT_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Place:
-    """Which worker this is: its environment, its number there, and how many there are."""
+    """Which worker this is: its environment, and its number there."""
 
     layout: Layout
     environment: str
     index: int
-    workers: int
 
 
 class Worker:
@@ -68,7 +73,8 @@ class Worker:
         self._place = place
         self._listener = listener
         self._link = Link()
-        self._door = Counters(layout.door(name), "connections", "", place.index)
+        self._door = self._counters(layout.door(name), "connections", "")
+        self._fewest_workers = MOST_WORKERS + 1
         self._memory = Memory(self._load, self._tell_loading)
         self._threads = ThreadPoolExecutor(_OTHER_THREADS, thread_name_prefix="other")
         self._loading = ThreadPoolExecutor(1, thread_name_prefix="loading")
@@ -78,7 +84,6 @@ class Worker:
         questions = Questions(
             layout.counters(name),
             layout.labels(name),
-            place.workers,
             self._link.ask,
             self._gauges,
             self._threads,
@@ -90,15 +95,21 @@ class Worker:
         loop = asyncio.get_running_loop()
         # Ctrl-C reaches the whole group; the supervisor says what it means.
         loop.add_signal_handler(signal.SIGINT, lambda: None)
+        loop.add_signal_handler(signal.SIGTERM, self._be_ended)
         # The line itself is asyncio's, which makes it non-blocking; this one is for the thread.
         self._control = control.dup()
-        await self._link.follow(control, self._handle)
+        try:
+            await self._link.follow(control, self._handle)
+        except Exception:
+            # It can't go on as it is told to: another takes its place.
+            log("worker_failed", traceback=traceback.format_exc())
+            await self._finish(_GRACE_SECONDS, status=1)
         await self._finish(_GRACE_SECONDS)
 
     async def _handle(self, message: Message) -> None:
         if isinstance(message, Prepare):
             loop = asyncio.get_running_loop()
-            errors = await loop.run_in_executor(self._loading, self._memory.prepare, message)
+            errors = await loop.run_in_executor(self._loading, self._prepare, message)
             self._link.say(Prepared(message.number, errors))
         elif isinstance(message, Commit):
             await self._commit(message)
@@ -108,6 +119,17 @@ class Worker:
             self._shadow.share(message.model, message.share)
         elif isinstance(message, Finish):
             await self._finish(message.seconds)
+
+    def _prepare(self, message: Prepare) -> Mapping[str, str]:
+        """In the loading thread, within the memory that so many workers leave to each.
+
+        What a worker was given once it keeps: it may have come to need it.
+        """
+        count = worker_count(message.deployment.settings)
+        if count < self._fewest_workers:
+            self._fewest_workers = count
+            limit_memory(count)
+        return self._memory.prepare(message)
 
     async def _commit(self, message: Commit) -> None:
         gone = self._memory.commit(message.number, message.without)
@@ -129,7 +151,6 @@ class Worker:
             settings,
             self._logged,
             lambda why: log("request_log", message=why),
-            self._place.workers,
         )
         self._application.request_log = self._log
         port = self._listener.getsockname()[1]
@@ -142,13 +163,17 @@ class Worker:
         await self._server.start(self._listener)
         self._count_connections()
 
-    async def _finish(self, seconds: float) -> None:
+    def _be_ended(self) -> None:
+        """Somebody ended this process alone: what is under way ends as always."""
+        self._ending = asyncio.create_task(self._finish(_GRACE_SECONDS))
+
+    async def _finish(self, seconds: float, status: int = 0) -> None:
         """End what is under way; models that still compute then end with the process."""
         if self._server is not None:
             await self._server.finish(seconds)
         if self._log is not None:
             self._log.close()
-        os._exit(0)
+        os._exit(status)
 
     def _tell_loading(self, loading: Loading) -> None:
         """Straight into the socket: the process may die of what it begins."""
@@ -160,10 +185,16 @@ class Worker:
         layout, name = self._place.layout, self._place.environment
         model = load(deployed)
         version = str(deployed.version)
-        counters = Counters(layout.counters(name), deployed.name, version, self._place.index)
-        threads = max(1, cores() // self._place.workers)
+        counters = self._counters(layout.counters(name), deployed.name, version)
+        threads = max(1, cores() // worker_count(deployment.settings))
         runner = make_runner(model, deployment.settings, counters, threads)
         return Served(model, version, runner, counters, predictions_of(deployed.signature))
+
+    def _counters(self, folder: Path, model: str, version: str) -> Counters:
+        counters = Counters(folder, model, version, self._place.index)
+        if counters.lost:
+            log("not_counted", model=model, version=version, why=counters.lost)
+        return counters
 
     def _logged(self, model: str, version: str, kept: int, dropped: int) -> None:
         shared = self._memory.table.models.get(model)
@@ -187,13 +218,6 @@ class Worker:
         return {
             "connections": float(sum(tally.in_flight for tally in door)),
             "refused_before": float(sum(tally.refused + tally.failed for tally in door)),
-            "workers": float(self._place.workers),
+            "workers": float(len(state.workers) if state is not None else 0),
             "restarts": float(state.restarts if state is not None else 0),
         }
-
-
-def cores() -> int:
-    """The cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -15,6 +15,7 @@ import orjson
 from mlbench.domain.release import DeployedModel
 from mlbench.domain.tally import Tally
 from mlbench.serving.control import Ask, Told
+from mlbench.serving.cores import worker_count
 from mlbench.serving.counters import read_tallies
 from mlbench.serving.messages import Reply, Request
 from mlbench.serving.protocol.openapi import document
@@ -43,7 +44,6 @@ class Questions:
         self,
         counters: Path,
         labels: Path,
-        workers: int,
         ask: AskSupervisor,
         gauges: Gauges,
         threads: Executor,
@@ -51,7 +51,6 @@ class Questions:
         """`counters` and `labels` are this environment's; `gauges` are the whole server's."""
         self._counters = counters
         self._labels = labels
-        self._workers = workers
         self._ask = ask
         self._gauges = gauges
         self._threads = threads
@@ -60,9 +59,10 @@ class Questions:
             "server": lambda *_: _json(self._server),
             "live": lambda *_: _json({"live": True}),
             "ready": _ready,
+            "models": lambda _, __, table: _json({"models": list(table.models)}),
             "model_metadata": _metadata,
             "model_ready": _model_ready,
-            "model_config": self._config,
+            "model_config": _config,
             "model_stats": self._stats,
             "stats": self._stats,
             "model_feedback": self._feedback,
@@ -76,12 +76,6 @@ class Questions:
     def answer(self, route: Route, request: Request, table: Table) -> Reply | Awaitable[Reply]:
         """The reply to a route that is no inference; RequestError where it is refused."""
         return self._questions[route.what](route, request, table)
-
-    def _config(self, route: Route, _: Request, table: Table) -> Reply:
-        served = _found(route, table)
-        return _json(
-            model_config(served.deployed, served.runner.batching, table.settings, self._workers)
-        )
 
     async def _stats(self, route: Route, _: Request, table: Table) -> Reply:
         wanted = _asked_for(route, table)
@@ -175,6 +169,18 @@ def _metadata(route: Route, _: Request, table: Table) -> Reply:
     served = _found(route, table)
     versions = sorted(table.shared(route.model).versions, key=int)
     return _json(model_metadata(served.deployed, versions))
+
+
+def _config(route: Route, _: Request, table: Table) -> Reply:
+    served = _found(route, table)
+    return _json(
+        model_config(
+            served.deployed,
+            served.runner.batching,
+            table.settings,
+            worker_count(table.settings),
+        )
+    )
 
 
 def _model_ready(route: Route, _: Request, table: Table) -> Reply:

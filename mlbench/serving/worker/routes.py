@@ -63,6 +63,8 @@ def _protocol_route(segments: list[str]) -> Route | None:
             return Route("server", _READS)
         case ["health", ("live" | "ready") as what]:
             return Route(what, _READS)
+        case ["models"]:
+            return Route("models", _READS)
         case ["models", "stats"]:
             return Route("stats", _READS)
         case ["models", model, "versions", version, *rest]:

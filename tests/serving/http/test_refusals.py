@@ -9,9 +9,10 @@ from collections.abc import Callable
 
 import pytest
 
+from mlbench.serving.http.connection import SLOW_HEAD_SECONDS
 from mlbench.serving.http.refusal import refusal
 from mlbench.serving.refusals import RequestError
-from tests.serving.http.talking import CLOSE, PATIENCE, Served, get, post
+from tests.serving.http.talking import CLOSE, PATIENCE, SMALL, Served, get, post
 
 CHUNKED = "Transfer-Encoding: chunked"
 
@@ -248,6 +249,71 @@ def test_a_body_counts_as_long_as_it_is_decompressed(make_served: Callable[..., 
         assert served.call(lambda: served.server.held) == 256 * 4000
     assert served.cancelled.wait(PATIENCE)
     served.until(lambda: served.server.held == 0)
+
+
+def test_bodies_that_grow_are_refused_where_too_much_is_held(
+    make_served: Callable[..., Served],
+) -> None:
+    served = make_served(held_bytes=1_500_000)
+    packed = gzip.compress(bytes(range(256)) * 4000)
+    request = post("/hold", packed, "Content-Encoding: gzip")
+    with served.connect() as one, served.connect() as two, served.connect() as three:
+        for place, client in enumerate((one, two), 1):
+            client.send(request)
+            served.until(lambda place=place: served.server.held == place * 256 * 4000)
+        three.send(request)
+        answer = three.read()
+        assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+        assert "too many large bodies" in answer.error
+        served.release()
+        assert one.read().status == two.read().status == 200
+        three.send(request)
+        assert three.read().status == 200
+
+
+def test_a_slow_request_gives_way_where_there_is_no_room(
+    make_served: Callable[..., Served],
+) -> None:
+    served = make_served(connections=1)
+    with served.connect() as slow:
+        slow.send(get("/x")[:-2])
+        served.until(lambda: any(not each.is_idle for each in served.server._open))
+        with served.connect() as early:
+            assert early.read().status == 503
+        served.advance(SLOW_HEAD_SECONDS)
+        with served.connect() as late:
+            late.send(get("/x"))
+            assert late.read().status == 200
+        answer = slow.read()
+        assert answer.status == 408
+        assert "came slowly" in answer.error
+
+
+def test_a_slow_body_gives_way_later_than_a_slow_head(make_served: Callable[..., Served]) -> None:
+    served = make_served(connections=1)
+    with served.connect() as slow:
+        slow.send(post("/x", b"abc")[:-1])
+        served.until(lambda: any(not each.is_idle for each in served.server._open))
+        served.advance(SMALL.header_seconds - 0.5)
+        with served.connect() as early:
+            assert early.read().status == 503
+        served.advance(0.5)
+        with served.connect() as late:
+            late.send(get("/x"))
+            assert late.read().status == 200
+        assert slow.read().status == 408
+
+
+@pytest.mark.parametrize("name", ["foreign host", "foreign origin", "no token", "expectation"])
+def test_a_refusal_of_head_has_no_body(served: Served, name: str) -> None:
+    request = REFUSED[name][0]
+    method = request.split(b" ")[0]
+    with served.connect() as client:
+        client.send(request.replace(method, b"HEAD", 1))
+        answer = client.read(head_only=True)
+        assert answer.status == REFUSED[name][1]
+        assert int(answer.headers["content-length"]) > 0
+        assert client.is_closed()
 
 
 def test_the_body_of_a_refusal() -> None:

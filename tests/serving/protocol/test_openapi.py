@@ -35,7 +35,7 @@ def test_every_path_of_the_document_is_routed() -> None:
     assert whats == {
         *("server", "live", "ready", "stats", "index", "load", "unload", "metrics", "openapi.json"),
         *("model_metadata", "model_ready", "model_config", "model_stats", "model_infer"),
-        *("model_feedback", "predict"),
+        *("models", "model_feedback", "predict"),
     }
 
 
@@ -48,7 +48,7 @@ def test_predict_needs_no_name_where_there_is_one_model() -> None:
     assert "/predict" not in DOCUMENT["paths"]
     assert json.loads(document([]))["paths"].keys() == {
         *("/v2", "/v2/health/live", "/v2/health/ready", "/v2/models/stats"),
-        *("/v2/repository/index", "/metrics", "/openapi.json"),
+        *("/v2/models", "/v2/repository/index", "/metrics", "/openapi.json"),
     }
 
 

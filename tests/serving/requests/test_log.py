@@ -41,7 +41,11 @@ def logging(
 ) -> Iterator[RequestLog]:
     told = told or Told()
     log = RequestLog(
-        folder, worker, ServerSettings(**settings), told.count, told.sentences.append, 2
+        folder,
+        worker,
+        ServerSettings(**{"workers": 2, **settings}),
+        told.count,
+        told.sentences.append,
     )
     try:
         yield log

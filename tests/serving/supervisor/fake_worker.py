@@ -119,7 +119,7 @@ class FakeWorker:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    for name in ("--root", "--environment", "--index", "--workers"):
+    for name in ("--root", "--environment", "--index"):
         parser.add_argument(name)
     for name in ("--listen", "--control"):
         parser.add_argument(name, type=int)

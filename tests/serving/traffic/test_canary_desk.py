@@ -18,7 +18,7 @@ from mlbench.serving.traffic.canary_desk import CanaryDesk
 from mlbench.system.files import read_json
 from tests.serving.traffic.counted_traffic import Answers, deployment, keys
 
-CANARY = Traffic("digits", canary=2)
+CANARY = Traffic("digits", canary=2, canary_entry=5)
 SPEC = CanarySpec(steps=(0.1, 0.5), min_requests=100)
 FIRST = deployment(7, CANARY, canary=SPEC)
 
@@ -59,7 +59,7 @@ def test_a_canary_begins_with_its_first_step(layout: Layout, desk: CanaryDesk) -
     assert list(desk.tick(0.0)) == share
     assert list(desk.tick(0.25)) == []
     found = state(layout)
-    assert (found.version, found.live, found.order, found.verdict) == (2, 1, 7, "running")
+    assert (found.version, found.live, found.entry, found.verdict) == (2, 1, 5, "running")
     assert (found.step, found.share) == (0, 0.1)
     assert found.checks[0].why == "0 of 100 requests"
 
@@ -142,11 +142,28 @@ def test_a_server_that_is_started_again_goes_on_at_the_step(
     desk.tick(1.0)
     desk.close()
     before = state(layout)
+    # `serve` writes a Deployment of its own before the server is up.
+    later = replace(FIRST, order=8)
     again = CanaryDesk(layout, "staging")
-    again.deployed(FIRST, keys(FIRST))
+    again.deployed(later, keys(later))
     assert list(again.greeting()) == [Share("digits", {"1": 0.5, "2": 0.5})]
     again.tick(0.0)
     assert state(layout) == before
+
+
+def test_the_same_version_tried_again_begins_anew(
+    layout: Layout, desk: CanaryDesk, answers: tuple[Answers, Answers]
+) -> None:
+    desk.tick(0.0)
+    answers[0].answer(200)
+    answers[1].answer(100, errors=1.0)
+    desk.tick(1.0)
+    assert state(layout).verdict == "failed"
+    # Nobody wrote a Deployment in between: the server was down, or the next came at once.
+    later = deployment(9, replace(CANARY, canary_entry=8), canary=SPEC)
+    for fresh in (desk, CanaryDesk(layout, "staging")):
+        fresh.deployed(later, keys(later))
+        assert (state(layout).verdict, state(layout).step) == ("running", 0)
 
 
 def test_a_verdict_survives_a_restart_and_is_carried_out_then(
@@ -214,7 +231,6 @@ def test_another_model_s_promotion_changes_nothing(
     desk.deployed(later, keys(later))
     assert list(desk.tick(2.0)) == [Share("digits", {"1": 0.9, "2": 0.1})]
     assert state(layout).requests == 50
-    assert state(layout).order == 8
 
 
 def test_another_canary_begins_anew(
@@ -223,11 +239,11 @@ def test_another_canary_begins_anew(
     answers[0].answer(900)
     answers[1].answer(100)
     desk.tick(0.0)
-    other = deployment(8, replace(CANARY, canary=3), canary=SPEC)
+    other = deployment(8, replace(CANARY, canary=3, canary_entry=6), canary=SPEC)
     desk.deployed(other, keys(other))
     desk.tick(1.0)
     found = state(layout)
-    assert (found.version, found.step, found.order) == (3, 0, 8)
+    assert (found.version, found.step, found.entry) == (3, 0, 6)
 
 
 def test_what_weights_share_is_shared_beside_the_canary(layout: Layout) -> None:

@@ -64,7 +64,6 @@ def desk(memory: Memory, model: MakeModel, tmp_path: Path) -> Desk:
     questions = Questions(
         tmp_path / "counters",
         tmp_path / "labels.jsonl",
-        2,
         ask,
         lambda: {"connections": 5.0},
         ThreadPoolExecutor(1),

@@ -17,6 +17,7 @@ from mlbench.serving.worker.routes import Route, find_route
         ("GET", "/v2/", "server", "", None),
         ("HEAD", "/v2/health/live", "live", "", None),
         ("GET", "/v2/health/ready", "ready", "", None),
+        ("GET", "/v2/models", "models", "", None),
         ("GET", "/v2/models/stats", "stats", "", None),
         ("GET", "/v2/models/digits", "model_metadata", "digits", None),
         ("GET", "/v2/models/digits/versions/3", "model_metadata", "digits", "3"),
@@ -63,7 +64,6 @@ def test_another_method_is_told_which_is_right(method: str, path: str, allowed: 
     [
         "/",
         "/v1/models/digits",
-        "/v2/models",
         "/v2/models/digits/infer/more",
         "/v2/models/digits/versions",
         "/v2/models/digits/versions/3/feedback",

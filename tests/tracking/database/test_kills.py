@@ -14,6 +14,7 @@ from tinydb import TinyDB
 from mlbench.tracking.database import open_database
 from tests.tracking.database.writers import Writer
 
+pytestmark = pytest.mark.long
 KILLS = int(os.environ.get("MLBENCH_KILLS", "4"))
 DOCUMENTS = 250 * max(4, KILLS)
 
