@@ -44,12 +44,12 @@ def show(environment: EnvironmentSpec, now: TrafficNow) -> None:
         for line in canary_lines(now.canary, environment.canary):
             print(f"  {line}")
     elif now.traffic.canary is not None:
-        print(f"  canary v{now.traffic.canary}: its server has not begun with it")
+        print(f"  canary v{now.traffic.canary}: its server has said nothing of it yet")
     if now.shadow is not None:
         for line in shadow_lines(now.shadow):
             print(f"  {line}")
     elif now.traffic.shadow is not None:
-        print(f"  shadow v{now.traffic.shadow}: its server has not begun with it")
+        print(f"  shadow v{now.traffic.shadow}: its server has said nothing of it yet")
 
 
 def show_one(options: argparse.Namespace, model: str | None, kind: str) -> int:

@@ -9,6 +9,8 @@ from typing import Any
 from mlbench.domain.records import dataclass
 
 LOOPBACK = "127.0.0.1"
+SMOKE_TEST = "mlbench-smoke-test"
+"""The id of requests by which a version is tried before it goes anywhere: they are no client's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +92,8 @@ class CanaryState:
     """How a canary stands: `verdict` is running, passed or failed.
 
     `entry` is the number of the ledger's entry that it began with, by which it is known from other
-    canaries of the same version. `share` is what it gets now and `step` the place of that among the steps; `requests` counts
-    those that it answered in this step.
+    canaries of the same version. `share` is what it gets now and `step` the place of that among
+    the steps; `requests` counts those that it answered in this step.
     """
 
     model: str

@@ -42,10 +42,11 @@ def traffic_now(layout: Layout, status: EnvironmentStatus) -> tuple[TrafficNow, 
     """What answers the requests for each model that an environment serves, by ledger and server."""
     entries = Ledger(layout.ledger).entries()
     shared = traffic_of(entries).get(status.name, {})
+    canaries = status.canaries or read_canaries(layout, status.name)
     found = []
     for model, entry in sorted(live(entries).get(status.name, {}).items()):
         traffic = shared.get(model, Traffic(model))
-        canary = next((one for one in status.canaries if _is_of(one, traffic)), None)
+        canary = next((one for one in canaries if _is_of(one, traffic)), None)
         shadow = next((one for one in status.shadows if _is_shadow_of(one, traffic)), None)
         alone = {str(entry.version): 1.0}
         weights = traffic.weights or _with_canary(alone, canary)
@@ -56,7 +57,8 @@ def traffic_now(layout: Layout, status: EnvironmentStatus) -> tuple[TrafficNow, 
 
 
 def _is_of(state: CanaryState, traffic: Traffic) -> bool:
-    return (state.model, state.version) == (traffic.model, traffic.canary)
+    which = (traffic.model, traffic.canary, traffic.canary_entry)
+    return (state.model, state.version, state.entry) == which
 
 
 def _is_shadow_of(state: ShadowState, traffic: Traffic) -> bool:

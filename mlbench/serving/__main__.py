@@ -28,7 +28,9 @@ def main() -> int:
         serve(layout, given.environment, given.port, given.host, make_desks=_desks)
     except MlbenchError as error:
         log("refused", error=type(error).__name__, message=str(error))
-        print(error, file=sys.stderr, flush=True)
+        # Where both go into the log, which is JSON lines, it stands there already.
+        if sys.stderr.isatty() or not os.path.sameopenfile(1, 2):
+            print(error, file=sys.stderr, flush=True)
         return error.exit_status
     return 0
 

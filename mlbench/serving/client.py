@@ -19,12 +19,15 @@ def infer(
     version: int | None = None,
     timeout: float = _TIMEOUT,
     token: str | None = None,
+    id_: str | None = None,
 ) -> dict[str, Any]:
     """The answer to these input tensors (name, shape, datatype, data), as the protocol has it.
 
     Raises ServingError with the server's sentence where it refuses or can't be reached.
     """
-    body = {"inputs": [dict(tensor) for tensor in inputs]}
+    body: dict[str, Any] = {"inputs": [dict(tensor) for tensor in inputs]}
+    if id_ is not None:
+        body["id"] = id_
     return _ask(address, "POST", infer_path(model, version), body, timeout, token)
 
 

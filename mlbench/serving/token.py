@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -24,6 +25,7 @@ def ensure_token(path: Path) -> str:
     """The token, made and kept for the owner alone where there is none yet."""
     found = read_token(path)
     if found:
+        _close_to_others(path)
         return found
     path.parent.mkdir(parents=True, exist_ok=True)
     made = os.urandom(_BYTES).hex()
@@ -39,6 +41,13 @@ def ensure_token(path: Path) -> str:
     finally:
         temporary.unlink(missing_ok=True)
     return made
+
+
+def _close_to_others(path: Path) -> None:
+    """Let nobody else read a file that was copied, or put there by hand."""
+    with contextlib.suppress(OSError):
+        if path.stat().st_mode & 0o077:
+            path.chmod(0o600)
 
 
 def _renewed(temporary: Path, path: Path, made: str) -> str:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from mlbench.domain.tally import BATCH_BOUNDS, LATENCY_BOUNDS, Tally
 from mlbench.serving.counter_file import RING
-from mlbench.serving.counters import Counters, TallyReader, forget, read_tallies
+from mlbench.serving.counters import Counters, TallyReader, forget, forget_old, read_tallies
 from tests.support import REPOSITORY, until
 
 quick = settings(
@@ -172,6 +172,24 @@ def test_a_reader_sees_what_changed_and_what_went(tmp_path: Path) -> None:
     assert reader.read()[0].predictions == (4.0,)
     forget(tmp_path / "counters")
     assert reader.read() == ()
+
+
+def test_long_gone_versions_are_let_go_and_what_is_in_memory_stays(tmp_path: Path) -> None:
+    for version in range(1, 31):
+        Counters(tmp_path, "m@", str(version), 0)
+    Counters(tmp_path, "other", "1", 0)
+    forget_old(tmp_path, {("m@", 2), ("m@", 29)}, most=3)
+    left = {(tally.model, int(tally.version)) for tally in read_tallies(tmp_path)}
+    assert left == {("other", 1), *(("m@", version) for version in (2, 27, 28, 29, 30))}
+
+
+def test_a_file_that_cannot_be_had_costs_the_figures_alone(tmp_path: Path) -> None:
+    (tmp_path / "counters").write_text("a file, where a folder should be")
+    counters = Counters(tmp_path / "counters", "m", "1", 0)
+    assert counters.lost == "File exists"
+    counters.ended(200, 0.001)
+    counters.predicted([1.0])
+    assert read_tallies(tmp_path / "counters") == ()
 
 
 def test_who_needs_no_predictions_gets_none(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from mlbench.domain.errors import MlbenchError, ServingError
 from mlbench.domain.release import Candidate, GateResult
+from mlbench.domain.serving import SMOKE_TEST
 from mlbench.release.folders import ANSWERS_NAME, REQUEST_NAME
 from mlbench.release.request import tensors
 from mlbench.release.skew import HeldOut, held_out, judge_served, not_judged, served_answers
@@ -56,7 +57,9 @@ def _held_out(folder: Path, version: Candidate) -> HeldOut | None:
 def _ask(
     address: str, version: Candidate, inputs: Sequence[Mapping[str, Any]], token: str | None
 ) -> dict[str, Any]:
-    response = client.infer(address, version.model, inputs, version.version, token=token)
+    response = client.infer(
+        address, version.model, inputs, version.version, token=token, id_=SMOKE_TEST
+    )
     if response.get("model_version") != str(version.version):
         raise ServingError(f"version {response.get('model_version')} answered in its place")
     return response

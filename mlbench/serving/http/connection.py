@@ -141,6 +141,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002
         """Nobody waits for the answer any more."""
         self._is_leaving = True
+        self._is_stalled = False
         self._receiver.stop()
         self._queue.clear()
         self._grow(0)
@@ -151,6 +152,7 @@ class Connection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The client doesn't read its answers: nothing more is read from it, or kept for it."""
         self._is_stalled = True
+        self._count()
         self.due = self._server.now + self._server.limits.body_seconds
         if not self._is_leaving:
             self._pause()
@@ -158,6 +160,7 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """The client has read most of it."""
         self._is_stalled = False
+        self._count()
         if self._is_leaving:
             self.due = self._server.now + LINGER_SECONDS
         else:
@@ -336,6 +339,8 @@ class Connection(asyncio.Protocol):
     def _count(self) -> None:
         """Tell the server how much is kept here."""
         held = self._receiver.buffered + self._pending_size
+        if self._is_stalled:
+            held += self._transport.get_write_buffer_size()
         self._server.held += held - self._held
         self._held = held
 

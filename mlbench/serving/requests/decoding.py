@@ -11,6 +11,7 @@ from mlbench.domain.serving import LoggedRequest
 from mlbench.serving.requests.records import Kept
 
 _NO_INPUTS = "inputs are not logged here (log_inputs)"
+_NO_REASON = "why is not logged here, for it may quote inputs (log_inputs)"
 _TOO_LONG = "the request was too long to be logged with its inputs"
 _RAW = "raw bytes, which only the model's signature tells apart"
 _NOT_READ = "the request can't be read"
@@ -36,9 +37,13 @@ def decoded(entry: Kept) -> LoggedRequest:
         inputs=inputs,
         outputs=_outputs(entry, answer) if entry.status < 400 else None,
         is_rows=entry.is_rows,
-        error=str(answer.get("error", "")) if entry.status >= 400 else "",
+        error=_error(entry, answer) if entry.status >= 400 else "",
         missing="" if inputs is not None else _why_missing(entry),
     )
+
+
+def _error(entry: Kept, answer: Mapping[str, Any]) -> str:
+    return _NO_REASON if entry.without_body else str(answer.get("error", ""))
 
 
 def _inputs(entry: Kept) -> Mappings | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from mlbench.domain.serving import ServerSettings
 from mlbench.serving.cores import worker_count
+from mlbench.serving.requests.given_ids import given_id
 from mlbench.serving.requests.records import Kept, block_of
 from mlbench.serving.requests.segments import Bounds, SegmentWriter
 
@@ -126,6 +127,9 @@ class RequestLog:
             self._write(taken, size)
 
     def _write(self, entries: Sequence[Kept], size: int) -> None:
+        for entry in entries:
+            # A request that was refused may have been so before anybody looked for its id.
+            entry.id = entry.id or given_id(entry)
         block = block_of(entries, with_inputs=self._with_inputs)
         is_written = self._attempt(lambda: self._segments.append(block))
         self._is_broken = self._is_broken and not is_written

@@ -50,7 +50,7 @@ class Kept:
 
 
 def block_of(entries: Sequence[Kept], *, with_inputs: bool = True) -> bytes:
-    """Entries as one block; without the bodies of requests where inputs are not to be logged."""
+    """Entries as one block; where inputs are not to be logged, without them and refusals' words."""
     parts: list[bytes] = []
     pack, words = _RECORD.pack, _Words()
     # In one piece, for it runs beside requests that wait for the interpreter.
@@ -59,6 +59,8 @@ def block_of(entries: Sequence[Kept], *, with_inputs: bool = True) -> bytes:
         flags = _IS_ROWS if entry.is_rows else 0
         if not with_inputs:
             body, flags = b"", flags | _NO_BODY
+            # A sentence that says what is wrong may quote it.
+            reply = reply if entry.status < 400 else b""
         elif len(body) > LARGEST_BODY:
             body, flags = b"", flags | _BODY_TOO_LONG
         if len(reply) > LARGEST_BODY:

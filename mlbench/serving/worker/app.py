@@ -76,7 +76,7 @@ class Application:
         table = self._table()
         is_rows = route.what == "predict"
         served = _serving(route, table)
-        if len(request.body) > _LONG_BODY:
+        if len(request.body) > _LONG_BODY and _takes_long(request, served):
             return self._infer_aside(route, request, served, is_rows)
         try:
             asked = _parse(request, served, is_rows)
@@ -153,10 +153,12 @@ class Application:
         is_rows: bool,
         table: Table,
     ) -> Reply:
-        """The reply, counted, logged and offered to the shadow."""
+        """The reply, counted, logged and offered to the shadow where a client asked for it."""
         body, length, id_ = built
         headers = (JSON,) if length is None else (_BINARY, (_LENGTH, b"%d" % length))
         reply = Reply(200, body, headers)
+        if table.is_tried(served, id_):
+            return reply
         took = time.perf_counter() - request.received
         served.counters.ended(200, took)
         served.counters.predicted(served.predictions(outputs))
@@ -169,7 +171,8 @@ class Application:
         reply = refusal(error)
         took = time.perf_counter() - request.received
         served.counters.ended(error.status, took)
-        self._keep(served, request, reply, "", took, None, False)
+        is_rows = self._route(request.method, request.path).what == "predict"
+        self._keep(served, request, reply, "", took, None, is_rows)
         return reply
 
     def _keep(
@@ -225,6 +228,14 @@ def _serving(route: Route, table: Table) -> Served:
     """The version that a request for inference goes to; RequestError where there is none."""
     name = route.model or table.only_model()
     return table.taking(name) if route.version is None else table.version(name, route.version)
+
+
+def _takes_long(request: Request, served: Served) -> bool:
+    """Whether much of a long body has to be read piece by piece: numbers in binary have not."""
+    length = request.header_length
+    if length is None or any(spec.datatype == "BYTES" for spec in served.signature.inputs):
+        return True
+    return length > _LONG_BODY
 
 
 def _parse(request: Request, served: Served, is_rows: bool) -> InferenceRequest:

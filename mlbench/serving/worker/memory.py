@@ -27,14 +27,14 @@ class Memory:
         self._load = load
         self._tell = tell
         self._prepared: tuple[Prepare, dict[str, Served]] | None = None
-        self._superseded: list[Served] = []
+        self._superseded: dict[int, Served] = {}
 
     def prepare(self, wanted: Prepare) -> Mapping[str, str]:
         """Load what is not in memory yet; why a version can't be, by `model@version`."""
         deployment = wanted.deployment
         known = self._in_memory(deployment)
         if self._prepared is not None:
-            self._superseded += self._prepared[1].values()
+            self._superseded |= _by_id(self._prepared[1].values())
         memory: dict[str, Served] = {}
         errors: dict[str, str] = {}
         for deployed in needed(deployment, wanted.loaded):
@@ -63,8 +63,8 @@ class Memory:
         wanted, memory = self._prepared
         before, self.table = self.table, table_of(wanted.deployment, memory, without)
         still = set(map(id, self.table.served))
-        held = {id(item): item for item in (*before.served, *memory.values(), *self._superseded)}
-        self._prepared, self._superseded = None, []
+        held = _by_id((*before.served, *memory.values())) | self._superseded
+        self._prepared, self._superseded = None, {}
         return [item for key, item in held.items() if key not in still]
 
     def _in_memory(self, deployment: Deployment) -> list[Served]:
@@ -74,6 +74,10 @@ class Memory:
             wanted, memory = self._prepared
             known += memory.values() if deployment.settings == wanted.deployment.settings else ()
         return known
+
+
+def _by_id(versions: Iterable[Served]) -> dict[int, Served]:
+    return {id(served): served for served in versions}
 
 
 def _sentence(deployed: DeployedModel, error: Exception) -> str:

@@ -10,6 +10,9 @@ from typing import Any
 from mlbench.serving.protocol.json_text import parse_json
 from mlbench.serving.refusals import RequestError
 
+_MOST_VERSIONS = 1000
+_MOST_DIGITS = 20
+
 
 def index_wanted(body: bytes) -> bool:
     """Whether only what is ready is asked for; RequestError 400 for a body that says neither."""
@@ -54,14 +57,16 @@ def _by_policy(config: dict[str, Any]) -> tuple[str, ...]:
     versions = specific.get("versions") if isinstance(specific, dict) else None
     if not isinstance(versions, list) or not versions:
         raise RequestError(400, "config: version_policy.specific.versions must list versions")
+    if len(versions) > _MOST_VERSIONS:
+        raise RequestError(400, f"config: more than {_MOST_VERSIONS} versions; name fewer")
     return tuple(_number(version) for version in versions)
 
 
 def _number(version: Any) -> str:
     text = str(version) if isinstance(version, int) and not isinstance(version, bool) else version
-    if not isinstance(text, str) or not text.isdecimal():
+    if not isinstance(text, str) or not text.isdecimal() or len(text) > _MOST_DIGITS:
         raise RequestError(400, "a version is a whole number, such as 3")
-    return str(int(text)) if len(text) < 20 else text
+    return str(int(text))
 
 
 def _object(body: bytes, what: str) -> dict[str, Any]:

@@ -67,6 +67,8 @@ def _protocol_route(segments: list[str]) -> Route | None:
             return Route("models", _READS)
         case ["models", "stats"]:
             return Route("stats", _READS)
+        case ["models", "", *_] | ["repository", "models", "", *_]:
+            return None
         case ["models", model, "versions", version, *rest]:
             return _model_route(rest, model, version)
         case ["models", model, *rest]:

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 
 from mlbench.domain.errors import nearest
 from mlbench.domain.release import DeployedModel, Deployment, Signature
-from mlbench.domain.serving import ServerSettings, Traffic
+from mlbench.domain.serving import SMOKE_TEST, ServerSettings, Traffic
+from mlbench.serving.control import key_of
 from mlbench.serving.counters import Counters
 from mlbench.serving.refusals import RequestError
 from mlbench.serving.running.loading import LoadedModel
@@ -63,6 +64,7 @@ class Table:
     settings: ServerSettings = field(default_factory=ServerSettings)
     missing: Mapping[str, str] = field(default_factory=dict)
     shadowed: frozenset[str] = frozenset()
+    staged: frozenset[str] = frozenset()
 
     @property
     def is_ready(self) -> bool:
@@ -115,6 +117,10 @@ class Table:
         shared = self.models.get(served.deployed.name)
         return shared is not None and shared.live is served
 
+    def is_tried(self, served: Served, id_: str) -> bool:
+        """Whether a request with this id is the smoke test of a version that is staged."""
+        return id_ == SMOKE_TEST and key_of(served.deployed) in self.staged
+
     def only_model(self) -> str:
         """The name of the one model; RequestError 400 where there are several, 404 for none."""
         names = [name for name, shared in self.models.items() if shared.live is not None]
@@ -153,7 +159,8 @@ def table_of(
         for name, mine in sorted(versions.items())
     }
     shadowed = frozenset(item.model for item in deployment.traffic if item.shadow is not None)
-    return Table(models, deployment.settings, dict(missing), shadowed)
+    staged = frozenset(map(key_of, deployment.staged))
+    return Table(models, deployment.settings, dict(missing), shadowed, staged)
 
 
 def _weights(traffic: Traffic | None) -> Mapping[str, float]:
@@ -164,5 +171,7 @@ def _weights(traffic: Traffic | None) -> Mapping[str, float]:
 def _next_version(
     weights: Mapping[str, float], versions: Mapping[str, Served]
 ) -> Callable[[], str] | None:
-    here = {version: weight for version, weight in weights.items() if version in versions}
+    here = {
+        version: weight for version, weight in weights.items() if version in versions and weight > 0
+    }
     return chooser(here) if here else None

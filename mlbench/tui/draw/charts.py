@@ -48,7 +48,6 @@ class Chart:
     lines: tuple[Line, ...]
     shown: Callable[[float], str]
     now: Callable[[Point], Sequence[Part]]
-    alarm: bool = False
 
 
 def chart_lines(points: Sequence[Point], width: int, height: int, seconds: float) -> list[Content]:
@@ -97,9 +96,12 @@ def _block(
     chart: Chart, points: Sequence[Point], width: int, height: int, seconds: float
 ) -> list[Content]:
     """A title with the newest value, and the lines below with their scale."""
-    title = line((chart.title, "bold"), " ", *(chart.now(points[-1]) if points else ()))
-    low, high = _scale([columns_of(points, item, width, seconds) for item in chart.lines])
-    labels = [chart.shown(high), chart.shown(low)]
+    title = _title(chart, points, width)
+    drawn = [columns_of(points, item, width, seconds) for item in chart.lines]
+    low, high = _scale(drawn)
+    # Where all is nothing the scale is of no use, and a figure would be taken for a measure.
+    is_idle = not any(column and column[1] > 0 for columns in drawn for column in columns)
+    labels = ["" if is_idle else chart.shown(high), chart.shown(low)]
     margin = widest(labels, 5)
     letters = widest(item.label for item in chart.lines) if len(chart.lines) > 1 else 0
     rows, room = height - 1, width - margin - 1 - (letters + 1 if letters else 0)
@@ -116,6 +118,14 @@ def _block(
         left = cell((label, "$quiet"), margin, right=True)
         body.append(line(left, " ", dots, *((" ", ends[row]) if row in ends else ())))
     return [cell(title, width), *(cell(text, width) for text in body)]
+
+
+def _title(chart: Chart, points: Sequence[Point], width: int) -> Content:
+    """Its name and newest value; what does not fit goes whole, for half a number is a wrong one."""
+    parts = list(chart.now(points[-1])) if points else []
+    while len(parts) > 1 and line(chart.title, " ", *parts).cell_length > width:
+        del parts[-1]
+    return line((chart.title, "bold"), " ", *parts)
 
 
 def columns_of(
@@ -235,19 +245,21 @@ def _in_short(points: Sequence[Point], width: int, seconds: float) -> list[Conte
 def _latencies(point: Point) -> list[Part]:
     if point.p99 is None:
         return [("–", "$quiet")]
-    others = f"  p95 {milliseconds(point.p95)}  p50 {milliseconds(point.p50)}"
-    return [milliseconds(point.p99), (others, "$quiet")]
+    others = (("p95", point.p95), ("p50", point.p50))
+    return [
+        milliseconds(point.p99),
+        *((f"  {name} {milliseconds(value)}", "$quiet") for name, value in others),
+    ]
 
 
 def _errors(point: Point) -> list[Part]:
     if not point.errors:
         return [("none", "$ok")]
-    kinds = " ".join(
-        f"{kind} {rate(value)}/s"
-        for kind, value in (("5xx", point.failed), ("4xx", point.refused))
-        if value
-    )
-    return [(f"✗ {share(point.errors, point.rate)}", "bold $fail"), (f"  {kinds}", "$fail")]
+    kinds = (("5xx", point.failed), ("4xx", point.refused))
+    return [
+        (f"✗ {share(point.errors, point.rate)}", "bold $fail"),
+        *((f"  {kind} {rate(value)}/s", "$fail") for kind, value in kinds if value),
+    ]
 
 
 def _queue(point: Point) -> list[Part]:

@@ -165,7 +165,7 @@ class PipelinePane(Pane):
         listed = self.query_one("#stages", LineList)
         width = listed.line_width
         drawn = stage_lines(board.stages, self._lanes, width, now)
-        listed.show(len(drawn), lambda index, _: drawn[index])
+        listed.show_lines(drawn)
         names = [lane.name for lane in self._lanes]
         if self._stage in names:
             listed.put_cursor(names.index(self._stage))
@@ -196,7 +196,7 @@ class PipelinePane(Pane):
         project = known.surroundings.project
         metric, direction = objective_metric(project.objective if project else None)
         drawn = recent_lines(history.recent, history.before, metric, direction, width, now)
-        listed.show(len(drawn), lambda index, _: drawn[index])
+        listed.show_lines(drawn)
         left = self.query_one("#left").size.height
         above = sum(self.query_one(name).outer_size.height for name in ("#stages", "#gates"))
         listed.display = bool(drawn) and left - above >= _LEAST_RECENT

@@ -127,7 +127,7 @@ class RunPage(Widget):
             )
         )
         rows = stage_rows(run, stages.line_width)
-        stages.show(len(rows), lambda index, _: rows[index])
+        stages.show_lines(rows)
         stages.styles.height = len(rows) + 1
         if self._is_new:
             self._is_new = False

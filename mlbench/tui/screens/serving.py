@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
@@ -67,7 +67,6 @@ class ServingPane(Pane):
         self._requests = Requests(RequestsQuestion(""))
         self._shown: tuple[LoggedRequest, ...] = ()
         self._shown_for: tuple[object, ...] = ()
-        self._listed: list[Content] = []
         self._charted: tuple[object, ...] = ()
         self._request: str | None = None
         self._words = ""
@@ -226,9 +225,7 @@ class ServingPane(Pane):
         table = ServedTable(rows, known.pulse.points, known.switching)
         listed.styles.height = max(_LEAST_LIST, len(rows) + listed.gutter.height)
         drawn = [table.row(index, listed.line_width) for index in range(len(rows))]
-        if not _are_same(drawn, self._listed):
-            self._listed = drawn
-            listed.show(len(rows), lambda index, _: drawn[index])
+        listed.show_lines(drawn)
         if row is not None:
             listed.put_cursor(rows.index(row))
         entitle(listed, line(("Serving", "bold")))
@@ -352,8 +349,3 @@ def _named(row: Served | None) -> str:
     return (
         f"{row.environment.name}  {row.model} v{row.version}" if row.model else row.environment.name
     )
-
-
-def _are_same(one: Sequence[Content], other: Sequence[Content]) -> bool:
-    pairs = zip(one, other, strict=False)
-    return len(one) == len(other) and all(first.is_same(second) for first, second in pairs)

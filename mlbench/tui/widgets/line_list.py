@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from textual import events
@@ -78,6 +78,7 @@ class LineList(ScrollView, can_focus=True):
         self._count = 0
         self._cursor = 0
         self._draw: Draw = _nothing
+        self._lines: tuple[Content, ...] | None = None
 
     @property
     def cursor(self) -> int | None:
@@ -86,7 +87,7 @@ class LineList(ScrollView, can_focus=True):
 
     def show(self, count: int, draw: Draw) -> None:
         """Draw these lines from now on, keeping the cursor's line as far as there is one."""
-        is_resized = count != self._count
+        is_resized, self._lines = count != self._count, None
         self._strips.clear()
         self._count, self._draw = count, draw
         self._cursor = max(0, min(self._cursor, count - 1))
@@ -94,6 +95,21 @@ class LineList(ScrollView, can_focus=True):
             self.virtual_size = Size(0, count)
             self._keep_in_sight()
         self.refresh()
+
+    def show_lines(self, lines: Sequence[Content]) -> None:
+        """Show these lines; only those that differ are painted anew, as every tick may ask."""
+        before = self._lines
+        if before is None or len(before) != len(lines):
+            self.show(len(lines), lambda index, _: lines[index])
+            self._lines = tuple(lines)
+            return
+        differing = [index for index, text in enumerate(lines) if not text.is_same(before[index])]
+        if differing:
+            self._lines = tuple(lines)
+            self._strips.clear()
+            self._draw = lambda index, _: lines[index]
+        for index in differing:
+            self.refresh_line(index)
 
     def put_cursor(self, index: int) -> None:
         """Put the cursor on a line without telling anybody."""

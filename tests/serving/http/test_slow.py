@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import socket
+import threading
+from collections.abc import Callable
 
 import pytest
 
@@ -83,6 +86,23 @@ def test_a_client_that_does_not_read_its_answers_is_dropped(served: Served) -> N
         served.until(lambda: served.server.open_connections == 0)
 
 
+def test_answers_that_nobody_reads_take_room_from_large_bodies(
+    make_served: Callable[..., Served],
+) -> None:
+    served = make_served(held_bytes=2_000_000)
+    with served.connect() as one, served.connect() as two:
+        one.send(get("/big?16000000"))
+        served.until(lambda: served.server.held > 2_000_000)
+        two.send(post("/x", b"a" * 400_000)[:-1])
+        assert two.read().status == 503
+        assert len(one.read().body) == 16_000_002
+        served.until(lambda: served.server.held == 0)
+    with served.connect() as three:
+        three.send(get("/big?16000000"))
+        served.until(lambda: served.server.held > 2_000_000)
+    served.until(lambda: served.server.held == 0)
+
+
 def test_one_that_reads_late_gets_all_of_them(served: Served) -> None:
     with served.connect() as client:
         client.send(get("/big?1000000") * 30)
@@ -137,6 +157,26 @@ def test_a_server_that_ends_lets_requests_end(served: Served) -> None:
         assert [each.headers.get("connection") for each in said] == [None, "close"]
         finished.result(PATIENCE)
         assert served.server.open_connections == 0
+
+
+def test_what_was_sent_before_a_server_ends_is_answered(served: Served) -> None:
+    """Also on connections that nobody has accepted yet, and by clients that were idle."""
+    # The loop stands still meanwhile: it sees nothing of what is sent.
+    go_on = threading.Event()
+    with served.connect() as idle, contextlib.ExitStack() as opened:
+        idle.send(get())
+        assert idle.read().status == 200
+        served.loop.call_soon_threadsafe(go_on.wait, PATIENCE)
+        fresh = [opened.enter_context(served.connect()) for _ in range(3)]
+        for client in (idle, *fresh):
+            client.send(get("/last"))
+        finished = served.soon(served.server.finish(PATIENCE))
+        go_on.set()
+        assert [client.read().status for client in (idle, *fresh)] == [200] * 4
+        assert all(client.is_closed() for client in (idle, *fresh))
+        finished.result(PATIENCE)
+    with pytest.raises(ConnectionRefusedError):
+        served.connect()
 
 
 def test_what_does_not_end_is_aborted(served: Served) -> None:

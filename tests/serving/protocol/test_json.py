@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from hypothesis.extra import numpy as hnp
 
 from mlbench.domain.release import Signature, TensorSpec
 from mlbench.serving.protocol.building import build_response
-from mlbench.serving.protocol.json_text import DEPTH_LIMIT, LISTS_LIMIT
+from mlbench.serving.protocol.json_text import DEPTH_LIMIT, LISTS_LIMIT, parse_json
 from mlbench.serving.protocol.parsing import InferenceRequest, RequestedOutput, parse_request
 from mlbench.serving.protocol.tensors import BINARY_ONLY, DTYPES, Array, datatype_of
 from mlbench.serving.refusals import RequestError
@@ -195,7 +196,8 @@ def test_outputs_are_given_as_requested() -> None:
         assert tuple(names) == wanted
 
 
-TEXTS = ['"[["', '"\\"[["', '"]"', '["", "[", "]", ""]', '{"[": "{", "": ""}']
+ESCAPED = [r'"\\"', r'"\\\"[["', r'"\\\\[["', r'"\n\\\"]\""']
+TEXTS = [*ESCAPED, '"[["', '"\\"[["', '"]"', '["", "[", "]", ""]', '{"[": "{", "": ""}']
 
 
 @given(st.integers(DEPTH_LIMIT - 2, DEPTH_LIMIT + 40), st.sampled_from(TEXTS))
@@ -203,6 +205,19 @@ def test_depth_is_limited_whatever_the_strings_hold(depth: int, text: str) -> No
     value = f'{{"x": {text}, "y": {"[" * (depth - 1)}{text}{"]" * (depth - 1)}}}'
     too_deep = "nested deeper" in str(refusal(value.encode()))
     assert too_deep == (depth + (text[0] in "[{") > DEPTH_LIMIT)
+
+
+def test_escapes_take_no_more_memory_than_the_text() -> None:
+    deep = b"[" * 101 + b"]" * 101
+    text = b'{"id":"%b%b","a":%b}' % (rb"\"" * 500_000, rb"\\" * 500_000, deep)
+    tracemalloc.start()
+    try:
+        with pytest.raises(RequestError, match="nested deeper than 100"):
+            parse_json(text)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 * len(text)
 
 
 def test_many_brackets_side_by_side_are_not_deep() -> None:

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,37 @@ def test_what_is_kept_is_read_newest_first_also_by_others_while_it_is_written(
         assert ids(tmp_path / "log") == [f"id-{number}" for number in range(29, -1, -1)]
     assert told.kept == {"m@1": 30}
     assert not told.dropped.total()
+
+
+@pytest.mark.parametrize(
+    ("body", "known"),
+    [
+        (b'{"id": "mine", "inputs": 3}', "mine"),
+        (b'{"id": 7}', ""),
+        (b'["id"]', ""),
+        (b'{"id": "torn', ""),
+        (b"[" * 60_000, ""),
+        (b'{"id": "long", "x": "' + b"a" * 70_000 + b'"}', ""),
+        (b"", ""),
+    ],
+)
+def test_a_refused_request_stands_by_the_id_that_its_client_gave(
+    tmp_path: Path, body: bytes, known: str
+) -> None:
+    with logging(tmp_path) as log:
+        log.keep(replace(kept(1), id="", status=400, body=body, header_length=None))
+    assert ids(tmp_path) == [known]
+
+
+def test_where_inputs_are_not_logged_no_refusal_quotes_them_either(tmp_path: Path) -> None:
+    reply = b'{"error": "row 1, column \\"name\\": \\"Jane Doe\\" is no number"}'
+    refused = replace(kept(1), id="", status=400, body=b'{"id": "a", "x": "Jane Doe"}', reply=reply)
+    with logging(tmp_path, log_inputs=False) as log:
+        log.keep(replace(refused, header_length=None, reply_header_length=None))
+    assert all(b"Jane" not in path.read_bytes() for path in segments(tmp_path))
+    [found] = newest(tmp_path, 1)
+    assert (found.id, found.inputs, found.outputs) == ("a", None, None)
+    assert found.error == "why is not logged here, for it may quote inputs (log_inputs)"
 
 
 def test_closing_writes_what_waits(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from mlbench.serving.control import Ask, Message, Share, Told
 from mlbench.serving.logging_lines import previous
 from mlbench.serving.supervisor import happenings
 from mlbench.serving.supervisor.desks import Desks
-from mlbench.serving.supervisor.pacing import pause
+from mlbench.serving.supervisor.pacing import load_seconds, pause
 from mlbench.serving.supervisor.progress import Rollout
 from mlbench.serving.supervisor.repository import Load, Unload, decide, read_available
 from mlbench.serving.supervisor.servable import trimmed
@@ -137,6 +137,11 @@ def test_shares_are_of_what_is_there(
 def test_pauses_grow_and_end_somewhere(failures: int) -> None:
     assert pause(0) == pause(1) == 0.0
     assert pause(failures) <= pause(failures + 1) <= 10.0
+
+
+@given(st.integers(0, 1 << 40))
+def test_larger_models_may_take_longer_and_none_for_ever(size: int) -> None:
+    assert 60.0 <= load_seconds(size) <= load_seconds(size + 1) < float("inf")
 
 
 class Faulty:

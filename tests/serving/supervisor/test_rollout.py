@@ -33,6 +33,7 @@ NAMES = ("a", "b")
 VERSIONS = (1, 2, 3)
 CRASH = Death("signal 11")
 KILL = Death("signal 9", was_killed=True)
+HUNG = Death("it was not done", was_hung=True)
 
 
 def version(name: str, number: int) -> DeployedModel:
@@ -51,6 +52,7 @@ class World:
 
     broken: set[str] = field(default_factory=set)
     deadly: set[str] = field(default_factory=set)
+    hanging: set[str] = field(default_factory=set)
     deaths: dict[str, int] = field(default_factory=dict)
 
 
@@ -95,9 +97,9 @@ class FakeWorker:
             key = key_of(model)
             if model not in known:
                 self.outbox.append(Loading(message.number, key))
-                if key in self.world.deadly:
+                if key in self.world.deadly | self.world.hanging:
                     self.world.deaths[key] = self.world.deaths.get(key, 0) + 1
-                    self.death = CRASH
+                    self.death = CRASH if key in self.world.deadly else HUNG
                     return
                 if key in self.world.broken:
                     errors[key] = f"{key} is broken"
@@ -171,10 +173,14 @@ class RolloutMachine(RuleBasedStateMachine):
         )
         self.take(happenings.wanted(self.state, self.wanted))
 
-    @rule(key=st.sampled_from(sorted(POOL)), how=st.sampled_from(("broken", "deadly", "whole")))
+    @rule(
+        key=st.sampled_from(sorted(POOL)),
+        how=st.sampled_from(("broken", "deadly", "hanging", "whole")),
+    )
     def change_file(self, key: str, how: str) -> None:
         self.world.broken.discard(key)
         self.world.deadly.discard(key)
+        self.world.hanging.discard(key)
         self.world.deaths.pop(key, None)
         if how != "whole":
             getattr(self.world, how).add(key)
@@ -242,7 +248,7 @@ class RolloutMachine(RuleBasedStateMachine):
                     if self.crash_loops < 12:
                         self.start(index)
                 elif worker.outbox or worker.death is not None:
-                    self.crash_loops += worker.death is CRASH and not worker.outbox
+                    self.crash_loops += worker.death in (CRASH, HUNG) and not worker.outbox
                     self.hear(index)
                 elif worker.inbox:
                     worker.work()
@@ -267,7 +273,7 @@ class RolloutMachine(RuleBasedStateMachine):
 
     def check_served(self, served: Deployment) -> None:
         """No broken version holds up another, and shares are of what is there."""
-        faulty = self.world.broken | self.world.deadly
+        faulty = self.world.broken | self.world.deadly | self.world.hanging
         wanted = self.state.wanted
         live = {model.name: model for model in served.models}
         for model in wanted.models:

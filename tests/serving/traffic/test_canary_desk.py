@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from mlbench.domain.serving import CanarySpec, CanaryState, Traffic
 from mlbench.project.layout import Layout
 from mlbench.serving.control import Share
 from mlbench.serving.traffic.canary_desk import CanaryDesk
+from mlbench.serving.traffic.settling import Settler
 from mlbench.system.files import read_json
 from tests.serving.traffic.counted_traffic import Answers, deployment, keys
 
@@ -212,6 +214,23 @@ def test_settling_is_tried_again_after_a_while_until_the_deployment_comes(
     desk.tick(1e6)
     assert not _is_settling(desk, 1e6)
     assert read_json(layout.canaries("staging")) == []
+
+
+def test_what_settling_says_is_one_line_of_the_log(
+    layout: Layout, capfd: pytest.CaptureFixture[str]
+) -> None:
+    settler = Settler(layout, "staging", ["sh", "-c", "echo one; echo two >&2; exit 3"])
+    settler.tick(0.0)
+    said: list[str] = []
+
+    def has_ended() -> bool:
+        said.append(capfd.readouterr().out)
+        return "not_settled" in "".join(said)
+
+    until(has_ended)
+    (line,) = "".join(said).splitlines()
+    entry = json.loads(line)
+    assert (entry["status"], entry["said"]) == (3, "one\ntwo")
 
 
 def _is_settling(desk: CanaryDesk, now: float) -> bool:

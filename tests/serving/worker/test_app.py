@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
 from collections.abc import Awaitable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -11,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from mlbench.domain.serving import ServerSettings
+from mlbench.domain.serving import SMOKE_TEST, ServerSettings
 from mlbench.project.layout import Layout
 from mlbench.serving.control import Ask, Indexed, Told
 from mlbench.serving.counters import read_tallies
@@ -126,6 +128,30 @@ async def test_what_is_refused_says_why(
     assert sentence in answer["error"]
 
 
+async def test_a_long_body_is_answered_by_what_serves_once_it_is_read(
+    desk: Desk, model: MakeModel
+) -> None:
+    # Quick by its rows, so that whoever runs it would do so in a thread that ends with it.
+    rows = 60_000
+    data = [1.0, 2.0, 3.0] * rows
+    body = {"inputs": [{"name": "x", "shape": [rows, 3], "datatype": "FP32", "data": data}]}
+    request = Request("POST", "/v2/models/multiplier/infer", json.dumps(body).encode())
+    request.received = time.perf_counter()
+    coming = desk.app(request)
+    assert isinstance(coming, Awaitable)
+    waiting = asyncio.ensure_future(coming)
+    await asyncio.sleep(0)
+    # Meanwhile others are answered at once, and another version takes its place.
+    assert isinstance(desk.app(Request("GET", "/v2/health/live", b"")), Reply)
+    for gone in swap(desk.memory, deployment(model(4))):
+        gone.runner.close()
+    reply = await waiting
+    assert reply.status == 200, reply.body[:300]
+    answer = json.loads(reply.body)
+    assert answer["model_version"] == "4"
+    assert answer["outputs"][0]["data"][-3:] == [4.0, 8.0, 12.0]
+
+
 async def test_what_the_protocol_tells_of_server_and_model(desk: Desk) -> None:
     assert (await desk.json("GET", "/v2"))[1]["name"] == "mlbench"
     assert await desk.json("GET", "/v2/health/live") == (200, {"live": True})
@@ -178,6 +204,22 @@ async def test_nothing_live_is_not_ready(desk: Desk, model: MakeModel) -> None:
     swap(desk.memory, deployment(model(1), model(1, "other")))
     status, answer = await desk.json("POST", "/predict", [[1, 2, 3]])
     assert (status, "multiplier, other" in answer["error"]) == (400, True)
+
+
+async def test_a_smoke_test_is_no_client_s_request(desk: Desk, model: MakeModel) -> None:
+    swap(desk.memory, deployment(model(3), staged=(model(4),)))
+    desk.app.request_log = RequestLog(desk.folder / "log", 0, ServerSettings())
+    for version, id_ in ((4, SMOKE_TEST), (4, "mine"), (3, SMOKE_TEST)):
+        path = f"/v2/models/multiplier/versions/{version}/infer"
+        status, answer = await desk.json("POST", path, {**ROW, "id": id_})
+        assert (status, answer["model_version"]) == (200, str(version))
+    desk.app.request_log.close()
+    # What is not staged is no promotion's business, whatever it is called.
+    logged = {(one.version, one.id) for one in newest(desk.folder / "log", 9)}
+    assert logged == {("4", "mine"), ("3", SMOKE_TEST)}
+    counted = {one.version: one for one in read_tallies(desk.folder / "counters")}
+    assert (counted["4"].answered, counted["4"].predicted) == (1, 1)
+    assert counted["3"].answered == 1
 
 
 async def test_a_fault_of_ours_is_a_500_that_the_log_explains(desk: Desk) -> None:

@@ -94,6 +94,17 @@ def test_a_lost_file_is_told_and_holds_up_no_other(memory: Memory, model: MakeMo
         memory.table.taking("multiplier")
 
 
+def test_a_failure_of_any_kind_is_told_too(model: MakeModel) -> None:
+    """The supervisor waits for an answer, and with it every deployment that comes later."""
+
+    def fails(deployed: DeployedModel, deployment: Deployment) -> Served:
+        raise RuntimeError(f"can't start new thread for {deployed.name} of {deployment.order}")
+
+    errors = Memory(fails).prepare(Prepare(1, deployment(model(1))))
+    assert list(errors) == ["multiplier@1"]
+    assert "multiplier version 1: can't be brought into memory (RuntimeError: can't" in str(errors)
+
+
 def test_a_version_that_somebody_asked_for_answers_by_its_number_alone(
     memory: Memory, model: MakeModel
 ) -> None:
@@ -131,6 +142,8 @@ def test_traffic_is_shared_as_weights_say(memory: Memory, model: MakeModel) -> N
     assert memory.table.sharing("nothing", {"2": 1.0}) is memory.table
     back = table.sharing("multiplier", {})
     assert {back.taking("multiplier").version for _ in range(50)} == {"1"}
+    none = table.sharing("multiplier", {"1": 0.0, "2": 0.0})
+    assert {none.taking("multiplier").version for _ in range(50)} == {"1"}
 
 
 def test_a_share_of_a_version_that_is_not_here_goes_to_the_others(

@@ -51,6 +51,8 @@ def test_versions_are_named_as_triton_does_or_plainly(
         (_config({"version_policy": 3}), "version_policy must be an object"),
         (_config({"version_policy": {"specific": {"versions": []}}}), "must list versions"),
         (_config({"version_policy": {"specific": {"versions": [-1]}}}), "a whole number"),
+        (_config({"version_policy": {"specific": {"versions": [1] * 1001}}}), "more than 1000"),
+        (b'{"parameters": {"version": "%b"}}' % (b"9" * 21), "a whole number"),
     ],
 )
 def test_anything_else_is_refused_in_a_sentence(body: bytes, sentence: str) -> None:
