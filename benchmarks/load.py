@@ -1,7 +1,7 @@
 """A small load generator: keep-alive connections in one thread, a request prebuilt as bytes.
 
-`python -m benchmarks.load PORT PATH CONNECTIONS SECONDS BODY_FILE HEADERS` prints one JSON object with
-`rate` (answers a second) and `p99_ms`. Every answer must be a 200.
+`python -m benchmarks.load PORT PATH CONNECTIONS SECONDS BODY_FILE HEADERS` prints one JSON object
+with `rate` (answers a second) and `p99_ms`; HEADERS is one, too. Every answer must be a 200.
 """
 
 from __future__ import annotations

@@ -16,13 +16,20 @@ class VerdictWatch:
     def __init__(self, layout: Layout) -> None:
         """Nothing was looked at yet."""
         self._serving = layout.serving
+        self._ledger = layout.ledger
+        self._length = _length_of(self._ledger)
         self._seen: dict[Path, int] = {}
 
     def has_verdict(self) -> bool:
-        """Whether a file that changed since the last call says of a canary how it ended."""
+        """Whether since the last call a canary may have been decided.
+
+        A server's own process may have written that down already, and the state is gone then: what
+        has come to the ledger may be a verdict too.
+        """
         # All of them, so that each is seen as it is now.
         decided = [self._is_decided(path) for path in self._serving.glob("*.canaries/*.json")]
-        return any(decided)
+        length, self._length = self._length, _length_of(self._ledger)
+        return any(decided) or length != self._length
 
     def _is_decided(self, path: Path) -> bool:
         with contextlib.suppress(OSError):
@@ -36,3 +43,9 @@ class VerdictWatch:
                     for one in states
                 )
         return False
+
+
+def _length_of(path: Path) -> int:
+    with contextlib.suppress(OSError):
+        return path.stat().st_size
+    return 0

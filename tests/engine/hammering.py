@@ -18,7 +18,7 @@ _PAUSE_SECONDS = 0.01
 
 @dataclass(frozen=True)
 class Seen:
-    """One request: the client's port, when it was asked and answered, by which version or why not."""
+    """One request: its client's port, when it was asked and ended, by which version or why not."""
 
     port: int
     asked: float

@@ -14,7 +14,7 @@ from onnx import TensorProto, helper
 
 from mlbench.domain.commands import Promote, StartCanary
 from mlbench.domain.events import Notice, Promoted, TrafficChanged
-from mlbench.domain.ledger import CANARY_ENDED, PROMOTE
+from mlbench.domain.ledger import CANARY, CANARY_ENDED, PROMOTE
 from mlbench.domain.release import LedgerEntry
 from mlbench.engine.sandbox import Sandbox
 from mlbench.release.folders import MODEL_NAME
@@ -24,7 +24,7 @@ from tests.support import Follower, SmallProject, ask
 
 pytestmark = pytest.mark.long
 
-CANARY = "\n[environments.staging.canary]\nsteps = [0.5]\nmin_requests = 100\n"
+SETTINGS = "\n[environments.staging.canary]\nsteps = [0.5]\nmin_requests = 100\n"
 # One machine, busy with other tests: what is planted here are errors.
 LIMITS = "max_latency_ratio = 50.0\n"
 _PATIENCE = 60.0
@@ -35,7 +35,7 @@ _MOST_REQUESTS = 5000
 def released(tiny: SmallProject) -> Released:
     made = Released(tiny)
     config = made.project.read("mlbench.toml")
-    made.project.write("mlbench.toml", config + CANARY + LIMITS)
+    made.project.write("mlbench.toml", config + SETTINGS + LIMITS)
     return made
 
 
@@ -89,8 +89,7 @@ def test_a_server_alone_takes_back_what_fails(
     follower.session.close()
     entry, statuses = ask_until(released, CANARY_ENDED)
     assert (entry.version, entry.why[:23]) == (2, "canary failed: errors: ")
-    assert statuses[500] > 0
-    assert set(statuses) == {200, 500}
+    assert set(statuses) == {200, 400}
     assert until(lambda: released.deployment().beside == (), _PATIENCE)
     _, after = ask_until(released, CANARY_ENDED)
     assert set(after) == {200}
@@ -112,14 +111,13 @@ def test_a_loop_that_is_open_hears_of_it_once(
     entry, _ = ask_until(released, action)
     assert entry.version == 2
     kind = TrafficChanged if action == CANARY_ENDED else Promoted
-    told = follower.wait_for(lambda one: isinstance(one, kind) and one.action == action)
+    told = follower.wait_for(lambda one: isinstance(one, kind) and one.version == 2)
     assert isinstance(told, kind)
-    assert (told.version, told.model) == (2, MODEL)
     words = follower.wait_for(lambda one: isinstance(one, Notice) and "canary " in one.message)
     assert isinstance(words, Notice)
     follower.session.close()
-    events = [one for one in follower.events if isinstance(one, kind) and one.version == 2]
-    assert len(events) == 1
+    events = [one.action for one in follower.events if isinstance(one, TrafficChanged | Promoted)]
+    assert events == [PROMOTE, CANARY, action]
     decided = [one for one in released.entries() if one.why.startswith("canary ")]
     assert [one.action for one in decided] == [action]
 

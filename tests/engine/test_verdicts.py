@@ -216,6 +216,10 @@ def test_a_verdict_is_noticed_by_a_few_looks(scene: Scene) -> None:
     scene.decided("failed")
     assert watch.has_verdict()
     assert not watch.has_verdict(), "nothing has changed since"
+    assert len(scene.settle()) == 1
+    scene.layout.canaries("staging").write_text("[]")
+    assert watch.has_verdict(), "the server's own process was quicker"
+    assert not watch.has_verdict()
     for nonsense in ("", "7", "[7]", '{"a": 1}', json.dumps([{"verdict": "running"}])):
         scene.layout.canaries("staging").write_text(nonsense)
         assert not VerdictWatch(scene.layout).has_verdict()

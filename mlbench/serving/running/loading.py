@@ -52,12 +52,14 @@ class LoadedModel:
         """Its version as the protocol writes it."""
         return str(self.deployed.version)
 
-    def infer(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    def infer(
+        self, inputs: Mapping[str, Array], stop: onnxruntime.RunOptions | None = None
+    ) -> dict[str, Array]:
         """Every output of the signature for these inputs; safe from several threads at once.
 
-        Raises whatever onnxruntime does.
+        Another thread ends it by `stop.terminate = True`. Raises whatever onnxruntime does.
         """
-        return dict(zip(self._names, self._session.run(self._names, inputs), strict=True))
+        return dict(zip(self._names, self._session.run(self._names, inputs, stop), strict=True))
 
 
 def load(deployed: DeployedModel) -> LoadedModel:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import threading
 import time
 from collections import deque
 from collections.abc import Awaitable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from onnxruntime import RunOptions
 
 from mlbench.domain.serving import ServerSettings
 from mlbench.serving.counters import Counters
@@ -34,13 +37,22 @@ class Waiting:
     answer: asyncio.Future[Outputs]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Batch:
-    """What a thread took: requests to compute, and those whose time is up or nobody waits for."""
+    """What a thread took: requests to compute, and those whose time is up or nobody waits for.
+
+    By `stop` their computation is ended.
+    """
 
     taken: list[Waiting]
     dropped: list[Waiting]
     waited: float = 0.0
+    stop: RunOptions = field(default_factory=RunOptions)
+
+    def stop_if_done(self) -> None:
+        """Compute no more where nobody waits any more: it may go on for ever."""
+        if all(asked.answer.done() for asked in self.taken):
+            self.stop.terminate = True
 
 
 class QueueRunner:
@@ -70,6 +82,7 @@ class QueueRunner:
         self._lock = threading.Lock()  # of the queue, which threads take from
         self._waiting: deque[Waiting] = deque()
         self._open: set[Waiting] = set()
+        self._running: set[Batch] = set()
         self._alarm: asyncio.TimerHandle | None = None
         self._is_closed = False
 
@@ -125,11 +138,17 @@ class QueueRunner:
         self._tell()
         if batch.taken:
             rows = [asked.rows for asked in batch.taken]
+            infer = functools.partial(self._model.infer, stop=batch.stop)
+            self._running.add(batch)
+            # Looked at once it is among those that the alarm looks at: one of the two sees it.
+            batch.stop_if_done()
             try:
-                called = call(self._model.infer, [asked.inputs for asked in batch.taken], rows)
+                called = call(infer, [asked.inputs for asked in batch.taken], rows)
             except Exception as error:
                 # Whatever it is, whoever waits is told, and the thread goes on.
                 called.answers = [refused(error) for _ in rows]
+            finally:
+                self._running.discard(batch)
         goes_on = bool(self._waiting)
         if goes_on:
             self._threads.submit(self._work, loop, None)
@@ -197,13 +216,18 @@ class QueueRunner:
         self._end_if_done()
 
     def _expire(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Refuse those whose time is up, waiting or computed, and look again when the next is."""
+        """Refuse those whose time is up, waiting or computed, and look again when the next is.
+
+        What is computed for nobody else is ended: its thread is for others.
+        """
         now, soonest = time.perf_counter(), None
         for asked in self._open:
             if asked.until <= now:
                 self._refuse_late(asked)
             elif soonest is None or asked.until < soonest:
                 soonest = asked.until
+        for batch in tuple(self._running):
+            batch.stop_if_done()
         self._alarm = None
         if soonest is not None:
             self._alarm = loop.call_later(soonest - now, self._expire, loop)

@@ -1,4 +1,4 @@
-"""Triton's and KServe's own clients, each in a virtual environment of its own, against our server."""
+"""Triton's and KServe's own clients, in virtual environments of their own, against our server."""
 
 from __future__ import annotations
 
@@ -7,64 +7,25 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import onnx
 import pytest
-from onnx import TensorProto, helper
 
 from benchmarks.peers import python_with
 from mlbench.domain.plain import to_plain
-from mlbench.domain.release import DeployedModel, Signature, TensorSpec
 from mlbench.serving.token import read_token
 from mlbench.system.files import write_json
-from tests.serving.conftest import save
+from tests.serving.conformance.models import TYPES, echo
 
 if TYPE_CHECKING:
     from tests.serving.conftest import Sandbox
 
 FOLDER = Path(__file__).parent
-_ONNX_TYPES = {
-    "BOOL": TensorProto.BOOL,
-    "UINT8": TensorProto.UINT8,
-    "UINT16": TensorProto.UINT16,
-    "UINT32": TensorProto.UINT32,
-    "UINT64": TensorProto.UINT64,
-    "INT8": TensorProto.INT8,
-    "INT16": TensorProto.INT16,
-    "INT32": TensorProto.INT32,
-    "INT64": TensorProto.INT64,
-    "FP16": TensorProto.FLOAT16,
-    "FP32": TensorProto.FLOAT,
-    "FP64": TensorProto.DOUBLE,
-    "BYTES": TensorProto.STRING,
-}
-
-
-def every_datatype() -> onnx.GraphProto:
-    """A graph that gives back what it is given, a tensor of each datatype."""
-    return helper.make_graph(
-        [helper.make_node("Identity", [f"in_{name}"], [f"out_{name}"]) for name in _ONNX_TYPES],
-        "every",
-        [
-            helper.make_tensor_value_info(f"in_{name}", kind, [None, 2])
-            for name, kind in _ONNX_TYPES.items()
-        ],
-        [
-            helper.make_tensor_value_info(f"out_{name}", kind, [None, 2])
-            for name, kind in _ONNX_TYPES.items()
-        ],
-    )
 
 
 @pytest.fixture(scope="module")
 def offered(make_sandbox: Callable[[], Sandbox]) -> Sandbox:
-    """A server with version 3 of the multiplier live, version 2 to be loaded, and every datatype."""
+    """Version 3 of the multiplier live, version 2 to be loaded, and every datatype."""
     sandbox = make_sandbox()
-    path = sandbox.layout.models / "every" / "1" / "model.onnx"
-    signature = Signature(
-        tuple(TensorSpec(f"in_{name}", name, (-1, 2)) for name in _ONNX_TYPES),
-        tuple(TensorSpec(f"out_{name}", name, (-1, 2)) for name in _ONNX_TYPES),
-    )
-    every = DeployedModel("every", 1, save(every_datatype(), path), "run", str(path), signature)
+    every = echo(sandbox, "every", list(TYPES), (-1, 2))
     live, other = sandbox.model(3), sandbox.model(2)
     sandbox.layout.available.parent.mkdir(parents=True, exist_ok=True)
     write_json(sandbox.layout.available, to_plain([live, other, every]))

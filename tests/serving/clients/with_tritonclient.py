@@ -182,16 +182,16 @@ async def compression(client: Any) -> None:
 async def datatypes(client: Any) -> None:
     for binary in (True, False):
         inputs = [
-            tensor(f"in_{name}", name, values, binary or name == "FP16")
-            for name, values in SAMPLES.items()
+            tensor(f"in{place}", name, values, binary or name == "FP16")
+            for place, (name, values) in enumerate(SAMPLES.items())
         ]
         wanted = [
-            plain.InferRequestedOutput(f"out_{name}", binary_data=binary or name == "FP16")
-            for name in SAMPLES
+            plain.InferRequestedOutput(f"out{place}", binary_data=binary or name == "FP16")
+            for place, name in enumerate(SAMPLES)
         ]
         answer = await call(client, "infer", "every", inputs, outputs=wanted)
-        for name, values in SAMPLES.items():
-            given = answer.as_numpy(f"out_{name}")
+        for place, (name, values) in enumerate(SAMPLES.items()):
+            given = answer.as_numpy(f"out{place}")
             if name == "BYTES":
                 given = np.array(
                     [[v.decode() if isinstance(v, bytes) else v for v in row] for row in given],

@@ -114,7 +114,7 @@ def test_a_version_that_somebody_asked_for_answers_by_its_number_alone(
     assert table.version("multiplier", "2").version == "2"
     assert table.is_live(table.version("multiplier", "3"))
     assert not table.is_live(table.version("multiplier", "2"))
-    with pytest.raises(RequestError, match="no version of other is live here; .*: 5") as refused:
+    with pytest.raises(RequestError, match=r"no version of other is live here; .*: 5") as refused:
         table.taking("other")
     assert refused.value.status == 400
     assert table.only_model() == "multiplier"
