@@ -27,7 +27,8 @@ _MOST_LOOKED_THROUGH = 4000
 class EnvironmentNow:
     """How one environment stands: its server, what it is to serve, and what was counted.
 
-    `tallies` are empty where the server is down; `token` is None where it asks for none.
+    `tallies` are empty where the server is down, and have no predictions; `token` is None where it
+    asks for none.
     """
 
     status: EnvironmentStatus
@@ -99,7 +100,8 @@ class ServerWatch:
 
         reader = self._readers.get(environment)
         if reader is None:
-            reader = TallyReader(self._queries.layout.counters(environment))
+            folder = self._queries.layout.counters(environment)
+            reader = TallyReader(folder, predictions=False)
             self._readers[environment] = reader
         return reader.read()
 

@@ -29,6 +29,8 @@ from mlbench.system.locks import is_held
 _KILL_SECONDS = 5.0
 # So many workers may die as they begin before nobody waits for the next one.
 _TRIES = 4
+# A server that starts writes less, and with less room than this a disk counts as full.
+_LEAST_ROOM = 1 << 18
 _REFUSALS: Mapping[str, type[MlbenchError]] = {
     "PortTakenError": PortTakenError,
     "UsageError": UsageError,
@@ -103,7 +105,9 @@ def ensure_up(
         raise
     if process:
         process.terminate()
-    raise ServingError(f"{name}: its server does not answer after {timeout:g} s; {log} says why")
+    raise ServingError(
+        f"{name}: its server does not answer after {timeout:g} s; {_remedy(log, 'why')}"
+    )
 
 
 def wait_serving(
@@ -236,4 +240,12 @@ def _raise_last_words(log: Path, begin: int, environment: str) -> None:
             if entry["event"] == "refused":
                 raise _REFUSALS.get(entry["error"], ServingError)(entry["message"])
     last = lines[-1].strip() if lines else "it said nothing"
-    raise ServingError(f"{environment}: its server ended at once: {last}; {log} says more")
+    raise ServingError(f"{environment}: its server ended at once: {last}; {_remedy(log, 'more')}")
+
+
+def _remedy(log: Path, says: str) -> str:
+    """Where to look; on a full disk there is nothing in the log."""
+    disk = os.statvfs(log.parent)
+    if disk.f_bavail * disk.f_frsize < _LEAST_ROOM:
+        return f"no space is left on the disk of {log.parent}: make room there"
+    return f"{log} says {says}"

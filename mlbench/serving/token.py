@@ -31,9 +31,9 @@ def ensure_token(path: Path) -> str:
     made = os.urandom(_BYTES).hex()
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(f"{made}\n")
     try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(f"{made}\n")
         # Never replaced: another environment's server may have made it in the meantime.
         os.link(temporary, path)
     except FileExistsError:

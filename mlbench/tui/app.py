@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import threading
@@ -383,6 +384,8 @@ def run(folder: Path) -> int:
     UsageError where there is no project.
     """
     workbench = Workbench(folder)
+    # What was imported stays; a collection that looked at it again would hold the screen up.
+    gc.freeze()
     result = workbench.run()
     return result if result is not None else workbench.return_code or 0
 

@@ -66,11 +66,14 @@ def heard(errands: Errands, events: Iterable[Event], replies: Mapping[str, Comma
 def refusals(
     known: Mapping[Refused, str], events: Iterable[Event], replies: Mapping[str, Command]
 ) -> Mapping[Refused, str]:
-    """Which promotions were refused by gates or rules, after more answers to this workbench."""
+    """Which promotions and canaries gates or rules refused, after more answers to this workbench.
+
+    A canary is judged as the promotion that it ends in.
+    """
     found = dict(known)
     for event in events:
         command = replies.get(event.command) if isinstance(event, CommandDone) else None
-        if isinstance(event, CommandDone) and isinstance(command, Promote):
+        if isinstance(event, CommandDone) and isinstance(command, Promote | StartCanary):
             what = (command.environment, command.model or "", command.which or "")
             found.pop(what, None)
             if event.exit_status == GateRefusedError.exit_status:

@@ -13,7 +13,7 @@ from mlbench.tui.draw.lines import line
 from mlbench.tui.questions import Choice, Question
 from mlbench.tui.served import canary_of, canary_on, shadow_of, shadow_on
 from mlbench.tui.serving_rules import live_version, model_of, named, others
-from mlbench.tui.situation import Situation
+from mlbench.tui.situation import Situation, refusal
 from mlbench.tui.words import missed, version_of
 
 STOP = "stop"
@@ -39,13 +39,15 @@ def ask_canary(situation: Situation) -> Question | None:
         said = line(f"{model} v{version} is the canary beside v{live}.{share}")
         end = Choice(f"end it: v{live} answers all again", EndTrial("canary", name, model))
         return Question("End the canary?", (said,), (end,))
-    choices = [(item, StartCanary(name, model, named(item))) for item in others(situation)]
+    offered = others(situation)
+    choices = [(item, StartCanary(name, model, named(item))) for item in offered]
     spec = now.deployment.canary if now.deployment is not None else None
     steps = ", ".join(f"{round(step * 100)} %" for step in spec.steps) if spec else "a few steps"
     least = f" of {spec.min_requests} requests each" if spec else ""
     said = line(f"It gets {steps} of the requests in steps{least}, and the rest where it passes.")
     back = line("Errors, latency or predictions that are worse take it back by themselves.")
-    return _offered(f"A canary in {name}?", (said, back), choices)
+    refusals = [refusal(situation, item, name) for item in offered]
+    return _offered(f"A canary in {name}?", (said, back), choices, refusals)
 
 
 def ask_shadow(situation: Situation) -> Question | None:
@@ -125,13 +127,22 @@ def weights_to_edit(weights: Mapping[int, float], offered: Sequence[Candidate]) 
 
 
 def _offered(
-    title: str, lines: tuple[Content, ...], commands: Sequence[tuple[Candidate, Command]]
+    title: str,
+    lines: tuple[Content, ...],
+    commands: Sequence[tuple[Candidate, Command]],
+    refusals: Sequence[str] = (),
 ) -> Question | None:
+    """A choice each; `refusals` say of each why the loop would not have it lately."""
     choices = tuple(
-        Choice(_label(item), command, "$warn" if _refusing(item) else "")
-        for item, command in commands
+        Choice(
+            _label(item) + ("  refused just now" if said else ""),
+            command,
+            "$warn" if said or _refusing(item) else "",
+        )
+        for (item, command), said in zip(commands, refusals or [""] * len(commands), strict=True)
     )
-    return Question(title, lines, choices) if choices else None
+    told = [line((f"Refused: {said}", "$warn")) for said in dict.fromkeys(refusals) if said]
+    return Question(title, (*lines, *told), choices) if choices else None
 
 
 def _label(candidate: Candidate) -> str:

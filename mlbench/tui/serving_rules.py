@@ -73,6 +73,8 @@ def no_environment(situation: Situation) -> str:
     """Why nothing can be done to an environment."""
     if situation.served is not None:
         return ""
+    if not situation.pulse.at:
+        return "the servers are looked at for the first time; in a moment it works"
     if situation.pulse.problem:
         return "the project's files have to be mended first; the line below says where"
     return "there is no environment: add [environments.staging] with a port to mlbench.toml"

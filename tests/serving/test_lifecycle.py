@@ -219,7 +219,7 @@ def test_a_request_that_never_ends_does_not_hold_the_server(sandbox: Sandbox) ->
 def test_a_model_that_computes_does_not_hold_up_the_health_routes(
     sandbox: Sandbox, one_row: Row
 ) -> None:
-    sandbox.serve(sandbox.slow_model(turns=2_000_000))
+    sandbox.serve(sandbox.slow_model(turns=700_000))
     body = json.dumps({"inputs": one_row}).encode()
     with begun(sandbox.environment.port, body, "slow") as connection:
         connection.sendall(body)

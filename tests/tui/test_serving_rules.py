@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlbench.domain.commands import EndTrial, SetTraffic, StartCanary, StartShadow
-from mlbench.domain.events import TrafficChanged
+from mlbench.domain.events import CommandDone, TrafficChanged
 from mlbench.domain.release import (
     Candidate,
     DeployedModel,
@@ -34,10 +34,11 @@ from mlbench.tui.actions import ACTIONS, action_of, for_key
 from mlbench.tui.board import Board
 from mlbench.tui.draw.bars import top_pieces
 from mlbench.tui.draw.charts import chart_lines, span_of
+from mlbench.tui.draw.keys import key_pieces
 from mlbench.tui.draw.ledger import entry_lines
 from mlbench.tui.draw.replay import replay_lines
 from mlbench.tui.draw.serving import ServedTable, detail_lines, milliseconds, rate
-from mlbench.tui.errands import Errands, sent
+from mlbench.tui.errands import Errands, refusals, sent
 from mlbench.tui.reading import Head, Released, Releases, Surroundings
 from mlbench.tui.served import CANARY, LIVE, LOADED, SHADOW, served, shares_of, signs_of
 from mlbench.tui.serving_history import Point
@@ -49,7 +50,8 @@ from mlbench.tui.serving_questions import (
     weights_to_edit,
 )
 from mlbench.tui.serving_reading import Pulse
-from mlbench.tui.situation import ON_SERVING, SERVING, Situation
+from mlbench.tui.serving_rules import no_environment
+from mlbench.tui.situation import ASKING, ON_SERVING, SERVING, Situation
 from mlbench.tui.toasts import toasts_for
 
 PROJECT = Project("digits", "python", 1, (), (), (EnvironmentSpec("staging", 8101),))
@@ -145,6 +147,36 @@ def test_a_canary_is_offered_with_every_other_version_and_ended_where_one_goes_o
     ending = ask_canary(going)
     assert ending is not None
     assert [choice.value for choice in ending.choices] == [EndTrial("canary", "staging", "digits")]
+
+
+def test_a_canary_that_was_refused_just_now_is_offered_with_the_reason() -> None:
+    start = StartCanary("staging", "digits", "3")
+    said = "accuracy >= 0.95 (0.9, missed by 0.05)"
+    refused = refusals({}, [CommandDone("", "a", 3, said)], {"a": start})
+    question = ask_canary(replace(situation(environment()), refusals=refused))
+    assert question is not None
+    assert [choice.label.endswith("refused just now") for choice in question.choices] == [
+        False,
+        True,
+        False,
+    ]
+    assert any(said in text.plain for text in question.lines)
+
+
+def test_before_the_servers_were_looked_at_no_key_says_that_there_is_no_environment() -> None:
+    early = no_environment(replace(situation(environment()), served=None, pulse=Pulse()))
+    assert "mlbench.toml" not in early
+    known = no_environment(replace(situation(environment()), served=None, pulse=Pulse(1.0)))
+    assert "[environments.staging]" in known
+
+
+def test_a_form_takes_letters_so_that_only_other_keys_are_offered_there() -> None:
+    pieces = key_pieces(replace(situation(environment()), screen=ASKING))
+    hints = [piece.content.plain.split()[0] for piece in pieces]
+    assert all(len(hint) > 1 for hint in hints)
+    assert {"^q", "^p", "esc", "enter", "pgdn"} <= {hint.split("·")[0] for hint in hints}
+    listed = key_pieces(replace(situation(environment()), screen=SERVING))
+    assert any(piece.content.plain.startswith(" q ") for piece in listed)
 
 
 def test_a_shadow_is_offered_and_ended_the_same_way() -> None:
@@ -331,3 +363,14 @@ def test_a_replay_shows_what_flipped_and_what_could_not_be_compared() -> None:
     assert "✓ none" in "\n".join(text.plain for text in replay_lines(same, 90))
     nothing = replay_lines(Replayed("digits", "3", "staging", 4, unreadable=4), 90)
     assert "nothing could be compared" in nothing[0].plain
+
+
+def test_a_figure_that_does_not_fit_goes_whole_and_what_is_idle_has_no_scale() -> None:
+    busy = [Point(float(at), 434.0, 0.0, 434.0, 0.00034, 0.00034, 0.0006) for at in range(3)]
+    for width in range(72, 140):
+        title = chart_lines(busy, width, 14, span_of(busy))[0].plain
+        assert "p99 0.60 ms" in title
+        assert "✗ 100 %" in title
+        assert "…" not in title
+    idle = chart_lines([Point(0.0), Point(1.0)], 90, 14, 60.0)
+    assert not any("1.0" in text.plain for text in idle)

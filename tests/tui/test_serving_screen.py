@@ -280,7 +280,7 @@ async def test_every_page_fits_every_size(
         shown = await see(pilot, "staging", "Requests", "rate", "Adelie", "? keys")
         assert len(shown.splitlines()) == size[1]
         await pilot.press("a")
-        await see(pilot, "held-out row 0", "49.1", "? keys")
+        await see(pilot, "held-out row 0", "49.1", "enter send")
         await pilot.press("enter")
         await see(pilot, "v2 answered", "Gentoo")
         await pilot.press("escape", "enter")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mlbench.cli.output import print_json, print_table
 from mlbench.domain.errors import UsageError
+from mlbench.domain.phrases import plural
 from mlbench.domain.plain import to_plain
 from mlbench.domain.serving import Replayed
 from mlbench.engine.queries import Queries
@@ -50,15 +51,10 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _print(found: Replayed) -> None:
-    share = f" ({found.flipped / found.rows:.2%})" if found.rows else ""
     print(f"{found.model} {_version(found)}, asked what {found.environment} was asked last:")
-    print(f"  {found.compared} of {found.asked} requests compared, {found.rows} rows")
-    print(f"  {found.flipped} flips{share}")
-    worst = f", by {found.worst_id}" if found.worst_id else ""
-    print(f"  scores differ by {found.max_abs_error:.3g} at most{worst}", end="")
-    print(f", by {found.mean_abs_error:.3g} on average")
-    print(f"  p50 {_ms(found.median_before)} then, {_ms(found.median_after)} here", end="")
-    print(f"; p99 {_ms(found.p99_before)} then, {_ms(found.p99_after)} here")
+    print(f"  {found.compared} of {found.asked} requests compared, {plural(found.rows, 'row')}")
+    if found.compared:
+        _print_compared(found)
     for count, words in (
         (found.refused, "refused"),
         (found.failed, "failed"),
@@ -74,6 +70,16 @@ def _print(found: Replayed) -> None:
         print_table(("id", "row", "was", "is"), rows)
     if found.flipped > _SHOWN:
         print(f"{found.flipped - _SHOWN} more flips; --json has the first {len(found.flips)}")
+
+
+def _print_compared(found: Replayed) -> None:
+    share = f" ({found.flipped / found.rows:.2%})" if found.rows else ""
+    print(f"  {plural(found.flipped, 'flip')}{share}")
+    worst = f", by {found.worst_id}" if found.worst_id else ""
+    print(f"  scores differ by {found.max_abs_error:.3g} at most{worst}", end="")
+    print(f", by {found.mean_abs_error:.3g} on average")
+    print(f"  p50 {_ms(found.median_before)} then, {_ms(found.median_after)} here", end="")
+    print(f"; p99 {_ms(found.p99_before)} then, {_ms(found.p99_after)} here")
 
 
 def _version(found: Replayed) -> str:

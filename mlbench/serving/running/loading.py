@@ -185,4 +185,6 @@ def _reason(error: Exception) -> str:
 
 
 def _named(deployed: DeployedModel) -> str:
+    if not deployed.version:  # a candidate that is asked logged requests again
+        return f"{deployed.name} of run {deployed.run}"
     return f"{deployed.name} version {deployed.version}"

@@ -10,6 +10,7 @@ from pathlib import Path
 import onnx
 from blake3 import blake3
 from onnx import TensorProto, helper
+from onnxruntime import RunOptions
 
 from mlbench.domain.release import DeployedModel, Signature, TensorSpec
 from mlbench.serving.protocol.tensors import Array
@@ -52,6 +53,31 @@ def looking_up() -> onnx.GraphProto:
 def reducing() -> onnx.GraphProto:
     """y is the largest of each column, one row whatever is asked."""
     return graph_of(helper.make_node("ReduceMax", ["x"], ["y"], axes=[0]))
+
+
+def turning() -> onnx.GraphProto:
+    """y = x, after as many turns as its largest value says."""
+    turn = helper.make_graph(
+        [
+            helper.make_node("Identity", ["go"], ["still"]),
+            helper.make_node("Identity", ["before"], ["after"]),
+        ],
+        "turn",
+        [
+            helper.make_tensor_value_info("turn", TensorProto.INT64, []),
+            helper.make_tensor_value_info("go", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("before", TensorProto.FLOAT, None),
+        ],
+        [
+            helper.make_tensor_value_info("still", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("after", TensorProto.FLOAT, None),
+        ],
+    )
+    return graph_of(
+        helper.make_node("ReduceMax", ["x"], ["largest"], keepdims=0),
+        helper.make_node("Cast", ["largest"], ["turns"], to=TensorProto.INT64),
+        helper.make_node("Loop", ["turns", "", "x"], ["y"], body=turn),
+    )
 
 
 @dataclass(frozen=True)
@@ -119,8 +145,10 @@ class Gated(LoadedModel):
         super().__init__(deployed, load(deployed)._session)
         self.gate = gate
 
-    def infer(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    def infer(
+        self, inputs: Mapping[str, Array], stop: RunOptions | None = None
+    ) -> dict[str, Array]:
         self.gate.calls.append(len(inputs["x"]))
         self.gate.entered.release()
         assert self.gate.opened.wait(30)
-        return super().infer(inputs)
+        return super().infer(inputs, stop)

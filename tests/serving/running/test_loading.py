@@ -103,6 +103,13 @@ def test_a_missing_file_is_named(shelf: Shelf) -> None:
         load(model)
 
 
+def test_a_candidate_has_no_number_and_is_named_by_its_run(shelf: Shelf) -> None:
+    model = replace(shelf.multiplier(5), version=0)
+    Path(model.path).unlink()
+    with pytest.raises(ServingError, match=f"multiplier of run {model.run}: "):
+        load(model)
+
+
 @pytest.mark.parametrize("location", ["w.bin", "../w.bin", "/etc/hostname", "*/_ORT_MEM_ADDR_/*"])
 def test_tensors_outside_the_file_are_refused(
     shelf: Shelf, location: str, monkeypatch: pytest.MonkeyPatch

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -33,6 +34,7 @@ from tests.serving.running.shelf import (
     negating,
     reducing,
     rows_of_floats,
+    turning,
 )
 
 ROUNDS = 30
@@ -227,6 +229,20 @@ async def test_a_deadline_ends_what_waits_and_what_is_computed(desk: Desk) -> No
     while desk.tally().in_flight or desk.tally().queued:
         await asyncio.sleep(0)
     assert desk.gate.calls == [1]
+
+
+async def test_what_is_computed_without_end_gives_its_thread_back(desk: Desk) -> None:
+    desk.set_up(turning(), most_rows=1, deadline=0.3)
+    desk.gate.opened.set()
+    endless = desk.ask(one(1e15))
+    with pytest.raises(RequestError, match=r"gave no answer within 0\.3 s") as late:
+        await endless
+    assert late.value.status == 504
+    answers: list[float] = []
+    for _ in range(20):
+        with contextlib.suppress(RequestError):
+            answers += await values_of(desk.ask(one(2)))
+    assert set(answers) == {2.0}
 
 
 async def test_what_is_late_when_its_turn_comes_is_not_computed(desk: Desk) -> None:

@@ -118,7 +118,7 @@ def test_a_worker_that_somebody_ends_finishes_what_it_has(
 ) -> None:
     settings = ServerSettings(workers=1)
     real.environment = replace(real.environment, settings=settings)
-    real.deploy(real.slow_model(turns=700_000))
+    real.deploy(real.slow_model(turns=300_000))
     before = real.start()
     body = json.dumps({"inputs": one_row}).encode()
     with begun(real.environment.port, body, "slow") as connection:
@@ -133,6 +133,22 @@ def test_a_full_disk_costs_figures_and_no_answer(one_row: list[dict[str, Any]]) 
         made = conftest.made(disk / "project", WORKER)
         try:
             check_on_full_disk(next(made), disk / "filler", one_row)
+        finally:
+            next(made, None)
+
+
+def test_a_server_that_finds_no_room_to_start_says_so() -> None:
+    with small_disk("1m") as disk:
+        made = conftest.made(disk / "project", WORKER)
+        sandbox = next(made)
+        try:
+            sandbox.deploy(sandbox.model(1))
+            fill(disk / "filler")
+            with pytest.raises(ServingError, match=r"no space is left on the disk of .*serving"):
+                supervise.ensure_up(sandbox.layout, sandbox.environment)
+            assert not list(sandbox.layout.serving.glob(".token*"))
+            (disk / "filler").unlink()
+            supervise.ensure_up(sandbox.layout, sandbox.environment)
         finally:
             next(made, None)
 
