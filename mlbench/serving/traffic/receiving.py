@@ -28,6 +28,10 @@ from mlbench.serving.traffic.shadowed import Pair, Shadowed
 from mlbench.system.files import read_json
 
 _WRITE_SECONDS = 0.5
+# Of a processor's time, in pieces of so many seconds: a worker that wakes on this processor may
+# have to wait for the end of a piece, however low the priority here is, for not every kernel takes
+# the processor from it at once.
+_DUTY, _PIECE_SECONDS = 0.2, 0.0005
 _CHUNK = 1 << 18
 _MOST_FRAME = 2 * MOST_BYTES + 4096
 
@@ -35,8 +39,10 @@ _MOST_FRAME = 2 * MOST_BYTES + 4096
 class Shadowing:
     """Takes copies from all workers, and has each model's shadow answer them in turn."""
 
-    def __init__(self, layout: Layout, environment: str) -> None:
-        """Load the shadows and listen."""
+    def __init__(self, layout: Layout, environment: str, *, rests: bool = True) -> None:
+        """Load the shadows and listen; one that never `rests` takes all that it can get."""
+        self._rests = rests
+        self._worked = 0.0
         self._file = counted_file(layout, environment)
         before = read_counted(self._file)
         plain = read_json(pairs_file(layout, environment)) or []
@@ -94,10 +100,15 @@ class Shadowing:
             del self._parts[connection]
 
     def _take(self, frame: bytes) -> None:
+        began = time.thread_time()
         copied = copied_of(frame)
         shadow = self._shadows.get(copied.model)
         if shadow is not None:
             shadow.take(copied)
+        self._worked += time.thread_time() - began
+        if self._rests and self._worked >= _PIECE_SECONDS:
+            time.sleep(self._worked * (1 - _DUTY) / _DUTY)
+            self._worked = 0.0
 
     def _write(self) -> None:
         now = time.monotonic()
