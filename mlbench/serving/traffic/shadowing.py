@@ -43,9 +43,7 @@ def main() -> int:
     from mlbench.serving.traffic.receiving import Shadowing
 
     limit_memory(os.cpu_count() or 1)
-    Shadowing(
-        Layout(given.root.resolve()), given.environment, rests=not given.as_others
-    ).run()
+    Shadowing(Layout(given.root.resolve()), given.environment, rests=not given.as_others).run()
     return 0
 
 
