@@ -66,8 +66,15 @@ class InferenceRequest:
     ignored: tuple[str, ...] = ()
 
 
-def parse_request(body: bytes, header_length: int | None, signature: Signature) -> InferenceRequest:
+def parse_request(
+    body: bytes,
+    header_length: int | None,
+    signature: Signature,
+    everything: tuple[RequestedOutput, ...] | None = None,
+) -> InferenceRequest:
     """The request in a body; RequestError 400 with what is wrong where it doesn't fit.
+
+    `everything` may bring `requested(signature)`, which is given where no output is named.
 
     `header_length` is how much of the body is JSON; None where all is, 0 where the body is nothing
     but the bytes of the model's only input. Arrays may be read-only views of the body.
@@ -90,7 +97,11 @@ def parse_request(body: bytes, header_length: int | None, signature: Signature) 
     parameters = NONE if found is None else request_parameters(found)
     inputs = _inputs(request.get("inputs"), signature.inputs, body, header_length)
     rows = rows_of(inputs, signature.inputs)
-    outputs = _outputs(request, signature.outputs, parameters.get("binary_data_output") is True)
+    if everything is not None and request.get("outputs") is None and parameters is NONE:
+        outputs = everything
+    else:
+        is_binary = parameters.get("binary_data_output") is True
+        outputs = _outputs(request, signature.outputs, is_binary)
     return InferenceRequest(identity, inputs, outputs, rows, parameters)
 
 

@@ -58,16 +58,32 @@ def checked_shape(found: Any, spec: TensorSpec) -> tuple[int, ...]:
 
     Raises ValueError with what is wrong, also where it holds more than MOST_ELEMENTS.
     """
+    if not _is_allowed(found, spec.shape):
+        raise ValueError(_shape_fault(found, spec))
+    return tuple(found)
+
+
+def _is_allowed(found: Any, allowed: tuple[int, ...]) -> bool:
+    if type(found) is not list or len(found) != len(allowed):
+        return False
+    count = 1
+    for size, wanted in zip(found, allowed, strict=True):
+        if type(size) is not int or not 0 <= size <= MOST_ELEMENTS:
+            return False
+        if size != wanted and wanted >= 0:
+            return False
+        count *= size
+    return count <= MOST_ELEMENTS
+
+
+def _shape_fault(found: Any, spec: TensorSpec) -> str:
+    """Why `_is_allowed` says no."""
     is_whole = type(found) is list and set(map(type, found)) <= {int}
     if not is_whole or min(found, default=0) < 0:
-        raise ValueError("shape must be a list of whole numbers from 0")
-    shape = tuple(found)
-    if not fits(shape, spec):
-        raise ValueError(f"shape {_cut(found)} does not fit the model's {list(spec.shape)}")
-    # A size of 0 makes the product 0 whatever stands beside it.
-    if max(shape, default=0) > MOST_ELEMENTS or math.prod(shape) > MOST_ELEMENTS:
-        raise ValueError(f"shape {_cut(found)} holds more than {MOST_ELEMENTS} elements")
-    return shape
+        return "shape must be a list of whole numbers from 0"
+    if not fits(tuple(found), spec):
+        return f"shape {_cut(found)} does not fit the model's {list(spec.shape)}"
+    return f"shape {_cut(found)} holds more than {MOST_ELEMENTS} elements"
 
 
 def fits(shape: tuple[int, ...], spec: TensorSpec) -> bool:

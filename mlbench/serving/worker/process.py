@@ -46,13 +46,13 @@ from mlbench.serving.traffic.sending import ShadowSender
 from mlbench.serving.worker.app import Application
 from mlbench.serving.worker.link import Link
 from mlbench.serving.worker.memory import Memory
-from mlbench.serving.worker.predictions import predictions_of
 from mlbench.serving.worker.questions import Questions
 from mlbench.serving.worker.table import Served
 
 _GRACE_SECONDS = 5.0
 _OTHER_THREADS = 4
 _COUNT_SECONDS = 1.0
+_GARBAGE = 20_000
 
 
 @dataclass(frozen=True)
@@ -157,9 +157,11 @@ class Worker:
         guard = Guard(settings.host, port, read_token(layout.server_token))
         limits = Limits(connections=settings.connections)
         self._server = HttpServer(self._application, guard, limits, self._refused)
-        # What stands now stays: the collector need not look at it again and again.
+        # What stands now stays: the collector need not look at it again and again, nor at what
+        # requests make and drop, for hardly any of that goes in circles.
         gc.collect()
         gc.freeze()
+        gc.set_threshold(_GARBAGE)
         await self._server.start(self._listener)
         self._count_connections()
 
@@ -188,7 +190,7 @@ class Worker:
         counters = self._counters(layout.counters(name), deployed.name, version)
         threads = max(1, cores() // worker_count(deployment.settings))
         runner = make_runner(model, deployment.settings, counters, threads)
-        return Served(model, version, runner, counters, predictions_of(deployed.signature))
+        return Served.of(model, runner, counters)
 
     def _counters(self, folder: Path, model: str, version: str) -> Counters:
         counters = Counters(folder, model, version, self._place.index)

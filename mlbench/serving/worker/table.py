@@ -13,11 +13,12 @@ from mlbench.domain.release import DeployedModel, Deployment, Signature
 from mlbench.domain.serving import SMOKE_TEST, ServerSettings, Traffic
 from mlbench.serving.control import key_of
 from mlbench.serving.counters import Counters
+from mlbench.serving.protocol.parsing import RequestedOutput, requested
 from mlbench.serving.refusals import RequestError
 from mlbench.serving.running.loading import LoadedModel
 from mlbench.serving.running.runner import Runner
 from mlbench.serving.traffic.choosing import chooser
-from mlbench.serving.worker.predictions import Predictions
+from mlbench.serving.worker.predictions import Predictions, predictions_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,20 +26,29 @@ class Served:
     """One version that answers: in memory, with what runs it and what counts it."""
 
     model: LoadedModel
+    deployed: DeployedModel
+    signature: Signature
     version: str
     runner: Runner
     counters: Counters
     predictions: Predictions
+    outputs: tuple[RequestedOutput, ...]
 
-    @property
-    def deployed(self) -> DeployedModel:
-        """What it was loaded from."""
-        return self.model.deployed
-
-    @property
-    def signature(self) -> Signature:
-        """What it takes and gives."""
-        return self.model.deployed.signature
+    @classmethod
+    def of(cls, model: LoadedModel, runner: Runner, counters: Counters) -> Served:
+        """A loaded version, with all that each request asks of it worked out once."""
+        deployed = model.deployed
+        signature = deployed.signature
+        return cls(
+            model,
+            deployed,
+            signature,
+            str(deployed.version),
+            runner,
+            counters,
+            predictions_of(signature),
+            requested(signature),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,6 @@ from mlbench.serving.counters import Counters
 from mlbench.serving.running.loading import load
 from mlbench.serving.running.runner import make_runner
 from mlbench.serving.worker.memory import Memory
-from mlbench.serving.worker.predictions import predictions_of
 from mlbench.serving.worker.table import Served
 from tests.serving.conftest import SIGNATURE, multiplier, save
 
@@ -42,7 +41,7 @@ def memory(tmp_path: Path) -> Iterator[Memory]:
         counters = Counters(tmp_path / "counters", deployed.name, version, 0)
         found = load(deployed)
         runner = make_runner(found, deployment.settings, counters, 1)
-        return Served(found, version, runner, counters, predictions_of(deployed.signature))
+        return Served.of(found, runner, counters)
 
     made = Memory(loaded)
     yield made
