@@ -241,9 +241,7 @@ def _takes_long(request: Request, served: Served) -> bool:
 def _parse(request: Request, served: Served, is_rows: bool) -> InferenceRequest:
     if is_rows:
         return parse_rows(request.body, served.signature)
-    return parse_request(
-        request.body, request.header_length, served.signature, served.outputs
-    )
+    return parse_request(request.body, request.header_length, served.signature, served.outputs)
 
 
 def _build(
