@@ -12,7 +12,7 @@ from pathlib import Path
 from mlbench.domain.serving import ServerSettings
 from mlbench.serving.cores import worker_count
 from mlbench.serving.requests.given_ids import given_id
-from mlbench.serving.requests.records import Kept, block_of
+from mlbench.serving.requests.records import LARGEST_BODY, Kept, block_of
 from mlbench.serving.requests.segments import Bounds, SegmentWriter
 
 __all__ = ["Kept", "RequestLog"]
@@ -23,6 +23,9 @@ _PAUSE_SECONDS = 0.05
 _MOST_WAITING = 20_000
 _MOST_BYTES = 64_000_000
 _BLOCK_BYTES = 1_000_000
+# Bytes a second of one worker, and at once, beyond which only short bodies are logged: to write
+# more would cost the answers more than it is worth, and fill the log within seconds.
+_RATE, _AT_ONCE, _SHORT = 32_000_000, 64_000_000, 16_384
 _TIDY_SECONDS = 600.0
 _CLOSE_SECONDS = 5.0
 _HASHES = 1 << 32
@@ -55,6 +58,7 @@ class RequestLog:
         self._share, self._with_inputs, self._tidy_seconds = 0.0, False, _TIDY_SECONDS
         self._waiting: deque[Kept] = deque()
         self._bytes_put = self._bytes_taken = 0
+        self._room, self._room_at = float(_AT_ONCE), time.monotonic()
         self._dropped: Counter[tuple[str, str]] = Counter()
         self._is_broken = False
         self._due, self._closing = threading.Event(), threading.Event()
@@ -130,12 +134,22 @@ class RequestLog:
         for entry in entries:
             # A request that was refused may have been so before anybody looked for its id.
             entry.id = entry.id or given_id(entry)
-        block = block_of(entries, with_inputs=self._with_inputs)
+        block = block_of(entries, with_inputs=self._with_inputs, largest=self._largest(size))
         is_written = self._attempt(lambda: self._segments.append(block))
         self._is_broken = self._is_broken and not is_written
         self._bytes_taken += size
         for (model, version), count in Counter((one.model, one.version) for one in entries).items():
             self._counted(model, version, *((count, 0) if is_written else (0, count)))
+
+    def _largest(self, size: int) -> int:
+        """The longest body that is kept of entries of so many bytes."""
+        now = time.monotonic()
+        self._room = min(self._room + (now - self._room_at) * _RATE, _AT_ONCE)
+        self._room_at = now
+        if size > self._room:
+            return _SHORT
+        self._room -= size
+        return LARGEST_BODY
 
     def _attempt(self, work: Callable[[], object]) -> bool:
         """Do something with files; a failure is said once and must not end the thread."""

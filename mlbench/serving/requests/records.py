@@ -49,8 +49,13 @@ class Kept:
     is_reply_cut: bool = False
 
 
-def block_of(entries: Sequence[Kept], *, with_inputs: bool = True) -> bytes:
-    """Entries as one block; where inputs are not to be logged, without them and refusals' words."""
+def block_of(
+    entries: Sequence[Kept], *, with_inputs: bool = True, largest: int = LARGEST_BODY
+) -> bytes:
+    """Entries as one block, without bodies of more than `largest` bytes.
+
+    Where inputs are not to be logged, it is without them and the words of refusals.
+    """
     parts: list[bytes] = []
     pack, words = _RECORD.pack, _Words()
     # In one piece, for it runs beside requests that wait for the interpreter.
@@ -61,9 +66,9 @@ def block_of(entries: Sequence[Kept], *, with_inputs: bool = True) -> bytes:
             body, flags = b"", flags | _NO_BODY
             # A sentence that says what is wrong may quote it.
             reply = reply if entry.status < 400 else b""
-        elif len(body) > LARGEST_BODY:
+        elif len(body) > largest:
             body, flags = b"", flags | _BODY_TOO_LONG
-        if len(reply) > LARGEST_BODY:
+        if len(reply) > largest:
             reply, flags = b"", flags | _REPLY_TOO_LONG
         id_, model, version = _word(entry.id), words[entry.model], words[entry.version]
         header, reply_header = entry.header_length, entry.reply_header_length

@@ -9,7 +9,9 @@ from mlbench.domain.release import Signature
 from mlbench.serving.protocol.tensors import Array
 
 Predictions = Callable[[Mapping[str, Array]], Sequence[float]]
-"""From a model's outputs, a value a row."""
+"""From a model's outputs a value a row, of many rows MOST_ROWS that are evenly spread."""
+
+MOST_ROWS = 64
 
 
 def predictions_of(signature: Signature) -> Predictions:
@@ -39,7 +41,7 @@ def _labels(name: str, classes: Sequence[str]) -> Predictions:
         found = outputs[name]
         if found.size == 1:
             return (place_of(found.item()),)
-        return [place_of(label) for label in found.ravel().tolist()]
+        return [place_of(label) for label in _spread(found.ravel()).tolist()]
 
     return labels
 
@@ -51,9 +53,13 @@ def _values(name: str, is_value: bool) -> Predictions:
             return ()
         if found.ndim == 0:
             return (float(found),)
-        rows = found.reshape(len(found), -1)
+        rows = _spread(found.reshape(len(found), -1))
         numbers = rows[:, 0] if is_value or rows.shape[1] == 1 else rows.argmax(axis=1)
         given: list[float] = numbers.astype(float).tolist()
         return given
 
     return values
+
+
+def _spread(rows: Array) -> Array:
+    return rows[:: -(-len(rows) // MOST_ROWS)] if len(rows) > MOST_ROWS else rows

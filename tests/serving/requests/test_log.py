@@ -283,3 +283,18 @@ def test_a_full_disk_drops_requests_and_spoils_nothing(tmp_path: Path) -> None:
             filler.unlink()
             keep(8)
             assert ids(disk / "log") == ["id-8", *(f"id-{n}" for n in range(count - 1, -1, -1))]
+
+
+def test_long_bodies_are_left_out_while_there_is_too_much_to_write(tmp_path: Path) -> None:
+    many = 90
+    with logging(tmp_path, log_bytes=1 << 30) as log:
+        for number in range(many):
+            # Taken before the next is put: what waits is bounded, too.
+            log._write([kept(number, body=b"x" * 900_000)], 900_000)
+        log._write([kept(many)], 400)
+    found = list(newest_kept(tmp_path))
+    assert len(found) == many + 1
+    cut = [entry for entry in found if entry.is_body_cut]
+    assert 0 < len(cut) < many
+    assert all(entry.body == b"" for entry in cut)
+    assert found[0].body != b""

@@ -7,7 +7,7 @@ import pytest
 
 from mlbench.domain.release import Signature, TensorSpec
 from mlbench.serving.protocol.tensors import Array
-from mlbench.serving.worker.predictions import predictions_of
+from mlbench.serving.worker.predictions import MOST_ROWS, predictions_of
 
 
 def signature(name: str, datatype: str = "FP32", classes: tuple[str, ...] = ()) -> Signature:
@@ -49,3 +49,13 @@ def test_other_models_count_by_their_first_output(
     name: str, values: Array, numbers: list[float]
 ) -> None:
     assert list(predictions_of(signature(name))({name: values})) == numbers
+
+
+def test_of_many_rows_some_count_from_all_over() -> None:
+    rows = np.arange(1000.0)
+    kept = predictions_of(signature("prediction"))({"prediction": rows})
+    assert 0 < len(kept) <= MOST_ROWS
+    assert kept[0] == 0.0
+    assert kept[-1] > 980
+    labels = predictions_of(signature("label", "INT64", ("0", "1")))({"label": rows.astype(int)})
+    assert len(labels) == len(kept)
