@@ -190,7 +190,7 @@ class Worker:
         counters = self._counters(layout.counters(name), deployed.name, version)
         threads = max(1, cores() // worker_count(deployment.settings))
         runner = make_runner(model, deployment.settings, counters, threads)
-        return Served.of(model, runner, counters)
+        return Served.of(deployed, runner, counters)
 
     def _counters(self, folder: Path, model: str, version: str) -> Counters:
         counters = Counters(folder, model, version, self._place.index)

@@ -15,7 +15,6 @@ from mlbench.serving.control import key_of
 from mlbench.serving.counters import Counters
 from mlbench.serving.protocol.parsing import RequestedOutput, requested
 from mlbench.serving.refusals import RequestError
-from mlbench.serving.running.loading import LoadedModel
 from mlbench.serving.running.runner import Runner
 from mlbench.serving.traffic.choosing import chooser
 from mlbench.serving.worker.predictions import Predictions, predictions_of
@@ -25,7 +24,6 @@ from mlbench.serving.worker.predictions import Predictions, predictions_of
 class Served:
     """One version that answers: in memory, with what runs it and what counts it."""
 
-    model: LoadedModel
     deployed: DeployedModel
     signature: Signature
     version: str
@@ -35,12 +33,10 @@ class Served:
     outputs: tuple[RequestedOutput, ...]
 
     @classmethod
-    def of(cls, model: LoadedModel, runner: Runner, counters: Counters) -> Served:
-        """A loaded version, with all that each request asks of it worked out once."""
-        deployed = model.deployed
+    def of(cls, deployed: DeployedModel, runner: Runner, counters: Counters) -> Served:
+        """A version with what runs it, and all that each request asks of it worked out once."""
         signature = deployed.signature
         return cls(
-            model,
             deployed,
             signature,
             str(deployed.version),

@@ -41,7 +41,7 @@ def memory(tmp_path: Path) -> Iterator[Memory]:
         counters = Counters(tmp_path / "counters", deployed.name, version, 0)
         found = load(deployed)
         runner = make_runner(found, deployment.settings, counters, 1)
-        return Served.of(found, runner, counters)
+        return Served.of(deployed, runner, counters)
 
     made = Memory(loaded)
     yield made
