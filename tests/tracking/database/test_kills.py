@@ -89,9 +89,11 @@ def test_kills_in_the_middle_of_checkpoints(path: Path) -> None:
         acknowledged.update(writer.acknowledged())
     for token, number in acknowledged.items():
         assert documents[number] == {"token": token, "updated": token}
-    # A kill may come between an insert and what follows it.
-    more = len(documents) - len(acknowledged)
-    assert 0 <= more <= 4 * KILLS + 2
+    # A kill may come between an insert and its removal, or before the word about it.
+    unacknowledged = [documents[number] for number in {*documents} - {*acknowledged.values()}]
+    passing = [document for document in unacknowledged if document["token"] == "gone"]
+    assert len(passing) <= 4 * KILLS + 2
+    assert len(unacknowledged) - len(passing) <= 4 * KILLS + 2
     assert open_database(path).check() == ()
     print(f"{4 * KILLS} kills, {len(acknowledged)} acknowledged, left behind: {dict(left_behind)}")
     with open_database(path) as database:
