@@ -49,6 +49,10 @@ class ExportError(MlbenchError):
     """A model could not be exported; says why and what would work."""
 
 
+class SweepError(MlbenchError):
+    """A study can't be begun or gone on with; says why and what would work."""
+
+
 class DamagedModelError(MlbenchError):
     """A candidate's or version's folder is not as it was kept, so it is not released."""
 

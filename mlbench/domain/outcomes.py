@@ -98,3 +98,19 @@ def outcome_of_run(stages: dict[str, StageOutcome]) -> RunOutcome:
     if StageOutcome.OVERTAKEN in outcomes:
         return RunOutcome.OVERTAKEN
     return RunOutcome.PASSED
+
+
+class TrialState(_Vocabulary):
+    """How a trial of a study stands; a lost one ended with its process and is tried again."""
+
+    WAITING = ("waiting", "·", "quiet")
+    RUNNING = ("running", "▶", "accent")
+    COMPLETE = ("complete", "✓", "ok")
+    PRUNED = ("pruned", "✂", "quiet")
+    FAILED = ("failed", "✗", "fail")
+    LOST = ("lost", "?", "warn")
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it counts towards the trials that a study is to have."""
+        return self in (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAILED)

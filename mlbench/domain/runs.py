@@ -117,7 +117,8 @@ class Run:
 
     `metrics` are last values, `extremes` those of metrics that were logged by step. `data` is a
     hash over what its stages read as data; `source` says where a run that was not made here came
-    from, `parent` is the run that it is nested in.
+    from, `parent` is the run that it is nested in, `study` the study of which it is a trial, by id,
+    and `trial` that trial's number.
     """
 
     id: str
@@ -136,6 +137,8 @@ class Run:
     data: str = ""
     source: str = ""
     parent: str = ""
+    study: str = ""
+    trial: int | None = None
 
     @property
     def state(self) -> Mapping[str, str | None]:

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from mlbench.domain.records import dataclass
 from mlbench.domain.serving import CanarySpec, ServerSettings, ShadowSpec
+from mlbench.domain.sweeps import Sweep
 
 LARGEST_UNASKED = 5_000_000_000
 
@@ -162,6 +163,7 @@ class Project:
     stages: tuple[Stage, ...]
     models: tuple[ModelSpec, ...] = ()
     environments: tuple[EnvironmentSpec, ...] = ()
+    sweeps: tuple[Sweep, ...] = ()
     objective: str | None = None
     cache_limit: int | None = None
     lines: Mapping[str, int] = field(default_factory=dict)

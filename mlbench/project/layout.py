@@ -149,6 +149,11 @@ class Layout:
         return self.shared / "trash"
 
     @property
+    def studies(self) -> Path:
+        """One folder a study of a sweep, each of this tree's own code."""
+        return self.own / "studies"
+
+    @property
     def models(self) -> Path:
         """Candidates and versions."""
         return self.shared / "models"

@@ -1,0 +1,126 @@
+"""What a study has on disk: what it is, its board of trials, and what its coordinator says.
+
+study.json      the Study, written once, and again where its limits change
+journal.log     Optuna's own journal: what is true of the trials; optuna-dashboard opens it
+trials.jsonl    the board: a checksummed line for each change of a trial, for faces that should
+not load Optuna; made anew from the journal by each coordinator
+progress.json   what the coordinator says of itself
+lock            held by the coordinator while it lives
+inbox/          commands for it
+log             what it prints
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from mlbench.domain.names import new_command_id
+from mlbench.domain.plain import from_plain, to_plain
+from mlbench.domain.sweeps import (
+    EnqueueTrial,
+    Progress,
+    StopSweep,
+    StopTrial,
+    Study,
+    SweepCommand,
+    Trial,
+)
+from mlbench.project.layout import Layout
+from mlbench.system.files import read_json, write_json
+from mlbench.system.journal import append, read_lines
+from mlbench.system.locks import FileLock, is_held
+
+T = TypeVar("T")
+_COMMANDS: Mapping[str, type[SweepCommand]] = {
+    "stop": StopSweep,
+    "enqueue": EnqueueTrial,
+    "stop_trial": StopTrial,
+}
+_NAMES = {kind: name for name, kind in _COMMANDS.items()}
+
+
+class StudyFiles:
+    """The folder of one study."""
+
+    def __init__(self, layout: Layout, study: str) -> None:
+        """Name it; nothing is read or written yet."""
+        self.id = study
+        self.folder = layout.studies / study
+        self.journal = self.folder / "journal.log"
+        self.board = self.folder / "trials.jsonl"
+        self.log = self.folder / "log"
+        self.lock = FileLock(self.folder / "lock")
+        self._inbox = self.folder / "inbox"
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a coordinator has it."""
+        return is_held(self.folder / "lock")
+
+    def study(self) -> Study | None:
+        """What it is; None where that was never written, or can't be read."""
+        return _read(Study, self.folder / "study.json")
+
+    def write_study(self, study: Study) -> None:
+        """Write down what it is."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_json(self.folder / "study.json", to_plain(study))
+
+    def progress(self) -> Progress:
+        """What its coordinator said last."""
+        return _read(Progress, self.folder / "progress.json") or Progress("preparing")
+
+    def write_progress(self, progress: Progress) -> None:
+        """Say how the coordinator stands."""
+        write_json(self.folder / "progress.json", to_plain(progress))
+
+    def trials(self) -> dict[int, Trial]:
+        """Every trial as it stands, by number."""
+        return {trial.number: trial for trial in trials_in(read_lines(self.board))}
+
+    def write_trials(self, trials: Iterable[Trial], *, anew: bool = False) -> None:
+        """Put trials on the board; `anew`: and take whatever is there off it."""
+        if anew:
+            self.board.unlink(missing_ok=True)
+        append(self.board, map(to_plain, trials), durable=False)
+
+    def send(self, command: SweepCommand) -> None:
+        """Leave a command for the coordinator."""
+        self._inbox.mkdir(parents=True, exist_ok=True)
+        plain = {"command": _NAMES[type(command)], **to_plain(command)}
+        write_json(self._inbox / f"{new_command_id()}.json", plain)
+
+    def received(self) -> list[SweepCommand]:
+        """Every command that waits, oldest first; each is taken once."""
+        if not self._inbox.is_dir():
+            return []
+        commands = []
+        for path in sorted(self._inbox.glob("*.json")):
+            plain = read_json(path)
+            path.unlink(missing_ok=True)
+            if plain is not None:
+                commands.append(from_plain(_COMMANDS[plain["command"]], plain))
+        return commands
+
+
+def trials_in(lines: Iterable[Mapping[str, object]]) -> Iterator[Trial]:
+    """The trials of a board's lines, in order; a later one of the same number counts."""
+    return (from_plain(Trial, line) for line in lines)
+
+
+def all_studies(layout: Layout) -> list[StudyFiles]:
+    """Every study of the project, newest first."""
+    if not layout.studies.is_dir():
+        return []
+    folders = sorted((path for path in layout.studies.iterdir() if path.is_dir()), reverse=True)
+    return [StudyFiles(layout, folder.name) for folder in folders]
+
+
+def _read(kind: type[T], path: Path) -> T | None:
+    plain = read_json(path)
+    try:
+        return None if plain is None else from_plain(kind, plain)
+    except (ValueError, KeyError, TypeError):
+        return None

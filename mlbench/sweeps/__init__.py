@@ -1,0 +1,1 @@
+"""Studies on Optuna: what to try next, what to give up, and what the trials tell."""
