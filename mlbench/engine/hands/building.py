@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import traceback
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from mlbench.domain.clock import utc
@@ -30,6 +30,7 @@ from mlbench.engine.inputs import (
     Unfinished,
 )
 from mlbench.engine.machine import Machine, this_machine
+from mlbench.engine.summed_up import as_it_ran, summed_up
 from mlbench.pipeline.builder import Build
 from mlbench.pipeline.job import BuildResult, Job
 from mlbench.pipeline.snapshots import isolated
@@ -39,8 +40,6 @@ from mlbench.pipeline.watching.watch import Watch
 from mlbench.pipeline.workspace import Workspace
 from mlbench.project.config import load_project
 from mlbench.project.layout import Layout
-from mlbench.system.processes import ending_in
-from mlbench.tracking.pyramid import build_pyramid, last_values
 
 Put = Callable[[Input], None]
 
@@ -127,7 +126,7 @@ class BuildingHand:
 
         job = Job(run, self._layout.stage_folder(run, name), force=force, gpus=effect.gpus)
         if variant is not None:
-            self._fly(run, name, variant.build(stage, job, on_start, _summed_up), in_tree=False)
+            self._fly(run, name, variant.build(stage, job, on_start, summed_up), in_tree=False)
             return
         self._fly(run, name, self._new_build(stage, job, on_start))
 
@@ -142,20 +141,20 @@ class BuildingHand:
                 stage,
                 job,
                 on_start=on_start,
-                logged=_summed_up,
+                logged=summed_up,
             )
-        return Build(self.workspace, self.project, stage, job, on_start=on_start, logged=_summed_up)
+        return Build(self.workspace, self.project, stage, job, on_start=on_start, logged=summed_up)
 
     def adopt(self, run: str, name: str) -> None:
         """Go on with a stage that the holder before started."""
         adopted = self.variants.adopted(run, name)
         if adopted is not None:
             variant, launch = adopted
-            build = variant.adopt(launch, _summed_up)
+            build = variant.adopt(launch, summed_up)
         else:
             found = self._launches.pop((run, name))
             launch, space = found.launch, self.workspace
-            build = isolated.adopt(self._layout, space, self.project, found, _summed_up)
+            build = isolated.adopt(self._layout, space, self.project, found, summed_up)
         began = StageBegan(run, name, launch.reasons, utc(launch.started), is_adopted=True)
         self._put(began)
         self._fly(run, name, build, in_tree=adopted is None)
@@ -304,8 +303,8 @@ class BuildingHand:
         trace, outcome, seconds = result.trace, result.outcome, result.seconds
         if outcome is StageOutcome.UNCHANGED and trace is not None and trace.run == run:
             # The holder before saw it run, in this very run.
-            outcome, seconds = StageOutcome.RAN, trace.seconds
-            result = _as_it_ran(result, trace, self._layout.stage_folder(run, name))
+            result = as_it_ran(result, trace, self._layout.stage_folder(run, name))
+            outcome, seconds = result.outcome, result.seconds
         self._results.setdefault(run, {})[name] = result
         self._put(
             StageDone(
@@ -349,23 +348,6 @@ class BuildingHand:
         self._threads.add(thread)
         thread.start()
         return thread
-
-
-def _summed_up(folder: Path) -> dict[str, float]:
-    """The last values that a stage logged, once nobody has to read all the others again."""
-    build_pyramid(folder)
-    return last_values(folder)
-
-
-def _as_it_ran(result: BuildResult, trace: Trace, folder: Path) -> BuildResult:
-    ending = ending_in(folder)
-    return replace(
-        result,
-        outcome=StageOutcome.RAN,
-        seconds=trace.seconds,
-        cpu_seconds=ending.cpu_seconds if ending is not None else None,
-        peak_memory=ending.peak_memory if ending is not None else None,
-    )
 
 
 def _unchanged(

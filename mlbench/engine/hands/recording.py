@@ -53,6 +53,17 @@ class Recorded:
     is_new: bool
 
 
+@dataclass(frozen=True, slots=True)
+class TrialOf:
+    """The study that a run is a trial of, by id, and the trial's number."""
+
+    study: str = ""
+    number: int | None = None
+
+
+NO_TRIAL = TrialOf()
+
+
 class RecordingHand:
     """Keeps the experiment store; openings are taken in the background while stages start."""
 
@@ -71,7 +82,7 @@ class RecordingHand:
         def look() -> None:
             # Where the disk is full the record says so, and that nobody noted how it began.
             with contextlib.suppress(MlbenchError, OSError):
-                self.flights.write_opening(run, self._look(project, root))
+                self.flights.write_opening(run, self.look(project, root))
                 self._describe(run, project)
 
         thread = self._openings[run] = threading.Thread(target=look, daemon=True)
@@ -89,6 +100,15 @@ class RecordingHand:
             with contextlib.suppress(MlbenchError, OSError):
                 self.store.checkpoint()
 
+    def look(self, project: Project, root: Path) -> Opening:
+        """Where code and the parameters below `root` stand now."""
+        code, diff = code_and_diff(self._layout.root)
+        params = all_params(project, root)
+        in_params = {name: value for name, value in params.items() if isinstance(value, str)}
+        secrets = (*of_this_process(), *secret_values(in_params))
+        shown = {name: HIDDEN if is_secret(name) else value for name, value in params.items()}
+        return Opening(code, without_secrets(diff, secrets), shown)
+
     def close(
         self, flight: Flight, results: Mapping[str, BuildResult], project: Project
     ) -> Recorded:
@@ -105,10 +125,10 @@ class RecordingHand:
         )
         is_new = ran and (standing is None or bool(flight.forced))
         if not ran and standing is None and self._is_lost(run):
-            is_new, opening = True, self._look(project, self._layout.root)
+            is_new, opening = True, self.look(project, self._layout.root)
         folder = self._layout.run_folder(run.id)
         if is_new:
-            run = self._write(flight, results, opening, project)
+            run = self.write(flight, results, opening, project)
             standing = run if run.outcome is RunOutcome.PASSED else None
         elif not any(outcome is StageOutcome.RAN for outcome in flight.outcomes.values()):
             remove(folder)
@@ -123,19 +143,23 @@ class RecordingHand:
         if noted is not None:
             return noted
         # The holder before ended too early to note it: that the code was the commit's is unknown.
-        late = self._look(project, self._layout.root)
+        late = self.look(project, self._layout.root)
         return replace(
             late, code=replace(late.code, dirty=late.code.dirty or late.code.commit is not None)
         )
 
-    def _write(
+    def write(
         self,
         flight: Flight,
         results: Mapping[str, BuildResult],
         opening: Opening,
         project: Project,
+        of: TrialOf = NO_TRIAL,
     ) -> Run:
-        """Put a run on record, with what its stages' own processes said."""
+        """Put a run on record, with what its stages' own processes said; `of` says of which study.
+
+        RecordNotWrittenError where there is no room for it.
+        """
         said: dict[str, Said] = {}
         for name, outcome in flight.outcomes.items():
             trace = results[name].trace if name in results else None
@@ -143,6 +167,7 @@ class RecordingHand:
                 ran_in = trace.run if trace is not None else flight.run
                 said[name] = said_in(self._layout.stage_folder(ran_in, name))
         run = without_secrets_in(assemble(flight, results, opening, said), of_this_process())
+        run = replace(run, study=of.study, trial=of.number)
         self._describe(run.id, project)
         write_run(self._layout.run_folder(run.id), run, opening.diff)
         self.store.add(run)
@@ -159,14 +184,6 @@ class RecordingHand:
         # What another worktree has on its way will be on record.
         others = [FlightFiles(other.flights) for other in self._layout.others] if lost else []
         return any(not any(flights.has(one) for flights in others) for one in lost)
-
-    def _look(self, project: Project, root: Path) -> Opening:
-        code, diff = code_and_diff(self._layout.root)
-        params = _all_params(project, root)
-        in_params = {name: value for name, value in params.items() if isinstance(value, str)}
-        secrets = (*of_this_process(), *secret_values(in_params))
-        shown = {name: HIDDEN if is_secret(name) else value for name, value in params.items()}
-        return Opening(code, without_secrets(diff, secrets), shown)
 
     def _describe(self, run: str, project: Project) -> None:
         """Note what the run is made in, unless it is noted; a run counts without it, too."""
@@ -198,7 +215,7 @@ def said_in(folder: Path) -> Said:
     return Said(summary_of(folder), said.params, said.tags)
 
 
-def _all_params(project: Project, root: Path) -> dict[str, Scalar]:
+def all_params(project: Project, root: Path) -> dict[str, Scalar]:
     """Every parameter of every params file that a stage names, flat with dotted names."""
     files = dict.fromkeys(wanted.file for stage in project.stages for wanted in stage.params)
     params: dict[str, Scalar] = {}

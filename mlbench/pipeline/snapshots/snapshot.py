@@ -14,7 +14,7 @@ from typing import Any
 from mlbench.domain.stages import Project, Stage
 from mlbench.pipeline.digests import is_racy
 from mlbench.pipeline.snapshots.tracked import entries_of
-from mlbench.pipeline.snapshots.wanted import Wanted, stat_of, wanted_for
+from mlbench.pipeline.snapshots.wanted import Wanted, everything_in, stat_of, wanted_for
 from mlbench.pipeline.tree import Stat
 from mlbench.project.layout import Layout
 from mlbench.system.content import clone_file
@@ -130,6 +130,11 @@ class Snapshot:
                 break
             before = wanted
         return Update(tuple(copied), tuple(removed))
+
+    def mirror(self, source: Snapshot, kept: Iterable[str] = ()) -> Update:
+        """Make the tree what another snapshot's is, which nobody changes; `kept` is its own."""
+        self.tree.mkdir(parents=True, exist_ok=True)
+        return self._apply(everything_in(source.tree, source._inner, kept))
 
     def _apply(self, wanted: Wanted) -> Update:
         known = _entries_in(read_json(self._manifest))

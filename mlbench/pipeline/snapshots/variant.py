@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mlbench.domain.errors import ProjectFileError, UsageError, nearest
+from mlbench.domain.errors import UsageError, nearest
 from mlbench.domain.graph import with_ancestors
 from mlbench.domain.plain import from_plain, to_plain
 from mlbench.domain.plan import Plan, Reason
@@ -17,15 +16,13 @@ from mlbench.pipeline.builder import Build
 from mlbench.pipeline.job import Job
 from mlbench.pipeline.launch import Launch
 from mlbench.pipeline.snapshots.isolated import inside
+from mlbench.pipeline.snapshots.set_params import set_params
 from mlbench.pipeline.snapshots.snapshot import Snapshot
 from mlbench.pipeline.snapshots.variant_build import VariantBuild
 from mlbench.pipeline.snapshots.wanted import inputs_among
 from mlbench.pipeline.workspace import Workspace
 from mlbench.project.layout import Layout
-from mlbench.project.params import name_on_disk, parse_params
-from mlbench.project.stage_table import DEFAULT_PARAMS
-from mlbench.project.toml_file import text_of
-from mlbench.system.files import read_json, write_atomically, write_json
+from mlbench.system.files import read_json, write_json
 
 _PURPOSE = "set"
 _CLAIM = "variant.json"
@@ -161,20 +158,7 @@ class Variant:
         # A frozen stage does not run: what it gave once is an input like any other.
         kept = [out for stage in stages if not stage.frozen for out in stage.out_paths]
         self._snapshot.bring_up_to_date(stages, self.project, inputs_among(inputs), kept)
-        self._set(params)
-
-    def _set(self, params: Mapping[str, Any]) -> None:
-        by_file: dict[str, dict[str, Any]] = {}
-        for place, value in params.items():
-            file, _, key = place.rpartition(":")
-            by_file.setdefault(file or DEFAULT_PARAMS, {})[key] = value
-        for file, values in by_file.items():
-            name = name_on_disk(file, lambda name: (self.root / name).is_file())
-            path = Path(os.path.realpath(self.root / name))
-            if path.is_relative_to(os.path.realpath(self.root)) and path.is_file():
-                _set_values(path, name, values)
-            else:
-                raise ProjectFileError("no stage that is to run reads it", file=name)
+        set_params(self.root, params)
 
 
 def clear_unclaimed(layout: Layout, workspace: Workspace, claimed: Iterable[str]) -> None:
@@ -211,19 +195,3 @@ def _free_slot(layout: Layout) -> Snapshot:
                 return snapshot
             snapshot.release()
         number += 1
-
-
-def _set_values(path: Path, name: str, values: Mapping[str, Any]) -> None:
-    # Every run loads this file, and few set anything.
-    from mlbench.project.assignments import revived
-    from mlbench.project.edit_params import value_at, with_values
-
-    data = path.read_bytes()
-    tree = parse_params(name, text_of(lambda: data, name))
-    text = data.decode()
-    wanted = {key: revived(value_at(tree, key, name), value) for key, value in values.items()}
-    edited = with_values(name, text, wanted)
-    if edited != text:
-        mode = path.stat().st_mode
-        write_atomically(path, edited.encode())
-        path.chmod(mode)

@@ -71,6 +71,34 @@ def wanted_for(
     return collector.wanted()
 
 
+def everything_in(tree: Path, own: str, kept: Iterable[str]) -> Wanted:
+    """All that lies in a folder but what tools leave and the path `own`, as another is to have it.
+
+    What is `kept` is the other's own matter.
+    """
+    wanted = Wanted(kept=frozenset(map(os.path.normpath, kept)))
+
+    def look(below: str) -> None:
+        for entry in entries_of(f"{tree}/{below}"):
+            name = f"{below}{entry.name}"
+            if name in wanted.kept or entry.path == own:
+                continue
+            if entry.is_symlink():
+                wanted.links[name] = os.readlink(entry.path)
+            elif is_left_behind(entry.name):
+                continue
+            elif entry.is_dir():
+                wanted.folders.add(name)
+                look(f"{name}/")
+            else:
+                wanted.files[name] = (entry.path, stat_of(entry.stat()))
+
+    look("")
+    for name in wanted.kept:
+        wanted.folders |= _ancestors(name, wanted.folders)
+    return wanted
+
+
 def inputs_among(parts: Iterable[str]) -> list[str]:
     """The files, folders and listings among the named inputs of a stage, known or found."""
     return [path for path in map(path_of, parts) if path is not None]

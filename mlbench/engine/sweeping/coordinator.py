@@ -1,0 +1,344 @@
+"""The one process that owns a study: asks what to try, runs it, tells what came of it."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from mlbench.domain.clock import utc
+from mlbench.domain.errors import SweepError
+from mlbench.domain.outcomes import TrialState
+from mlbench.domain.records import dataclass
+from mlbench.domain.sweeps import EnqueueTrial, Progress, StopSweep, StopTrial, Trial
+from mlbench.engine.sweeping.deciding import Decision, decide
+from mlbench.engine.sweeping.files import StudyFiles
+from mlbench.engine.sweeping.judging import Judge, Judged
+from mlbench.engine.sweeping.opened import Opened
+from mlbench.engine.sweeping.trial_run import SHARED, Ended, TrialRun
+from mlbench.engine.sweeping.trial_values import worth_of
+from mlbench.inside.identity import new_run_id
+from mlbench.pipeline.launch import Launch
+from mlbench.pipeline.snapshots.trial_slot import Claim, TrialSlot
+from mlbench.project.layout import Layout
+
+_LOOK_SECONDS = 0.05
+_COMMAND_SECONDS = 0.1
+_TOLD_SECONDS = 0.25
+_MOST_LOST = 2
+_STOPPED = "stopped with the sweep; it is tried again when that goes on"
+
+
+@dataclass(frozen=True, slots=True)
+class _Began:
+    number: int
+    stage: str
+
+
+class Coordinator:
+    """Runs until the study has ended or is stopped; its lock must be held."""
+
+    def __init__(self, layout: Layout, files: StudyFiles) -> None:
+        """Open the study, and everything that it takes to run its trials."""
+        self._files = files
+        self._queue: queue.SimpleQueue[Ended | Judged | _Began] = queue.SimpleQueue()
+        self._trials: dict[int, Trial] = {}
+        self._running: dict[int, TrialRun] = {}
+        self._ends: dict[int, TrialState] = {}
+        self._free: list[TrialSlot] = []
+        self._stopping: StopSweep | None = None
+        self._told: dict[int, float] = {}
+        self._next_look = 0.0
+        self._phase = ""
+        self._all = Opened(layout, files)
+        self._judge = Judge(self._all.place, self._all.workspace, self._queue.put)
+
+    def run(self) -> Progress:
+        """Go on with the study to its end; gives what it came to."""
+        self._say("preparing")
+        decision = self._prepare()
+        while decision is None or self._running:
+            self._take(_LOOK_SECONDS)
+            self._look_at_curves()
+            self._receive()
+            if decision is None:
+                decision = self._go_on()
+        self._judge.close()
+        self._take(0.0)
+        self._all.close(self._free, is_done=decision.is_done)
+        return Progress("ended", because=decision.because, is_done=decision.is_done)
+
+    def stop(self, command: StopSweep) -> None:
+        """Begin no more trials; may be called by a signal's handler."""
+        if self._stopping is None or command.at_once:
+            self._stopping = command
+
+    # What there is to go on with.
+
+    def _prepare(self) -> Decision | None:
+        everything = self._all
+        self._trials = everything.trials()
+        self._files.write_trials(self._trials.values(), anew=True)
+        self._free = everything.slots()
+        known = {trial.number: trial for trial in everything.optuna.known()}
+        for number, trial in known.items():
+            if trial.state is TrialState.RUNNING:
+                self._take_up(number, trial.params)
+        for slot in self._free:
+            # What was told before its claim was taken back.
+            slot.clear()
+            slot.free()
+        return self._build_shared()
+
+    def _take_up(self, number: int, params: Mapping[str, Any]) -> None:
+        """Go on with a trial that was under way; it is lost where its process is gone."""
+        slot = next((one for one in self._free if _number(one) == number), None)
+        claim = slot.claim if slot is not None else None
+        if slot is not None and claim is not None:
+            launches, lost = slot.take_up()
+            if not lost:
+                self._free.remove(slot)
+                self._fly(TrialRunOf(slot, claim, launches))
+                return
+        gone = "its process was gone when the sweep went on; it is tried again"
+        self._lose(number, params, gone)
+
+    def _build_shared(self) -> Decision | None:
+        """Build once what no parameter of a trial touches; why there is nothing to try if not."""
+        shared = self._all.shared
+        if not shared.stages or not self._free:
+            return None
+        claim = Claim(SHARED, {}, (new_run_id(),))
+        run = TrialRun(shared, self._free[0], claim, ({},), lambda *_: None)
+        thread = threading.Thread(target=lambda: self._queue.put(run.run()), daemon=True)
+        thread.start()
+        while True:
+            self._receive()
+            if self._stopping is not None:
+                run.stop()
+            try:
+                happened = self._queue.get(timeout=_LOOK_SECONDS)
+            except queue.Empty:
+                continue
+            if isinstance(happened, Ended) and happened.number == SHARED:
+                break
+            self._happened(happened)
+        if self._stopping is not None:
+            return Decision(because="it was stopped")
+        return Decision(because=happened.reason) if happened.reason else None
+
+    # One look after the other.
+
+    def _take(self, wait: float) -> None:
+        """Everything that has happened; waits so many seconds for the first."""
+        try:
+            self._happened(self._queue.get(timeout=wait) if wait else self._queue.get_nowait())
+            while True:
+                self._happened(self._queue.get_nowait())
+        except queue.Empty:
+            return
+
+    def _happened(self, happened: Ended | Judged | _Began) -> None:
+        match happened:
+            case Ended():
+                self._end(happened)
+            case Judged(number, holds):
+                self._tell(replace(self._trials[number], gates_hold=holds))
+            case _Began(number, stage):
+                self._tell(replace(self._trials[number], stage=stage))
+
+    def _receive(self) -> None:
+        now = time.monotonic()
+        if now < self._next_look:
+            return
+        self._next_look = now + _COMMAND_SECONDS
+        for command in self._files.received():
+            match command:
+                case StopSweep():
+                    self.stop(command)
+                case EnqueueTrial(params):
+                    self._all.optuna.enqueue(params)
+                case StopTrial(number):
+                    self._end_early(number, TrialState.FAILED)
+        if self._stopping is not None and self._stopping.at_once:
+            for number in self._running:
+                self._end_early(number, TrialState.LOST)
+
+    def _go_on(self) -> Decision | None:
+        """Begin what may begin; or why nothing begins any more."""
+        if self._stopping is not None:
+            self._say("finishing")
+            return Decision(because="it was stopped")
+        sweep, trials = self._all.study.sweep, list(self._trials.values())
+        decision = decide(sweep, trials, len(self._free), len(self._running), time.time())
+        if decision.because:
+            self._say("finishing")
+            return decision
+        self._say("running")
+        for _ in range(decision.begin):
+            self._begin()
+        return None
+
+    def _begin(self) -> None:
+        optuna = self._all.optuna
+        number, params = optuna.ask()
+        claim = Claim(
+            number, params, tuple(new_run_id() for _ in range(self._all.study.sweep.repeats))
+        )
+        slot = self._free.pop(0)
+        slot.take_for(claim)
+        self._fly(TrialRunOf(slot, claim, ()))
+
+    def _fly(self, of: TrialRunOf) -> None:
+        claim, number = of.claim, of.claim.number
+        overlays = self._all.overlays()
+
+        def began(_: int, stage: str) -> None:
+            self._queue.put(_Began(number, stage))
+
+        run = TrialRun(self._all.place, of.slot, claim, overlays, began, of.launches)
+        self._running[number] = run
+        before = self._trials.get(number)
+        self._tell(
+            Trial(
+                number,
+                TrialState.RUNNING,
+                claim.params,
+                runs=claim.runs,
+                started=before.started if before is not None and before.started else utc(),
+                slot=of.slot.number,
+            )
+        )
+        self._all.follow(number, run.folders())
+        threading.Thread(target=lambda: self._queue.put(run.run()), daemon=True).start()
+
+    # How trials end.
+
+    def _look_at_curves(self) -> None:
+        """Report what was logged since, and stop what is not worth its time."""
+        now = time.monotonic()
+        for number in [*self._running]:
+            news = self._all.news(number)
+            if not news:
+                continue
+            is_pruned = number not in self._ends and self._all.should_prune(number, news)
+            if is_pruned:
+                self._end_early(number, TrialState.PRUNED)
+            if is_pruned or now >= self._told.get(number, 0.0):
+                self._told[number] = now + _TOLD_SECONDS
+                step, value = news[-1]
+                self._tell(replace(self._trials[number], step=step, intermediate=value))
+
+    def _end_early(self, number: int, state: TrialState) -> None:
+        if number in self._running and number not in self._ends:
+            self._ends[number] = state
+            self._running[number].stop()
+
+    def _end(self, ended: Ended) -> None:
+        """Tell the study what came of a trial; only then its slot is free."""
+        number = ended.number
+        run = self._running.pop(number)
+        news = self._all.news(number)
+        if news and not ended.has_passed and number in self._ends:
+            self._trials[number] = replace(
+                self._trials[number], step=news[-1][0], intermediate=news[-1][1]
+            )
+        wanted = None if ended.has_passed else self._ends.pop(number, None)
+        self._ends.pop(number, None)
+        trial = replace(
+            self._trials[number],
+            metrics=ended.runs[-1].metrics if ended.runs else {},
+            seconds=round(ended.seconds, 3),
+            ended=utc(),
+            stage="",
+            runs=tuple(one.id for one in ended.runs),
+        )
+        self._all.unfollow(number)
+        self._trials[number] = trial
+        optuna = self._all.optuna
+        match wanted:
+            case TrialState.PRUNED:
+                reason = self._all.why_pruned(trial)
+                optuna.note(number, "reason", reason)
+                optuna.prune(number)
+                self._tell(replace(trial, state=TrialState.PRUNED, reason=reason))
+            case TrialState.LOST:
+                self._lose(number, run.claim.params, _STOPPED)
+            case TrialState.FAILED:
+                self._fail(trial, "it was stopped by hand")
+            case _ if ended.has_passed:
+                self._complete(trial, ended)
+            case _ if ended.was_killed and self._times_lost(trial) < _MOST_LOST:
+                told = f"{ended.reason}; it was killed from outside, and is tried again"
+                self._lose(number, run.claim.params, told)
+            case _:
+                self._fail(trial, ended.reason)
+        run.slot.free()
+        self._free.append(run.slot)
+        self._free.sort(key=lambda slot: slot.number)
+
+    def _complete(self, trial: Trial, ended: Ended) -> None:
+        try:
+            worth = worth_of(self._all.study.sweep, ended.runs, ended.seconds)
+        except SweepError as error:
+            self._fail(trial, str(error))
+            return
+        self._all.optuna.complete(trial.number, worth.values, worth.constraints)
+        self._tell(
+            replace(
+                trial,
+                state=TrialState.COMPLETE,
+                values=worth.values,
+                spread=worth.spread,
+                constraints=worth.constraints,
+            )
+        )
+        self._judge.ask(trial.number, ended.runs[0])
+
+    def _fail(self, trial: Trial, reason: str) -> None:
+        self._all.optuna.note(trial.number, "reason", reason)
+        self._all.optuna.fail(trial.number)
+        self._tell(replace(trial, state=TrialState.FAILED, reason=reason))
+
+    def _lose(self, number: int, params: Mapping[str, Any], reason: str) -> None:
+        optuna = self._all.optuna
+        optuna.note(number, "reason", reason)
+        optuna.fail(number, lost=True)
+        if params:
+            optuna.enqueue(params)
+        trial = self._trials.get(number) or Trial(number, TrialState.LOST, params)
+        ended = trial.ended or utc()
+        self._tell(replace(trial, state=TrialState.LOST, reason=reason, ended=ended, stage=""))
+
+    def _times_lost(self, trial: Trial) -> int:
+        """How often the same was lost before: what is killed each time wants too much memory."""
+        lost = [one for one in self._trials.values() if one.state is TrialState.LOST]
+        return sum(one.params == trial.params for one in lost)
+
+    # What people see.
+
+    def _tell(self, trial: Trial) -> None:
+        self._trials[trial.number] = trial
+        self._files.write_trials([trial])
+
+    def _say(self, phase: str) -> None:
+        if phase != self._phase:
+            self._phase = phase
+            self._files.write_progress(self._all.progress(phase))
+
+
+@dataclass(frozen=True, slots=True)
+class TrialRunOf:
+    """A trial that is to run: where, what, and what a coordinator before has begun of it."""
+
+    slot: TrialSlot
+    claim: Claim
+    launches: tuple[Launch, ...]
+
+
+def _number(slot: TrialSlot) -> int | None:
+    claim = slot.claim
+    return None if claim is None else claim.number

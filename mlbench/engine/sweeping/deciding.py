@@ -1,0 +1,58 @@
+"""What a study does next: begin more trials, wait, or end; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from mlbench.domain.best_trials import best_of
+from mlbench.domain.clock import seconds_of
+from mlbench.domain.phrases import clock, plural
+from mlbench.domain.records import dataclass
+from mlbench.domain.sweeps import Sweep, Trial
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """How many trials to begin now; or why no more are begun, and whether its limits say so."""
+
+    begin: int = 0
+    because: str = ""
+    is_done: bool = False
+
+
+def decide(sweep: Sweep, trials: Sequence[Trial], free: int, running: int, now: float) -> Decision:
+    """What is to happen while so many slots are free and so many trials run; `now` is in seconds.
+
+    Lost trials don't count: they are tried again.
+    """
+    ended = [trial for trial in trials if trial.state.has_ended]
+    if len(ended) >= sweep.trials:
+        return Decision(because=f"all {plural(sweep.trials, 'trial')} have ended", is_done=True)
+    if sweep.timeout is not None and worked_seconds(trials, now) >= sweep.timeout:
+        return Decision(because=f"its time of {clock(sweep.timeout)} is over", is_done=True)
+    if sweep.patience is not None and since_better(sweep, ended) >= sweep.patience:
+        told = f"no better one in {plural(sweep.patience, 'trial')}"
+        return Decision(because=told, is_done=True)
+    return Decision(begin=max(0, min(free, sweep.trials - len(ended) - running)))
+
+
+def since_better(sweep: Sweep, ended: Iterable[Trial]) -> int:
+    """How many trials have ended since the last that was the best, or came to the Pareto front."""
+    in_order = sorted(ended, key=lambda trial: (trial.ended, trial.number))
+    best = set(best_of(in_order, sweep.objectives))
+    places = [place for place, trial in enumerate(in_order) if trial.number in best]
+    return len(in_order) - 1 - places[-1] if places else len(in_order)
+
+
+def worked_seconds(trials: Iterable[Trial], now: float) -> float:
+    """How long at least one trial was on its way, over all the times that it was gone on with."""
+    spans = sorted(
+        (seconds_of(trial.started), seconds_of(trial.ended) if trial.ended else now)
+        for trial in trials
+        if trial.started and not trial.from_study
+    )
+    total, covered = 0.0, 0.0
+    for begin, end in spans:
+        total += max(0.0, end - max(begin, covered))
+        covered = max(covered, end)
+    return total

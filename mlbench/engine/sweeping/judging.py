@@ -1,0 +1,58 @@
+"""Gates over what a trial gave, judged beside the trials so that none of them waits."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+from collections.abc import Callable
+
+from mlbench.domain.errors import MlbenchError
+from mlbench.domain.records import dataclass
+from mlbench.domain.runs import Run
+from mlbench.engine.release_desk import ReleaseDesk
+from mlbench.engine.sweeping.trial_run import Workplace
+from mlbench.pipeline.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Whether the gates over a trial hold that would refuse a promotion."""
+
+    number: int
+    holds: bool
+
+
+class Judge:
+    """One run after the other, in a thread of its own; nothing is exported."""
+
+    def __init__(
+        self, place: Workplace, workspace: Workspace, tell: Callable[[Judged], None]
+    ) -> None:
+        """`tell` is called with what was judged, from that thread."""
+        self._place = place
+        self._tell = tell
+        self._asked: queue.SimpleQueue[tuple[int, Run] | None] = queue.SimpleQueue()
+        made = {stage.name for stage in place.stages}
+        self._has_gates = any(model.gates and model.stage in made for model in place.project.models)
+        store = place.recording.store
+        self._desk = ReleaseDesk(place.layout, workspace, store, lambda _: None)
+        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._thread.start()
+
+    def ask(self, number: int, run: Run) -> None:
+        """Judge a run some time."""
+        if self._has_gates:
+            self._asked.put((number, run))
+
+    def close(self) -> None:
+        """Wait until all that was asked for is judged."""
+        self._asked.put(None)
+        self._thread.join()
+
+    def _work(self) -> None:
+        while (asked := self._asked.get()) is not None:
+            number, run = asked
+            with contextlib.suppress(MlbenchError, OSError):
+                gates = self._desk.judge(self._place.project, run, exports=False)
+                self._tell(Judged(number, not any(gate.refuses for gate in gates)))

@@ -1,0 +1,203 @@
+"""Everything that a coordinator has open: the study, its snapshots, the record, the curves."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from mlbench.domain.errors import SweepError
+from mlbench.domain.outcomes import TrialState
+from mlbench.domain.stages import Project, Stage
+from mlbench.domain.sweeps import KnownTrial, Progress, Study, Sweep, Trial
+from mlbench.engine.hands.recording import RecordingHand
+from mlbench.engine.machine import this_machine
+from mlbench.engine.sweeping.files import StudyFiles
+from mlbench.engine.sweeping.inputs import inputs_of
+from mlbench.engine.sweeping.pruning import StepFollower
+from mlbench.engine.sweeping.seats import Seats
+from mlbench.engine.sweeping.spaces import is_active
+from mlbench.engine.sweeping.trial_run import Workplace
+from mlbench.pipeline.snapshots.trial_slot import SweepBase, TrialSlot
+from mlbench.pipeline.workspace import Workspace
+from mlbench.project.config import load_project
+from mlbench.project.layout import Layout
+from mlbench.sweeps.study import OptunaStudy
+
+Points = Sequence[tuple[int, float]]
+NO_PRUNER = "NopPruner"
+
+
+class Opened:
+    """Of one study; the project is as it was when the study began, whatever was edited since."""
+
+    def __init__(self, layout: Layout, files: StudyFiles) -> None:
+        """Open it; SweepError or another MlbenchError where it can't be gone on with."""
+        study = files.study()
+        if study is None:
+            raise SweepError(f"{files.folder}: its study.json is missing or torn")
+        self.workspace = Workspace.open(layout)
+        self._layout = layout
+        self._files = files
+        self._base = SweepBase(layout, study.id)
+        project, stages, shared, self.study = self._begun(study)
+        self._jobs = study.sweep.jobs or project.jobs
+        project = replace(project, jobs=self._jobs)
+        recording = RecordingHand(layout)
+        opening = recording.look(project, self._base.snapshot.tree)
+        seats = Seats(this_machine(with_gpus=any(stage.resources.gpu for stage in stages)))
+        self.place = Workplace(layout, study.id, project, stages, opening, recording, seats)
+        self.shared = replace(self.place, stages=shared)
+        self.optuna = OptunaStudy.open(files.journal, study.sweep, self.study.base)
+        self._take_over()
+        self._followers: dict[int, StepFollower] = {}
+
+    def trials(self) -> dict[int, Trial]:
+        """Every trial as the study has it, with what the board knows beside."""
+        board = self._files.trials()
+        return {one.number: _as_told(one, board.get(one.number)) for one in self.optuna.known()}
+
+    def slots(self) -> list[TrialSlot]:
+        """The job slots, and those in which a trial is under way from when there were more."""
+        slots = []
+        number = 1
+        while number <= self._jobs or self._base.has_slot(number):
+            slot = self._base.slot(number, self.workspace, self.place.project)
+            if number <= self._jobs or slot.claim is not None:
+                slots.append(slot)
+            else:
+                slot.release()
+            number += 1
+        return slots
+
+    def is_needed(self, slot: TrialSlot) -> bool:
+        """Whether trials are to begin in a slot."""
+        return slot.number <= self._jobs
+
+    def overlays(self) -> tuple[Mapping[str, Any], ...]:
+        """The seeds of each repeat: the first has those of the params files."""
+        study = self.study
+        return tuple(
+            {name: study.base[name] + repeat for name in study.sweep.seeds}
+            for repeat in range(study.sweep.repeats)
+        )
+
+    def follow(self, number: int, folders: Iterable[Path]) -> None:
+        """Read what a trial logs by step from now on."""
+        metric = self.study.sweep.watched.metric
+        self._followers[number] = StepFollower(tuple(folders), metric, self.study.sweep.pruner)
+
+    def unfollow(self, number: int) -> None:
+        """The trial has ended."""
+        self._followers.pop(number, None)
+
+    def news(self, number: int) -> Points:
+        """What came of a trial's curve since the last look."""
+        follower = self._followers.get(number)
+        return follower.new() if follower is not None else ()
+
+    def should_prune(self, number: int, points: Points) -> bool:
+        """Report points, and say whether the trial is not worth its time by one of them."""
+        sweep = self.study.sweep
+        if sweep.pruner.name == NO_PRUNER or len(sweep.objectives) > 1:
+            return False
+        turned = sweep.watched.direction != sweep.objectives[0].direction
+        for step, value in points:
+            self.optuna.report(number, step, -value if turned else value)
+            if self.optuna.should_prune(number):
+                return True
+        return False
+
+    def why_pruned(self, trial: Trial) -> str:
+        """What a pruned trial had come to, in words."""
+        sweep = self.study.sweep
+        at = f" at step {trial.step}" if trial.step is not None else ""
+        return f"{sweep.pruner.name} gave it up{at}"
+
+    def progress(self, phase: str) -> Progress:
+        """What the coordinator is about."""
+        return Progress(phase, pid=os.getpid())
+
+    def close(self, slots: Iterable[TrialSlot], *, is_done: bool) -> None:
+        """Let everything go; slots of a study that is done have served their time."""
+        for slot in slots:
+            slot.release()
+        if is_done:
+            self._base.drop_slots()
+        self._base.release()
+        self.place.recording.join()
+
+    def _begun(self, study: Study) -> tuple[Project, tuple[Stage, ...], tuple[Stage, ...], Study]:
+        """The project as the study began with it, the study's stages, those that all share."""
+        if study.base and not self._base.exists:
+            raise SweepError(
+                f"the code that study {study.name} began with was cleared away; "
+                f"`mlbench sweep {study.name} --restart` begins anew"
+            )
+        project = load_project(self._layout) if not self._base.exists else None
+        if project is not None:
+            needed = inputs_of(self.workspace, project, study.sweep)
+            project = self._base.take(self.workspace, project, needed.stages)
+        else:
+            project = self._base.take(self.workspace, Project("", "", 1, ()), ())
+        space = self._base.workspace(self.workspace)
+        known = inputs_of(space, project, study.sweep)
+        sweep = replace(study.sweep, seeds=known.seeds)
+        begun = replace(study, sweep=sweep, base=known.params, inputs=known.others)
+        if begun != study:
+            self._files.write_study(begun)
+        return project, known.stages, known.shared, begun
+
+    def _take_over(self) -> None:
+        """Have the comparable trials of the study before count here, once."""
+        study = self.study
+        if not study.before or not study.taken or self.optuna.known():
+            return
+        before = StudyFiles(self._layout, study.before)
+        of_before = before.study()
+        if of_before is None:
+            return
+        source = OptunaStudy.open(before.journal, of_before.sweep, of_before.base)
+        wanted = [one for one in source.known() if one.number in study.taken]
+        board = before.trials()
+        sampled = [
+            replace(
+                one,
+                params=_sampled({**of_before.base, **one.params}, study.sweep),
+                notes={**one.notes, "from": study.before, "runs": list(board[one.number].runs)},
+            )
+            for one in wanted
+            if one.number in board
+        ]
+        self.optuna.take_over(sampled)
+
+
+def _sampled(params: Mapping[str, Any], sweep: Sweep) -> dict[str, Any]:
+    """What a trial had of the dimensions of a space, as far as these apply to it."""
+    return {
+        dimension.name: params[dimension.name]
+        for dimension in sweep.space
+        if is_active(dimension, params)
+    }
+
+
+def _as_told(known: KnownTrial, told: Trial | None) -> Trial:
+    """A trial as people see it; what the study says of it decides."""
+    trial = told if told is not None else Trial(known.number, known.state)
+    state = known.state
+    if state is TrialState.FAILED and known.notes.get("lost"):
+        state = TrialState.LOST
+    return replace(
+        trial,
+        state=state,
+        params=known.params,
+        values=known.values or trial.values,
+        constraints=known.constraints or trial.constraints,
+        runs=trial.runs or tuple(known.notes.get("runs", ())),
+        started=trial.started or known.started,
+        ended=trial.ended or known.ended,
+        reason=trial.reason or str(known.notes.get("reason", "")),
+        from_study=str(known.notes.get("from", "")),
+    )
