@@ -68,9 +68,10 @@ class Sweep:
 
     `space` is in an order in which each dimension comes after those that its `when` names. A trial
     runs `stage` and all that it needs; `intermediate` is the metric, logged by step, that pruning
-    looks at (the objective's own where it is empty); `seeds` are the parameters that repeats
-    change. `timeout` is in seconds, `patience` in trials without a better one; `jobs` None: as many
-    as the project has.
+    looks at, with a direction of its own: written `minimize loss`, or `val/accuracy` alone for the
+    first objective's direction; None: the first objective itself. `seeds` are the parameters that
+    repeats change. `timeout` is in seconds, `patience` in trials without a better one; `jobs` None:
+    as many as the project has.
     """
 
     name: str
@@ -86,7 +87,14 @@ class Sweep:
     patience: int | None = None
     repeats: int = 1
     seeds: tuple[str, ...] = ()
-    intermediate: str = ""
+    intermediate: Objective | None = None
+
+    @property
+    def watched(self) -> Objective:
+        """What pruning looks at by step; where its direction is not the first objective's, its
+        values have to be turned round before Optuna compares them.
+        """
+        return self.intermediate or self.objectives[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +159,7 @@ class Study:
 
     `base` maps the names of the space (and of `seeds`) to their values in the params files at its
     beginning; `inputs` are all other known inputs of its stages by name, with what they were.
-    `before` is the study from which comparable trials were taken over.
+    `before` is the study from which the comparable trials `taken` are taken over.
     """
 
     id: str
@@ -161,6 +169,7 @@ class Study:
     inputs: Mapping[str, str] = field(default_factory=dict)
     commit: str | None = None
     before: str = ""
+    taken: tuple[int, ...] = ()
 
     @property
     def name(self) -> str:
@@ -174,14 +183,14 @@ class Progress:
 
     `phase` is `preparing` (what all trials share is being built), `running`, `finishing` (no new
     trials), or `ended` with `because` saying why in one sentence; `is_done`: its limits are
-    reached, rather than that it was stopped or broke off.
+    reached, rather than that it was stopped; `has_failed`: it could not be gone on with.
     """
 
     phase: str
     pid: int = 0
     because: str = ""
     is_done: bool = False
-    message: str = ""
+    has_failed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

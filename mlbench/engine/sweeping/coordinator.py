@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -160,12 +161,22 @@ class Coordinator:
                 case StopSweep():
                     self.stop(command)
                 case EnqueueTrial(params):
-                    self._all.optuna.enqueue(params)
+                    self._enqueue(params, {"by_hand": True})
                 case StopTrial(number):
                     self._end_early(number, TrialState.FAILED)
         if self._stopping is not None and self._stopping.at_once:
             for number in self._running:
                 self._end_early(number, TrialState.LOST)
+
+    def _enqueue(self, params: Mapping[str, Any], notes: Mapping[str, Any]) -> None:
+        """Have values tried next, and show that they wait; what the space refuses is left out."""
+        try:
+            self._all.optuna.enqueue(params, notes)
+        except SweepError as error:
+            print(f"{params} is not tried: {error}", file=sys.stderr, flush=True)
+        for number, trial in self._all.trials().items():
+            if number not in self._trials:
+                self._tell(trial)
 
     def _go_on(self) -> Decision | None:
         """Begin what may begin; or why nothing begins any more."""
@@ -180,11 +191,12 @@ class Coordinator:
         self._say("running")
         for _ in range(decision.begin):
             self._begin()
+        if self._all.optuna.is_exhausted and not self._running:
+            return Decision(because="everything in its space was tried", is_done=True)
         return None
 
     def _begin(self) -> None:
-        optuna = self._all.optuna
-        number, params = optuna.ask()
+        number, params = self._all.optuna.ask()
         claim = Claim(
             number, params, tuple(new_run_id() for _ in range(self._all.study.sweep.repeats))
         )
@@ -210,6 +222,7 @@ class Coordinator:
                 runs=claim.runs,
                 started=before.started if before is not None and before.started else utc(),
                 slot=of.slot.number,
+                is_by_hand=before is not None and before.is_by_hand,
             )
         )
         self._all.follow(number, run.folders())
@@ -308,7 +321,7 @@ class Coordinator:
         optuna.note(number, "reason", reason)
         optuna.fail(number, lost=True)
         if params:
-            optuna.enqueue(params)
+            self._enqueue(params, {})
         trial = self._trials.get(number) or Trial(number, TrialState.LOST, params)
         ended = trial.ended or utc()
         self._tell(replace(trial, state=TrialState.LOST, reason=reason, ended=ended, stage=""))

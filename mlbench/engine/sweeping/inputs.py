@@ -10,13 +10,13 @@ from mlbench.domain.errors import SweepError
 from mlbench.domain.graph import PathIndex, in_order, with_ancestors
 from mlbench.domain.outcomes import ReasonKind
 from mlbench.domain.records import dataclass
+from mlbench.domain.spaces import seeds_among
 from mlbench.domain.stages import Project, Stage
 from mlbench.domain.sweeps import Sweep
 from mlbench.pipeline.fingerprint import part_name
 from mlbench.pipeline.workspace import Workspace
 
 _FILES = (ReasonKind.FILE.word, ReasonKind.CODE.word)
-_SEEDS = ("seed", "random_state", "random_seed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +79,7 @@ def _seeds(sweep: Sweep, params: Mapping[str, Any]) -> tuple[str, ...]:
     """The parameters that repeats change, as named, or else those that are called a seed."""
     if sweep.repeats == 1:
         return ()
-    named = sweep.seeds or tuple(
-        name for name in params if name.rpartition(":")[2].rpartition(".")[2] in _SEEDS
-    )
+    named = sweep.seeds or seeds_among(params)
     wrong = [name for name in named if type(params.get(name)) is not int]
     if wrong or not named:
         what = f"{wrong[0]} is no whole number" if wrong else "none of its parameters is a seed"

@@ -10,15 +10,15 @@ from typing import Any
 
 from mlbench.domain.errors import SweepError
 from mlbench.domain.outcomes import TrialState
+from mlbench.domain.spaces import active_values
 from mlbench.domain.stages import Project, Stage
-from mlbench.domain.sweeps import KnownTrial, Progress, Study, Sweep, Trial
+from mlbench.domain.sweeps import KnownTrial, Progress, Study, Trial
 from mlbench.engine.hands.recording import RecordingHand
 from mlbench.engine.machine import this_machine
 from mlbench.engine.sweeping.files import StudyFiles
 from mlbench.engine.sweeping.inputs import inputs_of
 from mlbench.engine.sweeping.pruning import StepFollower
 from mlbench.engine.sweeping.seats import Seats
-from mlbench.engine.sweeping.spaces import is_active
 from mlbench.engine.sweeping.trial_run import Workplace
 from mlbench.pipeline.snapshots.trial_slot import SweepBase, TrialSlot
 from mlbench.pipeline.workspace import Workspace
@@ -165,22 +165,13 @@ class Opened:
         sampled = [
             replace(
                 one,
-                params=_sampled({**of_before.base, **one.params}, study.sweep),
+                params=active_values(study.sweep.space, {**of_before.base, **one.params}),
                 notes={**one.notes, "from": study.before, "runs": list(board[one.number].runs)},
             )
             for one in wanted
             if one.number in board
         ]
         self.optuna.take_over(sampled)
-
-
-def _sampled(params: Mapping[str, Any], sweep: Sweep) -> dict[str, Any]:
-    """What a trial had of the dimensions of a space, as far as these apply to it."""
-    return {
-        dimension.name: params[dimension.name]
-        for dimension in sweep.space
-        if is_active(dimension, params)
-    }
 
 
 def _as_told(known: KnownTrial, told: Trial | None) -> Trial:
@@ -199,5 +190,6 @@ def _as_told(known: KnownTrial, told: Trial | None) -> Trial:
         started=trial.started or known.started,
         ended=trial.ended or known.ended,
         reason=trial.reason or str(known.notes.get("reason", "")),
+        is_by_hand=bool(known.notes.get("by_hand", False)),
         from_study=str(known.notes.get("from", "")),
     )

@@ -7,6 +7,7 @@ from mlbench.domain.errors import MlbenchError, UsageError, nearest
 from mlbench.domain.sweeps import Study, StudyView, Sweep
 from mlbench.engine.sweeping.files import StudyFiles, all_studies
 from mlbench.engine.sweeping.inputs import inputs_of
+from mlbench.engine.sweeping.spaces import moved_inputs
 from mlbench.pipeline.workspace import Workspace
 from mlbench.project.config import load_project
 from mlbench.project.layout import Layout
@@ -69,6 +70,4 @@ def moved_since(layout: Layout, study: Study) -> tuple[str, ...]:
         now = inputs_of(Workspace.open(layout), project, study.sweep)
     except MlbenchError as error:
         return (str(error),)
-    names = (*study.inputs, *now.others)
-    moved = (name for name in names if study.inputs.get(name) != now.others.get(name))
-    return tuple(dict.fromkeys(name.partition(":")[2] for name in moved))
+    return moved_inputs(study, study.sweep, now.others)

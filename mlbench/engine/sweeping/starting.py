@@ -19,7 +19,7 @@ from mlbench.domain.sweeps import Progress, Study, Sweep
 from mlbench.engine.session import prepare_folder
 from mlbench.engine.sweeping.files import StudyFiles, all_studies
 from mlbench.engine.sweeping.inputs import SweepInputs, inputs_of
-from mlbench.engine.sweeping.spaces import comparable, what_changed
+from mlbench.engine.sweeping.spaces import comparable, moved_inputs, what_changed, why_none
 from mlbench.inside.identity import new_run_id
 from mlbench.pipeline.workspace import Workspace
 from mlbench.project.layout import Layout
@@ -137,10 +137,10 @@ def _changed(
 def _fits(
     params: Mapping[str, Any], study: Study, sweep: Sweep, now: SweepInputs
 ) -> tuple[bool, str]:
-    if study.inputs != now.others:
-        moved = [name for name, value in now.others.items() if study.inputs.get(name) != value]
-        what = moved[0].partition(":")[2] if moved else "what its stages read"
-        return False, f"{what} changed since"
+    none = why_none(study.sweep, sweep)
+    moved = moved_inputs(study, sweep, now.others)
+    if none or moved:
+        return False, none or f"{moved[0]} changed since"
     return comparable({**study.base, **params}, study.sweep, sweep, now.params)
 
 

@@ -1,0 +1,35 @@
+"""Looking at a study's journal while its coordinator writes it: nothing is mended or locked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import BaseJournalBackend
+
+
+class JournalAsItIs(BaseJournalBackend):
+    """The whole lines of a journal as they stood when it was opened; a torn tail is left out."""
+
+    def __init__(self, path: Path) -> None:
+        """Read it; OSError where that can't be done, ValueError for a line that is no JSON."""
+        data = path.read_bytes()
+        whole = data[: data.rfind(b"\n") + 1].splitlines()
+        self._lines: list[dict[str, Any]] = [json.loads(line) for line in whole]
+
+    def read_logs(self, log_number_from: int) -> Iterable[dict[str, Any]]:
+        """Every operation from this one on."""
+        return self._lines[log_number_from:]
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        """Refused: the coordinator alone writes."""
+        raise PermissionError(f"a study that is only looked at takes no {len(logs)} operations")
+
+
+def read_study(journal: Path) -> optuna.Study:
+    """The one study of a journal; OSError, ValueError or KeyError where it can't be read."""
+    return optuna.load_study(study_name=None, storage=JournalStorage(JournalAsItIs(journal)))
