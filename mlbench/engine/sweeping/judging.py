@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Set
+from dataclasses import replace
 
 from mlbench.domain.errors import MlbenchError
+from mlbench.domain.expression import names_in, parse
 from mlbench.domain.records import dataclass
 from mlbench.domain.runs import Run
+from mlbench.domain.stages import GateSpec, Project
 from mlbench.engine.release_desk import ReleaseDesk
 from mlbench.engine.sweeping.trial_run import Workplace
 from mlbench.pipeline.workspace import Workspace
@@ -30,7 +33,6 @@ class Judge:
         self, place: Workplace, workspace: Workspace, tell: Callable[[Judged], None]
     ) -> None:
         """`tell` is called with what was judged, from that thread."""
-        self._place = place
         self._tell = tell
         self._asked: queue.SimpleQueue[tuple[int, Run] | None] = queue.SimpleQueue()
         made = {stage.name for stage in place.stages}
@@ -54,5 +56,27 @@ class Judge:
         while (asked := self._asked.get()) is not None:
             number, run = asked
             with contextlib.suppress(MlbenchError, OSError):
-                gates = self._desk.judge(self._place.project, run, exports=False)
+                gates = self._desk.judge(self._project, run, exports=False)
                 self._tell(Judged(number, not any(gate.refuses for gate in gates)))
+
+
+def with_gates_over(project: Project, made: Set[str]) -> Project:
+    """The project with those gates alone that a trial can answer for, which makes these stages.
+
+    Whether the tests pass is asked when the best trial's parameters are applied.
+    """
+    others = {stage.name for stage in project.stages} - made
+
+    def answers(gate: GateSpec) -> bool:
+        names = names_in(parse(gate.check, slices=True))
+        stages = {name.removeprefix("stages.").partition(".")[0] for name in names}
+        return stages.isdisjoint(others)
+
+    return replace(
+        project,
+        models=tuple(
+            replace(model, gates=tuple(filter(answers, model.gates)))
+            for model in project.models
+            if model.stage in made
+        ),
+    )

@@ -1,0 +1,39 @@
+"""A sweep that stands in no file: put together from what somebody typed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mlbench.domain.errors import UsageError, nearest
+from mlbench.domain.spaces import in_order
+from mlbench.domain.stages import Project
+from mlbench.domain.sweeps import MAXIMIZE, MINIMIZE, Objective, Sweep
+from mlbench.project.over import parse_over
+
+
+def sweep_on_the_spot(
+    project: Project,
+    *,
+    stage: str,
+    over: Sequence[str],
+    objectives: Sequence[str],
+    trials: int,
+    jobs: int | None = None,
+) -> Sweep:
+    """A sweep of a stage over such as `train.alpha=log(1e-5,1e-1)`; objectives as in mlbench.toml.
+
+    It is called by what it tries. UsageError where a part can't be understood.
+    """
+    names = [item.name for item in project.stages]
+    if stage not in names:
+        raise UsageError(f'there is no stage "{stage}"{nearest(stage, names)}')
+    space = in_order(tuple(parse_over(text) for text in over))
+    name = "-".join(dict.fromkeys(item.name.rpartition(".")[2] for item in space))
+    return Sweep(name, stage, tuple(map(_objective, objectives)), space, trials, jobs)
+
+
+def _objective(text: str) -> Objective:
+    direction, _, metric = text.strip().partition(" ")
+    if direction not in (MAXIMIZE, MINIMIZE) or not metric.strip():
+        raise UsageError(f'"{text}" is no objective: write maximize METRIC or minimize METRIC')
+    return Objective(metric.strip(), direction)
