@@ -290,6 +290,9 @@ class Coordinator:
             case _:
                 self._fail(trial, ended.reason)
         run.slot.free()
+        if not self._all.is_needed(run.slot):
+            run.slot.release()
+            return
         self._free.append(run.slot)
         self._free.sort(key=lambda slot: slot.number)
 

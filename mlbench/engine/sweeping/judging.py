@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import queue
 import threading
+import traceback
 from collections.abc import Callable, Set
 from dataclasses import replace
 
-from mlbench.domain.errors import MlbenchError
 from mlbench.domain.expression import names_in, parse
 from mlbench.domain.records import dataclass
 from mlbench.domain.runs import Run
@@ -35,8 +34,8 @@ class Judge:
         """`tell` is called with what was judged, from that thread."""
         self._tell = tell
         self._asked: queue.SimpleQueue[tuple[int, Run] | None] = queue.SimpleQueue()
-        made = {stage.name for stage in place.stages}
-        self._has_gates = any(model.gates and model.stage in made for model in place.project.models)
+        self._project = with_gates_over(place.project, {stage.name for stage in place.stages})
+        self._has_gates = any(model.gates for model in self._project.models)
         store = place.recording.store
         self._desk = ReleaseDesk(place.layout, workspace, store, lambda _: None)
         self._thread = threading.Thread(target=self._work, daemon=True)
@@ -55,9 +54,12 @@ class Judge:
     def _work(self) -> None:
         while (asked := self._asked.get()) is not None:
             number, run = asked
-            with contextlib.suppress(MlbenchError, OSError):
+            try:
                 gates = self._desk.judge(self._project, run, exports=False)
                 self._tell(Judged(number, not any(gate.refuses for gate in gates)))
+            except Exception:
+                # Without a verdict a trial is worth as much, and the next one has its own.
+                traceback.print_exc()
 
 
 def with_gates_over(project: Project, made: Set[str]) -> Project:
