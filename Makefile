@@ -14,7 +14,7 @@ help:
 	@echo "make check   ruff, mypy --strict, import contracts and the tests"
 	@echo "make bench   the figures of benchmarks/README.md, measured again"
 	@echo "make model   a million steps of random histories through the decision core, on all cores"
-	@echo "make kills   kill -9 of loop, supervisor, stage, promotions and the store's writers, 20 times in each phase"
+	@echo "make kills   kill -9 of loop, supervisor, stage, promotions, sweeps and the store's writers, 20 times in each phase"
 	@echo "make long    soaks, fuzzing and kills in their short form, as CI runs them"
 	@echo "make soak    the same, ten minutes each"
 	@echo "make fuzz    the body parser, fuzzed for FUZZ_SECONDS (an hour)"
@@ -67,7 +67,7 @@ model: $(DEV_READY)
 	$(BIN)/python -m tests.model
 
 kills: $(DEV_READY)
-	MLBENCH_KILLS=20 $(BIN)/python -m pytest -n auto -m long -rP tests/pipeline/test_kills.py tests/engine/test_loop_kills.py tests/engine/test_promotion_kills.py tests/tracking/database/test_kills.py
+	MLBENCH_KILLS=20 $(BIN)/python -m pytest -n auto -m long -rP tests/pipeline/test_kills.py tests/engine/test_loop_kills.py tests/engine/test_promotion_kills.py tests/engine/sweeping/test_sweep_kills.py tests/tracking/database/test_kills.py
 
 # The fuzzer keeps what it learned, and goes on from there the next time.
 FUZZ_SECONDS ?= 3600

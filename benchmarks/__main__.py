@@ -19,6 +19,7 @@ from benchmarks import (
     shadow,
     status,
     store,
+    sweep,
     trace,
 )
 from benchmarks.common import Figure, write_figure
@@ -39,6 +40,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "promotion": infer.measure_promotion,
     "batching": batching.measure,
     "shadow": shadow.measure,
+    "sweep": sweep.measure,
 }
 
 

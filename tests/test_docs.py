@@ -60,6 +60,7 @@ def test_no_command_or_option_is_documented_that_is_not_there() -> None:
         ("## `[stages.NAME]`", keys.STAGE),
         ("## `[models.NAME]`", keys.MODEL),
         ("## `[environments.NAME]`", keys.ENVIRONMENT),
+        ("## `[sweeps.NAME]`", keys.SWEEP),
     ],
 )
 def test_every_key_has_a_row_and_every_row_a_key(heading: str, known: tuple[str, ...]) -> None:
@@ -75,6 +76,7 @@ def test_every_key_has_a_row_and_every_row_a_key(heading: str, known: tuple[str,
         ("gates", keys.GATE),
         ("canary", keys.CANARY),
         ("shadow", keys.SHADOW),
+        ("space", keys.DIMENSION),
     ],
 )
 def test_every_key_of_an_inner_table_has_a_row(table: str, known: tuple[str, ...]) -> None:

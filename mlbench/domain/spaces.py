@@ -28,9 +28,9 @@ class SpaceCycleError(ValueError):
 
 def names_in_condition(when: str) -> frozenset[str]:
     """The parameters that a condition reads; ExpressionError where it is no expression."""
-    return frozenset(name.removeprefix(_PARAMS) for name in names_in(parse(when))) if when else (
-        frozenset()
-    )
+    if not when:
+        return frozenset()
+    return frozenset(name.removeprefix(_PARAMS) for name in names_in(parse(when)))
 
 
 def in_order(space: Iterable[Dimension]) -> tuple[Dimension, ...]:
@@ -93,7 +93,7 @@ def contains(dimension: Dimension, value: Any) -> bool:
     step = allowed.step or (1 if allowed.is_whole else None)
     if step is None:
         return True
-    steps = (value - allowed.low) / step
+    steps: float = (value - allowed.low) / step
     return abs(steps - round(steps)) < _OFF_STEP
 
 
@@ -102,8 +102,9 @@ def is_same(one: Any, other: Any) -> bool:
     if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
         return len(one) == len(other) and all(map(is_same, one, other))
     if isinstance(one, Mapping) and isinstance(other, Mapping):
-        return one.keys() == other.keys() and all(is_same(one[key], other[key]) for key in one)
-    return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
+        return set(one) == set(other) and all(is_same(one[key], other[key]) for key in one)
+    equal: bool = one == other
+    return equal and isinstance(one, bool) == isinstance(other, bool)
 
 
 def problem_in_range(allowed: Range) -> str | None:

@@ -91,8 +91,9 @@ class Sweep:
 
     @property
     def watched(self) -> Objective:
-        """What pruning looks at by step; where its direction is not the first objective's, its
-        values have to be turned round before Optuna compares them.
+        """What pruning looks at by step.
+
+        Where its direction is not the first objective's, Optuna is told its values turned round.
         """
         return self.intermediate or self.objectives[0]
 

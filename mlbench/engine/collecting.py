@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from mlbench.domain.outcomes import RunOutcome
 from mlbench.domain.stages import Project
+from mlbench.engine.kept_trials import best_runs
 from mlbench.engine.leftovers import KEPT_DAYS, clear_leftovers
 from mlbench.pipeline.workspace import Workspace
 from mlbench.project.layout import Layout
@@ -24,6 +25,8 @@ from mlbench.tracking.store import ExperimentStore
 LARGEST_DEFAULT = 20_000_000_000
 _DISK_SHARE = 10
 _DAY_SECONDS = 86400.0
+_SWEEP = "sweep"
+_FLEETING = ("watch", _SWEEP)
 # The loop cleans a little further than it must, and not again until so much has come in anew.
 _SLACK_SHARE = 10
 
@@ -123,11 +126,16 @@ class Collector:
 
     def _collect(self, project: Project, limit: int, *, dry_run: bool, wait: bool) -> Collection:
         runs = ExperimentStore(self._layout).runs()
+        best = best_runs(self._layout)
         looked_at = runs.values("id", "marked", "origin")
-        lasting = {run for run, marked, origin in looked_at if marked or origin != "watch"}
+        lasting = {
+            run
+            for run, marked, origin in looked_at
+            if marked or origin not in _FLEETING or run in best
+        }
         objects = list(self._store.objects())
         # After the listing: what is recorded from now on was used after it, and stays for that.
-        needed = self._needed(project, runs)
+        needed = self._needed(project, runs, best)
         choice = choose(objects, needed, limit, time.time())
         gone = choice.removed if dry_run else self._store.remove(choice.removed, wait=wait)
         cache = sum(item.size for item in gone)
@@ -143,18 +151,20 @@ class Collector:
             dry_run=dry_run,
         )
 
-    def _needed(self, project: Project, runs: History) -> dict[str, str]:
+    def _needed(self, project: Project, runs: History, best: Container[str]) -> dict[str, str]:
         """The digest of every object that must stay, with the first reason for it."""
         needed: dict[str, str] = {}
         members: dict[str, frozenset[str]] = {}
-        for digest, why in self._needs(project, runs):
+        for digest, why in self._needs(project, runs, best):
             if digest not in members:
                 members[digest] = self._store.members(digest)
                 for bare in members[digest]:
                     needed.setdefault(bare, why)
         return needed
 
-    def _needs(self, project: Project, runs: History) -> Iterator[tuple[str, str]]:
+    def _needs(
+        self, project: Project, runs: History, best: Container[str]
+    ) -> Iterator[tuple[str, str]]:
         registry = Registry(self._layout.models)
         for model in registry.models():
             for item in (*registry.versions(model), *registry.candidates(model)):
@@ -163,9 +173,12 @@ class Collector:
                 yield from self._outs_of(item.run, OF_VERSIONS)
         since = time.time() - KEPT_DAYS * _DAY_SECONDS
         passed = RunOutcome.PASSED.word
-        for run, marked, outcome, started in runs.values("id", "marked", "outcome", "started"):
+        looked_at = runs.values("id", "marked", "outcome", "started", "origin")
+        for run, marked, outcome, started, origin in looked_at:
             if marked:
                 yield from self._outs_of(run, OF_MARKED)
+            elif origin == _SWEEP and run not in best:
+                continue
             elif outcome == passed and _moment(started) >= since:
                 yield from self._outs_of(run, OF_RECENT)
         # In this worktree those of its project, in the others all, as long as there are these.

@@ -22,9 +22,9 @@ _TORN = re.compile(r"\..+\.[a-z0-9_]{8}")
 def clear_leftovers(layout: Layout, lasting: Callable[[str], bool], *, dry_run: bool) -> int:
     """Remove what nothing will ask for again; gives its bytes.
 
-    `lasting` tells of a run's id whether it keeps what its stages left: the watch's lose that after
-    a while unless they are marked. What only the holder of the loop may touch is left alone where
-    somebody holds it.
+    `lasting` tells of a run's id whether it keeps what its stages left: the watch's and most trials
+    lose that after a while unless they are marked. What only the holder of the loop may touch is
+    left alone where somebody holds it.
     """
     now = time.time()
     found = [*_old_events(layout, now), *_unfinished_files(layout, now)]

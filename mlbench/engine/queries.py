@@ -120,18 +120,31 @@ class Queries:
         everything: bool = False,
         best: str | None = None,
         last: bool = False,
+        study: str = "",
+        trials: bool = True,
     ) -> History:
         """Recorded runs, newest first or by a key, decoded as they are touched.
 
-        `best` gives those that passed by an objective, the project's where it is empty; `last`
-        those that passed. UsageError for a bad expression, key or objective.
+        `best` gives those that passed by an objective, the project's where it is empty, trials of
+        studies among them; `last` those that passed. `study` is the id of one whose trials alone
+        are asked for; without `trials` those of no study come. UsageError for a bad expression, key
+        or objective.
         """
         from mlbench.tracking.query import objective_of, passed, ranked, select
 
         newest = self.store().newest()
         if best is None and not last:
-            return select(newest, where=where, sort=sort, limit=limit, everything=everything)
-        found = select(newest, where=where, everything=everything).lines
+            return select(
+                newest,
+                where=where,
+                sort=sort,
+                limit=limit,
+                everything=everything,
+                study=study,
+                trials=trials,
+            )
+        everything = everything or best is not None
+        found = select(newest, where=where, everything=everything, study=study, trials=trials).lines
         if best is not None:
             objective = objective_of(best, self.project().objective)
             return ranked(found, objective, "--best")[:limit]

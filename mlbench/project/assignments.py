@@ -49,18 +49,18 @@ def value_like(present: Any, assignment: Assignment) -> Any:
     it is whole itself and the typed one is; a list takes a list. Nothing stands for anything, and
     may be put anywhere. UsageError for a value of another type.
     """
-    literal = _literal(assignment.text)
+    typed = literal(assignment.text)
     if isinstance(present, str):
-        is_quoted = isinstance(literal, str) and assignment.text[:1] in ("'", '"')
-        return literal if is_quoted else assignment.text
-    if present is None or literal is None:
-        return literal
+        is_quoted = isinstance(typed, str) and assignment.text[:1] in ("'", '"')
+        return typed if is_quoted else assignment.text
+    if present is None or typed is None:
+        return typed
     for kind, meaning in _KINDS:
         if isinstance(present, kind):
-            if not isinstance(literal, kind) or isinstance(literal, bool) != (kind is bool):
+            if not isinstance(typed, kind) or isinstance(typed, bool) != (kind is bool):
                 raise UsageError(f'{assignment.key} is {meaning}, and "{assignment.text}" is none')
-            return _of_type(present, literal)
-    return literal
+            return _of_type(present, typed)
+    return typed
 
 
 def _of_type(present: Any, literal: Any) -> Any:
@@ -75,8 +75,8 @@ def _of_type(present: Any, literal: Any) -> Any:
     return literal
 
 
-def _literal(text: str) -> Any:
-    """The value of a word of TOML or JSON; what is neither is text."""
+def literal(text: str) -> Any:
+    """The value of a word as typed, of TOML or JSON; what is neither is text."""
     # Any project file is read with it, and who sets nothing does not wait for it here.
     import tomllib
 

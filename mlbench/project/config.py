@@ -10,6 +10,7 @@ from typing import Any
 
 from mlbench.domain.errors import ProjectFileError, UsageError, nearest
 from mlbench.domain.stages import EnvironmentSpec, ModelSpec, Project, Stage
+from mlbench.domain.sweeps import Sweep
 from mlbench.project import keys
 from mlbench.project.check import check_project
 from mlbench.project.dvc_yaml import DVC_NAME, read_dvc_file
@@ -66,6 +67,7 @@ def load_project(layout: Layout, *, may_lack_deps: bool = False) -> Project:
         for name, body in reader.tables("environments", value)
     )
     _check_references(shared, stages, models, environments)
+    sweeps = _sweeps(reader, shared, value, stages) if "sweeps" in value else ()
     check_project(shared, stages, layout.root, may_lack_deps=may_lack_deps)
     return Project(
         name=project.text("name") or layout.root.name,
@@ -76,6 +78,7 @@ def load_project(layout: Layout, *, may_lack_deps: bool = False) -> Project:
         stages=stages,
         models=models,
         environments=environments,
+        sweeps=sweeps,
     )
 
 
@@ -153,6 +156,22 @@ def _user_config() -> Path:
     else:
         base = os.environ.get("XDG_CONFIG_HOME", "").strip() or os.path.expanduser("~/.config")
     return Path(base) / "mlbench" / CONFIG_NAME
+
+
+def _sweeps(
+    reader: _Reader, file: TomlFile, value: dict[str, Any], stages: tuple[Stage, ...]
+) -> tuple[Sweep, ...]:
+    # Late: few projects have one, and every command reads the configuration.
+    from mlbench.project.sweep_check import check_sweeps
+    from mlbench.project.sweep_table import read_sweep
+
+    usual = reader.table("project", value.get("project", {})).text("objective")
+    sweeps = tuple(
+        read_sweep(reader.table(f"sweeps.{name}", body), name, usual)
+        for name, body in reader.tables("sweeps", value)
+    )
+    check_sweeps(file, sweeps, stages)
+    return sweeps
 
 
 def _jobs(project: Table) -> int:

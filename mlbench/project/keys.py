@@ -5,7 +5,7 @@ The documentation's table is tested against this one.
 
 from __future__ import annotations
 
-TOP = ("project", "stages", "models", "environments")
+TOP = ("project", "stages", "models", "environments", "sweeps")
 PROJECT = ("name", "python", "jobs", "objective", "cache")
 STAGE = (
     "cmd",
@@ -63,3 +63,19 @@ ENVIRONMENT = (
 )
 CANARY = ("steps", "min_requests", "max_error_increase", "max_latency_ratio", "max_shift")
 SHADOW = ("share", "p99_budget")
+SWEEP = (
+    "stage",
+    "objective",
+    "space",
+    "trials",
+    "jobs",
+    "sampler",
+    "pruner",
+    "intermediate",
+    "constraints",
+    "timeout",
+    "patience",
+    "repeats",
+    "seed",
+)
+DIMENSION = ("low", "high", "log", "step", "choices", "when")

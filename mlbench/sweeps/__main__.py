@@ -12,7 +12,6 @@ import argparse
 import json
 import os
 import sys
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -24,24 +23,20 @@ def main(words: list[str]) -> int:
     """Do what the call says."""
     options = _parser().parse_args(words)
     os.nice(_NICENESS)
-    # Optuna's remarks are for who calls it, and the parent phrases what a user should know.
-    warnings.simplefilter("ignore")
     try:
         told = _told(options)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AssertionError) as error:
+        # As Optuna says that a journal is none.
         told = {"problem": " ".join(str(error).split()) or type(error).__name__}
     print(json.dumps(told))
     return 1 if isinstance(told, dict) and "problem" in told else 0
 
 
 def _told(options: argparse.Namespace) -> Any:
-    import optuna
-
     from mlbench.domain.plain import to_plain
     from mlbench.sweeps.importances import importances
     from mlbench.sweeps.reading import read_study
 
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = read_study(options.journal)
     metrics = _metrics(options.metric, len(study.directions))
     if options.what == "importances":

@@ -101,7 +101,7 @@ def _make(part: str, component: Component, space: tuple[Dimension, ...], begun: 
         with quietly():
             return kind(**options)
     except (ValueError, TypeError, ImportError) as error:
-        raise SweepError(f"{component.name}: {error}") from None
+        raise SweepError(f"{component.name}: {str(error).replace('``', '`')}") from None
 
 
 def _shift_seed(name: str, options: dict[str, Any], begun: int) -> None:

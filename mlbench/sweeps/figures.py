@@ -25,6 +25,7 @@ from mlbench.sweeps.importances import (
     target_of,
     too_little,
 )
+from mlbench.sweeps.quiet import quietly
 
 SCRIPT, INDEX = "plotly.min.js", "index.html"
 # Each pair of parameters is a panel: of more than these nothing can be read.
@@ -55,11 +56,12 @@ def write_figures(study: Study, folder: Path, metrics: Sequence[str]) -> tuple[P
     """
     folder.mkdir(parents=True, exist_ok=True)
     written: list[tuple[Page, Path]] = []
-    for page in pages(study, metrics):
-        path = folder / f"{page.name}.html"
-        text = page.draw().to_html(include_plotlyjs="directory", config=_CONFIG)
-        path.write_text(_titled(text, page.title, study.study_name), encoding="utf-8")
-        written.append((page, path))
+    with quietly():
+        for page in pages(study, metrics):
+            path = folder / f"{page.name}.html"
+            text = page.draw().to_html(include_plotlyjs="directory", config=_CONFIG)
+            path.write_text(_titled(text, page.title, study.study_name), encoding="utf-8")
+            written.append((page, path))
     (folder / SCRIPT).write_text(get_plotlyjs(), encoding="utf-8")
     index = folder / INDEX
     index.write_text(_index(study, [page for page, _ in written]), encoding="utf-8")
@@ -100,7 +102,7 @@ def _of_objective(
     named: dict[str, Any] = {"target": target_of(study, objective), "target_name": metric}
     yield "history", "History", lambda: plots.plot_optimization_history(study, **named)
     if not too_little(trials, objective, metric):
-        evaluator, looked_at = evaluator_for(study, evaluator_name(trials), objective)
+        evaluator, looked_at = evaluator_for(study, evaluator_name(trials), objective, len(trials))
         by = {**named, "evaluator": evaluator, "target": looked_at}
         yield "importances", "Importances", lambda: plots.plot_param_importances(study, **by)
     yield "slice", "Slices", lambda: plots.plot_slice(study, **named)
@@ -135,7 +137,7 @@ def _paired(study: Study, trials: Sequence[FrozenTrial], objective: int) -> list
     varied = [name for name, values in tried.items() if len(values) > 1]
     if len(varied) <= _MOST_PAIRED:
         return varied
-    evaluator, target = evaluator_for(study, PED_ANOVA, objective)
+    evaluator, target = evaluator_for(study, PED_ANOVA, objective, len(trials))
     ranked = evaluator.evaluate(study, varied, target=target)
     return sorted(varied, key=lambda name: -ranked[name])[:_MOST_PAIRED]
 

@@ -23,9 +23,11 @@ from optuna.trial import FrozenTrial, TrialState
 
 from mlbench.domain.phrases import number, plural
 from mlbench.domain.study_analysis import Importances
+from mlbench.sweeps.quiet import quietly
 
 FANOVA, PED_ANOVA = "fANOVA", "PED-ANOVA"
 LEAST_TRIALS = 5
+_LEAST_BEST = 5
 Target = Callable[[FrozenTrial], float]
 
 
@@ -36,8 +38,9 @@ def importances(study: Study, objective: int = 0, metric: str = "the objective")
     if because:
         return Importances(metric, trials=len(trials), because=because)
     name = evaluator_name(trials)
-    evaluator, target = evaluator_for(study, name, objective)
-    raw = get_param_importances(study, evaluator=evaluator, target=target, normalize=False)
+    evaluator, target = evaluator_for(study, name, objective, len(trials))
+    with quietly():
+        raw = get_param_importances(study, evaluator=evaluator, target=target, normalize=False)
     total = math.fsum(raw.values())
     if not (math.isfinite(total) and total > 0):
         told = (
@@ -45,7 +48,7 @@ def importances(study: Study, objective: int = 0, metric: str = "the objective")
         )
         return Importances(metric, trials=len(trials), because=told)
     ordered = sorted(raw.items(), key=lambda item: (-item[1], item[0]))
-    shares = {param: value / total for param, value in ordered}
+    shares = {param: float(value / total) for param, value in ordered}
     return Importances(metric, shares, name, len(trials))
 
 
@@ -81,17 +84,19 @@ def evaluator_name(trials: Sequence[FrozenTrial]) -> str:
 
 
 def evaluator_for(
-    study: Study, name: str, objective: int
+    study: Study, name: str, objective: int, trials: int
 ) -> tuple[BaseImportanceEvaluator, Target | None]:
     """The evaluator, and what it is to look at in a trial; None: its only value."""
     target = target_of(study, objective)
     if name == FANOVA:
         # Seeded, for the same trials should tell the same twice.
         return FanovaImportanceEvaluator(seed=0), target
+    # Told from all by the best tenth, but by no fewer than Optuna advises.
+    among = PedAnovaImportanceEvaluator(target_quantile=min(0.5, max(0.1, _LEAST_BEST / trials)))
     if target is None or study.directions[objective] == StudyDirection.MINIMIZE:
-        return PedAnovaImportanceEvaluator(), target
+        return among, target
     # With a target it takes less for better.
-    return PedAnovaImportanceEvaluator(), lambda trial: -trial.values[objective]
+    return among, lambda trial: -trial.values[objective]
 
 
 def target_of(study: Study, objective: int) -> Target | None:

@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend
+
+from mlbench.sweeps.quiet import optuna
 
 
 class JournalAsItIs(BaseJournalBackend):
@@ -19,6 +20,8 @@ class JournalAsItIs(BaseJournalBackend):
         """Read it; OSError where that can't be done, ValueError for a line that is no JSON."""
         data = path.read_bytes()
         whole = data[: data.rfind(b"\n") + 1].splitlines()
+        while whole and not _is_json(whole[-1]):
+            del whole[-1]
         self._lines: list[dict[str, Any]] = [json.loads(line) for line in whole]
 
     def read_logs(self, log_number_from: int) -> Iterable[dict[str, Any]]:
@@ -31,5 +34,13 @@ class JournalAsItIs(BaseJournalBackend):
 
 
 def read_study(journal: Path) -> optuna.Study:
-    """The one study of a journal; OSError, ValueError or KeyError where it can't be read."""
+    """The one study of a journal; what Optuna raises, or OSError, where it can't be read."""
     return optuna.load_study(study_name=None, storage=JournalStorage(JournalAsItIs(journal)))
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        json.loads(line)
+    except ValueError:
+        return False
+    return True

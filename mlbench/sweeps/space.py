@@ -5,19 +5,13 @@ Choices that Optuna can't hold, lists and tables, are their JSON text there.
 
 from __future__ import annotations
 
-import ast
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mlbench.domain.errors import SweepError, nearest
-from mlbench.domain.expression import (
-    ExpressionError,
-    MissingFactError,
-    evaluate,
-    names_in,
-    parse,
-)
+from mlbench.domain.expression import ExpressionError
+from mlbench.domain.spaces import contains, described, is_active, is_same, names_in_condition
 from mlbench.domain.sweeps import Dimension, Range
 from mlbench.sweeps.quiet import optuna
 
@@ -30,14 +24,10 @@ class Space:
     def __init__(self, dimensions: Sequence[Dimension], base: Mapping[str, Any]) -> None:
         """SweepError where a `when` is no expression, or names what is no parameter before it."""
         self._dimensions = {dimension.name: dimension for dimension in dimensions}
-        self._fixed = {
-            name: value for name, value in base.items() if name not in self._dimensions
-        }
-        self._conditions: dict[str, ast.expr] = {}
+        self._fixed = {name: value for name, value in base.items() if name not in self._dimensions}
         known = set(base)
         for dimension in dimensions:
-            if dimension.when:
-                self._conditions[dimension.name] = _condition(dimension, known)
+            _check_condition(dimension, known)
             known.add(dimension.name)
 
     def suggest(self, trial: optuna.trial.Trial) -> dict[str, Any]:
@@ -47,9 +37,21 @@ class Space:
         """
         values: dict[str, Any] = {}
         for name, dimension in self._dimensions.items():
-            if self._is_active(name, values):
+            if self._is_active(dimension, values):
                 values[name] = decode(dimension, _suggest(trial, dimension))
         return values
+
+    def missing(self, params: Mapping[str, Any]) -> tuple[str, ...]:
+        """The dimensions that a trial with these values has, and that are not among them."""
+        values: dict[str, Any] = {}
+        missing = []
+        for name, dimension in self._dimensions.items():
+            if self._is_active(dimension, values):
+                if name in params:
+                    values[name] = params[name]
+                else:
+                    missing.append(name)
+        return tuple(missing)
 
     def distributions(self) -> dict[str, Distribution]:
         """What Optuna draws from, by name."""
@@ -84,17 +86,11 @@ class Space:
                     "--restart begins a new one"
                 ) from None
 
-    def _is_active(self, name: str, values: Mapping[str, Any]) -> bool:
-        condition = self._conditions.get(name)
-        if condition is None:
-            return True
+    def _is_active(self, dimension: Dimension, values: Mapping[str, Any]) -> bool:
         try:
-            return bool(evaluate(condition, {"params": {**self._fixed, **values}}))
-        except MissingFactError:
-            # It waits for a parameter that this trial has not.
-            return False
+            return is_active(dimension, {**self._fixed, **values})
         except ExpressionError as error:
-            raise SweepError(f"{name}: when: {error}") from None
+            raise SweepError(f"{dimension.name}: when: {error}") from None
 
     def _encoded(self, name: str, value: Any) -> Any:
         dimension = self._dimensions.get(name)
@@ -102,15 +98,9 @@ class Space:
             raise SweepError(
                 f"{name} is no parameter of the sweep's space{nearest(name, self._dimensions)}"
             )
-        encoded = encode(dimension, value)
-        try:
-            drawn = distribution(dimension)
-            holds = drawn._contains(drawn.to_internal_repr(encoded))
-        except (ValueError, TypeError):
-            holds = False
-        if not holds:
-            raise SweepError(f"{name} = {json.dumps(value)} is not one of {_wanted(dimension)}")
-        return encoded
+        if not contains(dimension, value):
+            raise SweepError(f"{name} = {json.dumps(value)} is not in {described(dimension)}")
+        return encode(dimension, value)
 
 
 def distribution(dimension: Dimension) -> Distribution:
@@ -127,15 +117,10 @@ def distribution(dimension: Dimension) -> Distribution:
 
 
 def encode(dimension: Dimension, value: Any) -> Any:
-    """A value as Optuna is told it; the reverse of `decode`."""
-    numbers = dimension.range
-    if numbers is None:
-        return as_choice(value)
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
-    if numbers.is_whole:
-        return int(value) if value == int(value) else None
-    return float(value)
+    """A value of a dimension as Optuna is told it; the reverse of `decode`."""
+    if dimension.range is None:
+        return as_choice(next(one for one in dimension.choices if is_same(one, value)))
+    return int(value) if dimension.range.is_whole else float(value)
 
 
 def decode(dimension: Dimension, value: Any) -> Any:
@@ -174,27 +159,17 @@ def _whole(numbers: Range) -> tuple[int, int, int]:
     return int(numbers.low), int(numbers.high), int(numbers.step or 1)
 
 
-def _condition(dimension: Dimension, known: set[str]) -> ast.expr:
+def _check_condition(dimension: Dimension, known: set[str]) -> None:
     try:
-        condition = parse(dimension.when)
+        names = names_in_condition(dimension.when)
     except ExpressionError as error:
         raise SweepError(f"{dimension.name}: when: {error}") from None
-    for name in sorted(names_in(condition)):
-        if name.removeprefix("params.") not in known and name not in known:
+    for name in sorted(names):
+        if name not in known:
             raise SweepError(
                 f"{dimension.name}: when: {name} is neither a parameter of the space before it "
                 f"nor one of the params file{nearest(name, known)}"
             )
-    return condition
-
-
-def _wanted(dimension: Dimension) -> str:
-    numbers = dimension.range
-    if numbers is None:
-        return f"its choices, {', '.join(map(json.dumps, dimension.choices))}"
-    kind = "the whole numbers" if numbers.is_whole else "the numbers"
-    step = f" by steps of {numbers.step:g}" if numbers.step else ""
-    return f"{kind} from {numbers.low:g} to {numbers.high:g}{step}"
 
 
 def _shown(drawn: Distribution) -> str:

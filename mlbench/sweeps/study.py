@@ -17,6 +17,8 @@ from mlbench.sweeps.quiet import optuna, quietly
 from mlbench.sweeps.space import Space
 
 _EXHAUSTED = "exhausted"
+# In the notes of a trial: the number of the lost one whose parameters it has.
+_INSTEAD_OF = "instead_of"
 _States = optuna.trial.TrialState
 _Direction = optuna.study.StudyDirection
 
@@ -56,12 +58,13 @@ class OptunaStudy:
         # Before anything is written: a study that can't be drawn from should not come to be.
         check(sweep)
         storage = open_storage(journal)
-        _begin(storage, sweep)
-        id_ = storage.get_study_id_from_name(sweep.name)
+        name = _begin(storage, sweep)
+        id_ = storage.get_study_id_from_name(name)
         trials = storage.get_all_trials(id_, deepcopy=False)
-        space.refuse_change({k: v for trial in trials for k, v in trial.distributions.items()})
-        begun = sum(trial.state is not _States.WAITING for trial in trials)
-        study = _Stoppable(sweep.name, storage, make_sampler(sweep, begun), make_pruner(sweep))
+        with quietly():
+            space.refuse_change({k: v for trial in trials for k, v in trial.distributions.items()})
+            begun = sum(trial.state is not _States.WAITING for trial in trials)
+            study = _Stoppable(name, storage, make_sampler(sweep, begun), make_pruner(sweep))
         return cls(study, storage, space)
 
     @property
@@ -131,14 +134,35 @@ class OptunaStudy:
             self.note(number, decoding.LOST, True)
         self._tell(number, _States.FAIL)
 
+    def lose(self, number: int, notes: Mapping[str, Any] | None = None) -> None:
+        """End a trial whose process is gone, and have its parameters tried once more.
+
+        Where a process is killed in the middle of this, doing it again finishes it. What was half
+        asked for is asked for to its end, so that the other one has all parameters. SweepError
+        where the space has changed so that they can't be tried; the trial is ended all the same.
+        """
+        self._running(number)
+        try:
+            if not any(trial.notes.get(_INSTEAD_OF) == number for trial in self.known()):
+                with quietly():
+                    params = self._space.suggest(self._trial(number))
+                self.enqueue(params, {**(notes or {}), _INSTEAD_OF: number})
+        finally:
+            self.fail(number, lost=True)
+
     def enqueue(self, params: Mapping[str, Any], notes: Mapping[str, Any] | None = None) -> None:
         """Have these values tried next; parameters that are not named are sampled.
 
         `notes` are those of the trial that comes of it. SweepError for a name that is not of the
-        space, and for a value outside of its dimension.
+        space, for a value outside of its dimension, and for what a grid can't fill in.
         """
         with quietly():
             encoded = self._space.encode(params)
+            missing = self._space.missing(params)
+            if missing and isinstance(self._study.sampler, optuna.samplers.GridSampler):
+                raise SweepError(
+                    f"GridSampler can't fill in what is left out: name {', '.join(missing)}, too"
+                )
             self._study.enqueue_trial(encoded, dict(notes or {}), skip_if_exists=False)
 
     def note(self, number: int, key: str, value: Any) -> None:
@@ -188,22 +212,28 @@ class OptunaStudy:
         return self._asked[number]
 
 
-def _begin(storage: optuna.storages.BaseStorage, sweep: Sweep) -> None:
-    """Have the study in the journal, with its objectives' names; SweepError for another study."""
+def _begin(storage: optuna.storages.BaseStorage, sweep: Sweep) -> str:
+    """Have the study in the journal, with its objectives' names; gives its name.
+
+    SweepError where it has other objectives.
+    """
     directions = [
         _Direction.MAXIMIZE if one.direction == MAXIMIZE else _Direction.MINIMIZE
         for one in sweep.objectives
     ]
     there = {study.study_name: study for study in storage.get_all_studies()}
-    if sweep.name not in there:
-        storage.create_new_study(directions, sweep.name)
-    elif there[sweep.name].directions != directions:
+    # optuna-dashboard can rename it.
+    name = sweep.name if sweep.name in there else next(iter(there), sweep.name)
+    if name not in there:
+        storage.create_new_study(directions, name)
+    elif there[name].directions != directions:
         raise SweepError(
             f"sweep {sweep.name}: this study was begun with other objectives; "
             "--restart begins a new one"
         )
     with quietly():
-        study = optuna.load_study(study_name=sweep.name, storage=storage)
+        study = optuna.load_study(study_name=name, storage=storage)
         names = [one.metric for one in sweep.objectives]
         if study.metric_names != names:
             study.set_metric_names(names)
+    return name

@@ -46,6 +46,7 @@ def as_plain(run: Run) -> dict[str, Any]:
         "archived": run.marks.archived,
         "source": run.source,
         "parent": run.parent,
+        **({"study": run.study, "trial": run.trial} if run.study else {}),
     }
 
 

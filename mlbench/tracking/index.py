@@ -2,7 +2,7 @@
 
     {"id":…,"state":…,"outcome":…,"marks":{…},"origin":…,"name":…,"by":…,"started":…,
      "seconds":…,"commit":…,"branch":…,"dirty":…,"changed_files":…,"data":…,"source":…,
-     "parent":…,"params":{…},"metrics":{…},"extremes":{…},"stages":{…}}
+     "parent":…,"study":…,"trial":…,"params":{…},"metrics":{…},"extremes":{…},"stages":{…}}
 
 Its order is what `tracking/lines.py` relies on; what is as by default is left out, apart from the
 four sections. A number that JSON has no word for stands in brackets, as text: `["nan"]`.
@@ -30,6 +30,7 @@ _ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{8}", re.ASCII)
 _KEPT = 4096
 _RUN_FIELDS = ("origin", "name", "by", "started", "seconds")
 _STAGE_FIELDS = ("key", "cpu_seconds", "peak_memory")
+_TEXT_FIELDS = ("data", "source", "parent", "study")
 _CODE_FIELDS = ("commit", "branch", "dirty", "changed_files")
 _RUN_OUTCOMES = {outcome.word: outcome for outcome in RunOutcome}
 _STAGE_OUTCOMES = {outcome.word: outcome for outcome in StageOutcome}
@@ -54,9 +55,9 @@ def document_of(run: Run) -> dict[str, Any]:
         document["marks"] = marks
     document |= {name: _storable(getattr(run, name)) for name in _RUN_FIELDS}
     document |= _unlike(run.code, _NO_CODE, _CODE_FIELDS)
-    document |= {
-        name: _text(value) for name in ("data", "source", "parent") if (value := getattr(run, name))
-    }
+    document |= {name: _text(value) for name in _TEXT_FIELDS if (value := getattr(run, name))}
+    if run.trial is not None:
+        document["trial"] = run.trial
     document["params"] = {_text(name): _storable(value) for name, value in run.params.items()}
     document["metrics"] = {_text(name): _storable(value) for name, value in run.metrics.items()}
     document["extremes"] = {
@@ -99,9 +100,8 @@ def run_of(line: bytes) -> Run:
             name: _stage_record(document["id"], plain) for name, plain in document["stages"].items()
         },
         marks=Marks(**{**marks, "tags": tuple(marks.get("tags", ()))}) if marks else _NO_MARKS,
-        data=document.get("data", ""),
-        source=document.get("source", ""),
-        parent=document.get("parent", ""),
+        trial=document.get("trial"),
+        **{name: document[name] for name in _TEXT_FIELDS if name in document},
     )
 
 

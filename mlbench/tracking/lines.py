@@ -16,9 +16,11 @@ MARKS, PARAMS = b',"marks":{', b',"params":{'
 METRICS, EXTREMES, STAGES = b'},"metrics":{', b'},"extremes":{', b'},"stages":{'
 QUOTE, BACKSLASH, BRACKET, BRACE = b'"\\[{'
 _OUTCOME, _PASSED, _GOING = b'"outcome":', b'"outcome":"passed"', b'"outcome":null'
-_PASSED_UNMARKED = b'"outcome":"passed","origin":'
+_PASSED_UNMARKED = b'"outcome":"passed","origin":"'
 _BEHIND_MARKS = b'},"origin":"'
-_ARCHIVED, _FROM_WATCH = b'"archived":true', b'"origin":"watch"'
+_ARCHIVED, _ORIGIN = b'"archived":true', b'"origin":"'
+_SWEEP, _WATCH = b'sweep"', b'watch"'
+_UP_TO_ORIGIN = len(_PASSED_UNMARKED)
 _KEEPING = (b'"tags":', b'"note":', b'"star":', b'"baseline_since":')
 
 
@@ -27,18 +29,25 @@ def id_of(line: bytes) -> str:
     return line[7 : line.index(b'"', 7)].decode()
 
 
-def is_shown(line: bytes, *, archived_too: bool = False) -> bool:
-    """Whether `runs` shows a run without --all: it passed, was asked for by hand, or is marked."""
+def is_shown(line: bytes, *, archived_too: bool = False, trials_too: bool = False) -> bool:
+    """Whether `runs` shows a run without --all: it passed, was asked for by hand, or is marked.
+
+    A trial of a study is shown only where it is marked.
+    """
     at = line.find(_OUTCOME)
     # So are most.
     if line.startswith(_PASSED_UNMARKED, at):
-        return True
+        return trials_too or not line.startswith(_SWEEP, at + _UP_TO_ORIGIN)
     marks = marks_of(line)
-    if not archived_too and _ARCHIVED in marks:
-        return False
-    if marks or line.startswith(_PASSED, at):
-        return True
-    return line.find(_FROM_WATCH, at, line.find(PARAMS)) < 0
+    if marks:
+        return archived_too or _ARCHIVED not in marks
+    hidden = _WATCH if trials_too else (_WATCH, _SWEEP)
+    return not line.startswith(hidden, line.find(_ORIGIN, at) + len(_ORIGIN))
+
+
+def is_trial(line: bytes) -> bool:
+    """Whether the run is one of a study."""
+    return line.startswith(_SWEEP, line.find(_ORIGIN, line.find(_OUTCOME)) + len(_ORIGIN))
 
 
 def is_archived(line: bytes) -> bool:

@@ -27,23 +27,29 @@ def equal_runs(runs: Iterable[Run]) -> list[list[Run]]:
     """The passed runs that are equal, in groups of two and more.
 
     Equal are runs of one tuple of fingerprints, and runs of one clean commit and the same data,
-    which git need not know, whose parameters are the same but for seeds.
+    which git need not know, whose parameters are the same but for seeds; and the repeats of a trial
+    whatever its seeds are called, for its study had one state of the code.
     """
     groups: dict[Any, list[Run]] = {}
+    of_trials: dict[tuple[str, int | None], Any] = {}
     for run in runs:
         if run.outcome is RunOutcome.PASSED:
-            groups.setdefault(_likeness(run), []).append(run)
+            likeness = _likeness(run)
+            if run.study:
+                likeness = of_trials.setdefault((run.study, run.trial), likeness)
+            groups.setdefault(likeness, []).append(run)
     return [group for group in groups.values() if len(group) > 1]
 
 
 def newest_equal_runs(newest_first: Iterable[bytes]) -> list[list[Run]]:
     """The equal runs among the first lines of a history; hardly any others are decoded."""
     lines = list(filter(has_passed, islice(newest_first, _MOST_FOR_NOISE)))
-    commit_of = peek("run.commit")
+    commit_of, study_of, trial_of = peek("run.commit"), peek("run.study"), peek("run.trial")
     committed = _twins((commit, line) for line in lines if (commit := commit_of(line)))
     twins = {
         *_twins((_state(line), line) for line in lines),
         *_twins(((commit_of(line), _parameters(line)), line) for line in committed),
+        *_twins(((study, trial_of(line)), line) for line in lines if (study := study_of(line))),
     }
     return equal_runs(run_of(line) for line in lines if line in twins)
 

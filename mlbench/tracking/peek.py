@@ -51,6 +51,8 @@ RUN_FIELDS: Mapping[str, Any] = {
     "archived": False,
     "source": "",
     "parent": "",
+    "study": "",
+    "trial": None,
     "baseline_since": "",
 }
 # Those that every line has, before any other of the same name.

@@ -22,7 +22,7 @@ from mlbench.domain.expression import (
 from mlbench.domain.runs import Run
 from mlbench.tracking.history import History
 from mlbench.tracking.index import run_of
-from mlbench.tracking.lines import has_passed, id_of, is_archived, is_shown
+from mlbench.tracking.lines import has_passed, id_of, is_archived, is_shown, is_trial
 from mlbench.tracking.peek import AmbiguousNameError, Peek, peek, peek_first
 from mlbench.tracking.when import with_times
 
@@ -56,22 +56,32 @@ def select(
     sort: str | None = None,
     limit: int | None = None,
     everything: bool = False,
+    study: str = "",
+    trials: bool = True,
     now: float | None = None,
 ) -> History:
     """Runs that hold the expression, newest first or by a key, `-key` for descending.
 
-    Without `everything`: what passed and what was asked for by hand, and of what is archived only
-    what the expression asks for. `age` is as of `now`. Only as many lines are read as it takes.
-    UsageError for a bad expression.
+    Without `everything`: what passed and what was asked for by hand, and of what is archived, and
+    of the trials of studies, only what the expression asks for. Of `study`, by its id, the trials
+    alone; without `trials` none of any, marked or not. `age` is as of `now`. Only as many lines are
+    read as it takes. UsageError for a bad expression.
     """
     if limit is not None and limit < 0:
         raise UsageError("--limit: must be 0 or more")
     tree = None if where is None else _parsed(where)
+    if study:
+        study_of = peek("run.study")
+        newest_first = (line for line in newest_first if study_of(line) == study)
+    if not trials:
+        newest_first = (line for line in newest_first if not is_trial(line))
     lines = newest_first if tree is None else _holding(tree, where or "", newest_first, now)
     if not everything:
-        archived_too = tree is not None and bool({"archived", "run.archived"} & names_in(tree))
+        named = {name.removeprefix("run.") for name in names_in(tree)} if tree is not None else ()
+        archived, trial = "archived" in named, bool(study) or "study" in named or "trial" in named
+        shown = partial(is_shown, archived_too=archived, trials_too=trial)
         # Behind the filter, which lets fewer through.
-        lines = filter(partial(is_shown, archived_too=True) if archived_too else is_shown, lines)
+        lines = filter(shown if archived or trial else is_shown, lines)
     if sort is not None:
         lines = _sorted(lines, sort, now, limit)
     return History(list(islice(lines, limit)))
@@ -80,12 +90,13 @@ def select(
 def resolve(name: str, newest_first: Iterable[bytes], objective: str | None = None) -> Run:
     """The run of an id, a unique prefix, a friendly name, @last, @best or @baseline.
 
-    Of several with one friendly name it is the newest; @last and @best pass over what is archived.
+    Of several with one friendly name it is the newest; @last and @best pass over what is archived,
+    and @last over trials of studies.
     UsageError where there is none, or several.
     """
     if name == "@last":
         for line in newest_first:
-            if _can_stand(line):
+            if has_passed(line) and is_shown(line):
                 return run_of(line)
         raise UsageError("@last: no run has passed yet")
     if name == "@best":

@@ -32,6 +32,6 @@ def lately_standing(layout: Layout, state: Mapping[str, str | None]) -> Run | No
         run = read_run(layout.run_folder(name))
         # A folder under another name is somebody's copy.
         is_passed = run is not None and run.id == name and run.outcome is RunOutcome.PASSED
-        if run is not None and is_passed and run.state == state:
+        if run is not None and is_passed and run.state == state and not run.study:
             return run
     return None

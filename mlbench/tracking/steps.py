@@ -60,13 +60,21 @@ class StepReader:
 
         Later calls add to the same objects.
         """
-        for log in self._all_logs():
-            for chunk in log.new_chunks():
-                growing = self._gathered.get(chunk.name)
-                if growing is None:
-                    growing = self._gathered[chunk.name] = Growing()
-                growing.add(chunk)
+        for _, chunk in self.new_chunks():
+            growing = self._gathered.get(chunk.name)
+            if growing is None:
+                growing = self._gathered[chunk.name] = Growing()
+            growing.add(chunk)
         return self._gathered
+
+    def new_chunks(self) -> Iterator[tuple[str, Chunk]]:
+        """What came since the last look, whoever had it, with the name of the log that has it.
+
+        Within a log points come in its own order.
+        """
+        for name, log in self._all_logs():
+            for chunk in log.new_chunks():
+                yield name, chunk
 
     @property
     def gathered(self) -> Mapping[str, Growing]:
@@ -78,13 +86,13 @@ class StepReader:
         """The logs read so far, by the names of their files."""
         return self._logs
 
-    def _all_logs(self) -> list[Log]:
+    def _all_logs(self) -> list[tuple[str, Log]]:
         for name in log_names(self._folder):
             if name not in self._logs:
                 path = self._folder / name
                 is_lines = name.endswith(LINES_SUFFIX)
                 self._logs[name] = _LineLog(path) if is_lines else _RecordLog(path)
-        return list(self._logs.values())
+        return list(self._logs.items())
 
 
 class Log(Protocol):

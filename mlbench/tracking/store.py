@@ -93,12 +93,12 @@ class ExperimentStore:
         return next((run for run in self._unrecorded.runs() if run.id == run_id), None)
 
     def standing(self, state: Mapping[str, str | None]) -> Run | None:
-        """The newest passed run of exactly this tuple of fingerprints, whole."""
+        """The newest passed run of exactly this tuple of fingerprints, whole; no study's trial."""
         wanted = b'"state":"%s"' % state_hash(state).encode()
         for line in self._table.newest():
             if line.find(wanted, 0, _STATE_WITHIN) >= 0 and has_passed(line):
                 run = self.get(id_of(line))
-                if run is not None and run.state == state:
+                if run is not None and run.state == state and not run.study:
                     return run
         return None
 

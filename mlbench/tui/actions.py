@@ -17,12 +17,14 @@ from mlbench.tui.record_actions import ON_COMPARISON, ON_RUNS
 from mlbench.tui.release_actions import EXPORT_MODEL, ON_MODELS
 from mlbench.tui.serving_actions import ON_SERVING
 from mlbench.tui.situation import (
+    BUT_SWEEPS,
     LEDGER,
     MODELS,
     PIPELINE,
     RUN,
     RUNS,
     SERVING,
+    SWEEPS,
     Situation,
     no_stage,
     no_stages,
@@ -31,6 +33,7 @@ from mlbench.tui.situation import (
     refused,
     subject,
 )
+from mlbench.tui.sweeping_actions import ON_SWEEPS
 
 
 def command_for(action: str, situation: Situation) -> Command | None:
@@ -117,10 +120,11 @@ ACTIONS: tuple[Action, ...] = (
         rank=5,
     ),
     Action(
-        "stop", "s", "s", "stop", "stop what runs", "mlbench stop", blocked=nothing_runs, rank=3
+        "stop", "s", "s", "stop", "stop what runs", "mlbench stop", BUT_SWEEPS, nothing_runs, rank=3
     ),
     *ON_MODELS,
     *ON_SERVING,
+    *ON_SWEEPS,
     *ON_RUNS,
     EXPORT_MODEL,
     *ON_COMPARISON,
@@ -144,7 +148,7 @@ ACTIONS: tuple[Action, ...] = (
         "filter",
         "filter the list as you type",
         "mlbench runs --where EXPR",
-        (*_LISTS, RUN, SERVING),
+        (*_LISTS, RUN, SERVING, SWEEPS),
         rank=3,
     ),
     Action("palette", "colon,ctrl+p", ":", "command", "every action by name", rank=4),
@@ -170,6 +174,15 @@ ACTIONS: tuple[Action, ...] = (
         rank=10,
     ),
     Action("screen-runs", "2", "2", "Runs", "the history", "mlbench runs", rank=10),
+    Action(
+        "screen-sweeps",
+        "3",
+        "3",
+        "Sweeps",
+        "studies, their trials and charts",
+        "mlbench sweep",
+        rank=10,
+    ),
     Action(
         "screen-models",
         "4",

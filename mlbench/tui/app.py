@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import gc
-import os
-import signal
-import threading
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar, NoReturn
+from typing import ClassVar
 
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
@@ -38,6 +33,7 @@ from mlbench.tui.draw.keys import key_pieces
 from mlbench.tui.draw.status import status_pieces
 from mlbench.tui.following import StageDetail, StageQuestion
 from mlbench.tui.history import History, HistoryQuestion
+from mlbench.tui.leaving import Leaving
 from mlbench.tui.line import Heard, Line, LineLost
 from mlbench.tui.memory import Memory, load_memory, save_memory
 from mlbench.tui.palette import ActionProvider
@@ -52,6 +48,8 @@ from mlbench.tui.screens.pipeline import PipelinePane
 from mlbench.tui.screens.runs import RunsPane
 from mlbench.tui.serving import Serving
 from mlbench.tui.situation import Situation, with_surroundings
+from mlbench.tui.sweep_hand import SweepHand
+from mlbench.tui.sweeping import Sweeping
 from mlbench.tui.themed import Themed
 from mlbench.tui.toasts import Severity, toasts_for
 from mlbench.tui.widgets.filter_line import FilterLine
@@ -71,7 +69,7 @@ class Told(Message):
         super().__init__()
 
 
-class Workbench(Recording, Releasing, Serving, Themed, App[int]):
+class Workbench(Recording, Releasing, Serving, Sweeping, Themed, Leaving, App[int]):
     """The app; gives the exit status that the process should end with."""
 
     TITLE = "mlbench"
@@ -95,8 +93,9 @@ class Workbench(Recording, Releasing, Serving, Themed, App[int]):
         super().__init__()
         self.animation_level = "none"
         self.start_themes(self.memory.theme)
-        self._line = Line(folder, lambda value: self.post_message(Told(value)))
+        self.line = Line(folder, lambda value: self.post_message(Told(value)))
         self.record = RecordHand(folder, lambda value: self.post_message(Told(value)))
+        self.sweep_hand = SweepHand(folder, lambda value: self.post_message(Told(value)))
         self.known = Situation()
         self.trails = {}
         self._ticks = 0
@@ -121,6 +120,8 @@ class Workbench(Recording, Releasing, Serving, Themed, App[int]):
                 only_differences=memory.runs_only_differences,
                 id=_pane_id("runs"),
             )
+            if memory.screen == "sweeps":
+                yield self.new_sweeps_pane()
             yield ModelsPane(id=_pane_id("models"))
             if memory.screen == "serving":
                 yield self.new_serving_pane()
@@ -131,46 +132,17 @@ class Workbench(Recording, Releasing, Serving, Themed, App[int]):
     def on_mount(self) -> None:
         """Begin to listen, to read and to draw."""
         self.tell_theme_faults()
-        self._listen_to_signals()
-        self._line.start()
-        self._line.send(SetWatch(True))
+        self.listen_to_signals()
+        self.line.start()
+        self.line.send(SetWatch(True))
         self.readers.refresh_all(self.query_one(RunsPane).question)
         self.pane.take_focus()
         self.set_interval(_TICK_SECONDS, self._tick)
         self.call_after_refresh(self._draw)
 
-    def _listen_to_signals(self) -> None:
-        """A lost terminal leaves what runs, and a service manager's stop ends it."""
-        loop = asyncio.get_running_loop()
-        for number, stop_run in ((signal.SIGHUP, False), (signal.SIGTERM, True)):
-            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup's wish
-                with contextlib.suppress(RuntimeError, ValueError):
-                    loop.add_signal_handler(number, self._end_by, number, stop_run)
-
-    def _end_by(self, number: int, stop_run: bool) -> None:
-        if number == signal.SIGHUP:
-            threading.Thread(target=self._end_unseen, args=(128 + number,), daemon=True).start()
-        else:
-            self._leave(128 + number, stop_run=stop_run, stop_servers=False)
-
-    def _end_unseen(self, status: int) -> NoReturn:
-        """Let the loop go and be gone: with the terminal lost, taking leave of it waits for ever.
-
-        Textual's writer has ended by the first write that failed, and nobody empties its queue.
-        """
-        self._line.close(stop_run=False)
-        os._exit(status)
-
-    async def on_unmount(self) -> None:
-        """However it ends, the loop is let go; a fault of ours stops nothing of the user's."""
-        self.readers.close()
-        await asyncio.to_thread(self.record.close)
-        stop_run = not self.return_code
-        await asyncio.to_thread(lambda: self._line.close(stop_run=stop_run))
-
     def on_app_focus(self) -> None:
         """Whoever comes back from an editor sees what was saved, whatever the system told."""
-        self._line.look()
+        self.line.look()
 
     @property
     def pane(self) -> Pane:
@@ -199,7 +171,7 @@ class Workbench(Recording, Releasing, Serving, Themed, App[int]):
 
     def send(self, command: Command) -> None:
         """Hand a command to the loop; its answer comes back as a toast."""
-        self._line.send(command)
+        self.line.send(command)
         self._errands = errands.sent(self._errands, command)
         self.known = replace(self.known, errand=self._errands.text)
 
@@ -211,6 +183,8 @@ class Workbench(Recording, Releasing, Serving, Themed, App[int]):
         """Show another screen."""
         if screen == "serving":
             self.make_serving_pane()
+        if screen == "sweeps":
+            self.make_sweeps_pane()
         self.query_one("#panes", ContentSwitcher).current = _pane_id(screen)
         self.query_one(FilterLine).close()
         self.pane.take_focus()
@@ -226,21 +200,6 @@ class Workbench(Recording, Releasing, Serving, Themed, App[int]):
         """Type a filter for the list that has the focus."""
         text = self.pane.filter_text
         self.query_one(FilterLine).open(self.pane.filter_hint, text)
-
-    def leave(self, *, stop_run: bool, stop_servers: bool) -> None:
-        """Stop what has to be stopped, then end."""
-        is_busy = self.known.board.is_busy
-        self.tell("stopping what runs …" if is_busy and stop_run else "leaving …")
-        self._leave(0, stop_run=stop_run, stop_servers=stop_servers)
-
-    def _leave(self, status: int, *, stop_run: bool, stop_servers: bool) -> None:
-        def stop() -> None:
-            self._line.close(stop_run=stop_run)
-            if stop_servers:
-                self.readers.stop_servers()
-            self.call_from_thread(self.exit, status)
-
-        self.run_worker(stop, thread=True, exit_on_error=False)
 
     def remember(self, memory: Memory) -> None:
         """Keep this for the next day."""
@@ -276,6 +235,7 @@ class Workbench(Recording, Releasing, Serving, Themed, App[int]):
                 self.tell(text, "error")
             case other:
                 self.take_of_serving(other)
+                self.take_of_sweeping(other)
                 self.take_of_release(other)
                 self.take_of_record(other)
                 self._draw()
@@ -305,7 +265,7 @@ class Workbench(Recording, Releasing, Serving, Themed, App[int]):
         board = update_all(before, heard.events)
         if heard.holds_loop and self.known.attached and before.watching:
             # The holder is gone and took its watch along.
-            self._line.send(SetWatch(True))
+            self.line.send(SetWatch(True))
         self._errands = errands.heard(self._errands, heard.events, heard.replies)
         self.known = replace(
             self.known,
@@ -342,6 +302,7 @@ class Workbench(Recording, Releasing, Serving, Themed, App[int]):
         self._ticks += 1
         self.readers.tick(self._ticks * _TICK_SECONDS)
         self.look_at_servers(self._ticks * _TICK_SECONDS)
+        self.look_at_sweeps(self._ticks * _TICK_SECONDS)
         is_second = self._ticks % 8 == 0
         if is_second:
             self.look_at_themes()

@@ -96,6 +96,7 @@ _DEEDS: Mapping[str, Deed] = {
     "theme": lambda bench, _: bench.next_theme(),
     "screen-pipeline": lambda bench, _: bench.turn_to("pipeline"),
     "screen-runs": lambda bench, _: bench.turn_to("runs"),
+    "screen-sweeps": lambda bench, _: bench.turn_to("sweeps"),
     "screen-models": lambda bench, _: bench.turn_to("models"),
     "screen-serving": lambda bench, _: bench.turn_to("serving"),
 }

@@ -82,9 +82,9 @@ class History:
     """The runs that were asked for, in order; each is decoded when it is touched.
 
     `sample` stands for all of them where columns are chosen: `columns` are all that there are,
-    `differing` those in which the sample differs. `recent` are the newest of all,
-    whatever the filter; `error` says what is wrong with the expression, and then the runs are those
-    of the last good one. `undoable` is what `undo` would take back.
+    `differing` those in which the sample differs. `recent` are the newest of all but for trials of
+    studies, whatever the filter; `error` says what is wrong with the expression, and then the runs
+    are those of the last good one. `undoable` is what `undo` would take back.
     """
 
     question: HistoryQuestion = field(default_factory=HistoryQuestion)
@@ -102,7 +102,7 @@ class History:
 
     @property
     def latest(self) -> Run | None:
-        """The newest run of all, whatever the filter."""
+        """The newest run but for trials, whatever the filter."""
         return self.recent[0] if self.recent else None
 
 
@@ -112,10 +112,11 @@ def read_history(queries: Queries, question: HistoryQuestion, last_good: History
         runs = _asked(queries, question)
     except (MlbenchError, ExpressionError) as error:
         return replace(last_good, question=question, error=_said(error))
-    every = queries.runs(everything=True)
+    # A trial tells nothing of how the project's own code stands.
+    own = queries.runs(everything=True, trials=False)
     sample = _sample(runs)
-    before = PassedBefore(every, every.ids())
-    recent = tuple(every[:_MOST_RECENT])
+    before = PassedBefore(own, own.ids())
+    recent = tuple(own[:_MOST_RECENT])
     for run in (*recent, *sample[:_MOST_RECENT]):
         before.of(run.id)
     return History(
@@ -126,7 +127,7 @@ def read_history(queries: Queries, question: HistoryQuestion, last_good: History
         recent=recent,
         baseline=_baseline(queries),
         undoable=_undoable(queries),
-        total=len(every),
+        total=len(queries.runs(everything=True)),
         is_read=True,
     )
 

@@ -59,10 +59,13 @@ def ask_quit(situation: Situation) -> Question | None:
     if up:
         goes_on = ". Servers are processes of their own and go on until they are stopped."
         lines.append(line("Serving: ", (_listed(up), "bold"), goes_on))
+    if sweeps := [study.name for study in situation.sweeps.running]:
+        goes_on = " A sweep goes on without a workbench; s on screen 3 stops it."
+        lines.append(line("Sweeping: ", (_listed(sweeps), "bold"), ".", goes_on))
     if not lines:
         return None
     is_running = situation.board.is_busy and is_ours
-    choices = [Choice("quit, all that goes on" if up and is_running else "quit, it goes on", QUIT)]
+    choices = [Choice("quit, all that goes on" if len(lines) > 1 else "quit, it goes on", QUIT)]
     if is_running:
         choices.append(Choice("quit and stop what runs", STOP_RUN))
     if up:

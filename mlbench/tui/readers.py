@@ -40,6 +40,7 @@ from mlbench.tui.release_reading import (
     lay_out,
 )
 from mlbench.tui.serving_reading import ServingReaders
+from mlbench.tui.sweeping_reading import SweepReaders
 
 if TYPE_CHECKING:
     from mlbench.engine.queries import Queries
@@ -90,6 +91,7 @@ class Readers:
         self.card: Background[CardQuestion, CardLines] = Background(lay_out, deliver)
         self.picture: Background[PictureQuestion, Picture] = Background(read_picture, deliver)
         self.serving = ServingReaders(folder, deliver)
+        self.sweeping = SweepReaders(folder, deliver)
         self._surroundings_at = self._head_at = self._record_at = self._history_at = 0.0
         self._record_stamp = self._queries.record_stamp()
         self.record: Background[float, None] = Background(
@@ -165,6 +167,7 @@ class Readers:
         self.card.close()
         self.picture.close()
         self.serving.close()
+        self.sweeping.close()
 
     def _look_at_record(self, elapsed: float) -> None:
         """Have the history read anew where somebody changed it, or a script is still going."""

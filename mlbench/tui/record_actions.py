@@ -94,7 +94,7 @@ ON_RUNS: tuple[Action, ...] = (
         "mlbench runs --sort -KEY", (RUNS,), rank=8,
     ),
     Action(
-        "everything", "a", "a", "all", "show the archived too, and the watch's failures",
+        "everything", "a", "a", "all", "show the archived, trials and the watch's failures",
         "mlbench runs --all", (RUNS,), rank=5,
     ),
     Action(

@@ -10,6 +10,7 @@ from mlbench.domain.release import Candidate, LedgerEntry
 from mlbench.domain.runs import Run
 from mlbench.domain.serving import LoggedRequest
 from mlbench.domain.stages import EnvironmentSpec
+from mlbench.domain.sweeps import Trial
 from mlbench.tui.board import Board
 from mlbench.tui.deploys import (
     first_environment,
@@ -23,6 +24,8 @@ from mlbench.tui.reading import Head, Released, Releases, Surroundings
 from mlbench.tui.saved import Saved
 from mlbench.tui.served import Served
 from mlbench.tui.serving_reading import Pulse
+from mlbench.tui.studied import Studied
+from mlbench.tui.sweeping_reading import Sweeps
 from mlbench.tui.words import missed, version_of
 
 if TYPE_CHECKING:
@@ -31,8 +34,10 @@ if TYPE_CHECKING:
 PIPELINE, RUNS, RUN, COMPARISON, MODELS = "pipeline", "runs", "run", "comparison", "models"
 RELEASE, CARD, LEDGER, VERSIONS = "model", "card", "ledger", "versions"
 SERVING, REQUEST, ASKING, REPLAY = "serving", "request", "try it", "replay"
+SWEEPS = "sweeps"
 ON_SERVING = (SERVING, REQUEST, ASKING, REPLAY)
 ON_MODELS = (MODELS, RELEASE, CARD, LEDGER, VERSIONS)
+BUT_SWEEPS = (PIPELINE, RUNS, RUN, COMPARISON, *ON_MODELS, *ON_SERVING)
 VALUES, CURVES, PARALLEL, CODE, MACHINES = "values", "curves", "parallel", "code", "environment"
 Refused = tuple[str, str, str]
 """The environment, the model, and the run or version that was to be promoted."""
@@ -47,8 +52,11 @@ class Situation:
     the model under the cursor, `sides` are two versions side by side, `entry` is
     the ledger's under the cursor. `pulse` tells how the servers stand, `served` is the environment
     or version under screen 5's cursor, `logged` the request that is looked at, `switching` are the
-    environments whose server is being started or stopped. `errand` says what the loop does for this
-    workbench just now, `refusals` which promotions it refused lately, and why.
+    environments whose server is being started or stopped. `sweeps` are all studies, `study` and
+    `trial` those under screen 3's cursors, `beginning` the names of sweeps that are being started,
+    `stopping` the ids of studies that were told to begin no more trials. `errand` says what
+    the loop does for this workbench just now, `refusals` which promotions it refused lately, and
+    why.
     """
 
     screen: str = PIPELINE
@@ -70,6 +78,11 @@ class Situation:
     served: Served | None = None
     logged: LoggedRequest | None = None
     switching: tuple[str, ...] = ()
+    sweeps: Sweeps = field(default_factory=Sweeps)
+    study: Studied | None = None
+    trial: Trial | None = None
+    beginning: tuple[str, ...] = ()
+    stopping: tuple[str, ...] = ()
     errand: str = ""
     refusals: Mapping[Refused, str] = field(default_factory=dict)
     attached: bool = False

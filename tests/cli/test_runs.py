@@ -18,7 +18,10 @@ import pytest
 from mlbench.cli.runs_table import Column, chosen_columns, columns_for, fitting, table_lines, when
 from mlbench.domain.outcomes import RunOutcome
 from mlbench.domain.runs import Extremes, Marks
+from mlbench.domain.sweeps import MAXIMIZE, Dimension, Objective, Study, Sweep
+from mlbench.engine.sweeping.files import StudyFiles
 from mlbench.project.layout import Layout
+from mlbench.tracking.folder import write_run
 from mlbench.tracking.store import ExperimentStore
 from tests.support import SmallProject
 from tests.tracking.conftest import made
@@ -137,6 +140,29 @@ def test_json_has_marks_and_extremes(history: Path) -> None:
     (run,) = json.loads(cli(history, "--where", "baseline", "--json").stdout)
     assert (run["baseline"], run["star"], run["archived"]) == (True, False, False)
     assert run["extremes"] == {"loss": {"min": 0.1, "min_step": 90, "max": 2.0, "max_step": 0}}
+
+
+def test_the_trials_of_a_study_are_found_by_its_name_or_id(history: Path) -> None:
+    layout = Layout(history)
+    studies = {"20261123-091500-000000aa": "small", "20261124-091500-000000bb": "small"}
+    objectives = (Objective("accuracy", MAXIMIZE),)
+    for number, (study, name) in enumerate(studies.items(), 20):
+        sweep = Sweep(name, "train", objectives, (Dimension("train.alpha"),))
+        StudyFiles(layout, study).write_study(Study(study, sweep, "2026-11-23T09:15:00Z"))
+        trial = made(number, origin="sweep", study=study, trial=number, metrics={"accuracy": 0.99})
+        write_run(layout.run_folder(trial.id), trial)
+        ExperimentStore(layout).add(trial)
+    assert names(cli(history, "--json")) == ["brave-3", "brave-2", "brave-1"]
+    assert names(cli(history, "--study", "small", "--json")) == ["brave-21"]
+    assert names(cli(history, "--study", "20261123", "--json")) == ["brave-20"]
+    assert names(cli(history, "--best", "--json")) == ["brave-21"]
+    assert names(cli(history, "--last", "--json")) == ["brave-3"]
+    refused = cli(history, "--study", "smal")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "small" in refused.stderr
+    command = [sys.executable, "-m", "mlbench", "-C", str(history), "show", "brave-20"]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "trial 20 of small (20261123-091500-000000aa)" in shown
 
 
 def test_columns_are_chosen_for_table_and_csv(history: Path) -> None:

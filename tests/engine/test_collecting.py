@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from mlbench.domain.outcomes import RunOutcome, StageOutcome
+from mlbench.domain.outcomes import RunOutcome, StageOutcome, TrialState
 from mlbench.domain.plain import from_plain, to_plain
 from mlbench.domain.release import Candidate
 from mlbench.domain.runs import CodeState, Marks, Run, StageRecord
 from mlbench.domain.stages import Project
+from mlbench.domain.sweeps import MAXIMIZE, Dimension, Objective, Study, Sweep, Trial
 from mlbench.engine import collecting
 from mlbench.engine.collecting import (
     IN_USE,
@@ -29,6 +30,7 @@ from mlbench.engine.collecting import (
     Collector,
     limit_of,
 )
+from mlbench.engine.sweeping.files import StudyFiles
 from mlbench.pipeline.snapshots.snapshot import Snapshot
 from mlbench.project.config import load_project
 from mlbench.project.layout import Layout
@@ -153,6 +155,35 @@ def test_runs_that_are_marked_or_passed_lately_keep_what_they_gave(
         True,
     ]
     assert done.is_over
+
+
+def test_of_trials_the_best_five_keep_what_they_gave(
+    layout: Layout, project: Project, junk: Junk
+) -> None:
+    sweep = Sweep("small", "train", (Objective("score", MAXIMIZE),), (Dimension("a"),))
+    files = StudyFiles(layout, "20260101-000000-00000001")
+    files.write_study(Study(files.id, sweep, "2026-01-01T00:00:00Z"))
+    outs = [junk(b"trial %d" % number) for number in range(8)]
+    for number, out in enumerate(outs):
+        # The last one is the best of all, but of another study that is lost.
+        study = files.id if number < 7 else "lost"
+        run = run_of(number, out, days=1, origin="sweep", study=study, trial=number)
+        record(layout, run)
+        if number < 7:
+            ended = Trial(number, TrialState.COMPLETE, values=(number % 6,), runs=(run.id,))
+            files.write_trials([Trial(number, TrialState.RUNNING), ended])
+    record(layout, run_of(9, outs[0], days=1, marks=Marks(star=True)))
+    saved = []
+    for number in (5, 6):
+        folder = layout.run_folder(f"20260101-000000-{number:06x}")
+        saved.append(folder / "stages" / "train" / "artifacts")
+        saved[-1].mkdir(parents=True)
+        for path in (saved[-1], folder):
+            os.utime(path, (NOW - 15 * DAY,) * 2)
+    done = collect(layout, project)
+    assert [has(layout, out) for out in outs] == [number < 6 for number in range(8)]
+    assert done.kept == {OF_RECENT: 35, OF_MARKED: 7}
+    assert [folder.exists() for folder in saved] == [True, False]
 
 
 def test_candidates_and_versions_keep_their_model_rows_and_run(

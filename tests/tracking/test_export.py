@@ -142,3 +142,14 @@ def test_a_device_is_written_into_and_stays_one() -> None:
 def test_a_place_that_is_not_there_is_said_in_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"no/runs\.csv: can't be written \(No such file"):
         write_runs(HISTORY, tmp_path / "no" / "runs.csv", "csv")
+
+
+def test_a_trial_says_of_which_study_and_others_say_nothing(tmp_path: Path) -> None:
+    trial = made(3, origin="sweep", study="20261123-091500-000000aa", trial=0)
+    told = as_plain(trial)
+    assert (told["study"], told["trial"]) == ("20261123-091500-000000aa", 0)
+    assert not {"study", "trial"} & as_plain(RUNS[0]).keys()
+    write_runs(History.of([RUNS[0], trial]), tmp_path / "runs.csv", "csv")
+    assert [(row["study"], row["trial"]) for row in rows(tmp_path / "runs.csv")] == [
+        ("", ""), ("20261123-091500-000000aa", "0"),
+    ]  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mlbench.project.layout import Layout
 from mlbench.tracking.folder import DIFF_NAME, read_run, write_run
+from mlbench.tracking.store import ExperimentStore
 from tests.tracking.conftest import made
 
 
@@ -25,3 +26,12 @@ def test_a_diff_of_a_file_in_another_encoding_is_kept_byte_for_byte(layout: Layo
     write_run(folder, made(1), latin.decode("utf-8", errors="surrogateescape"))
     assert (folder / DIFF_NAME).read_bytes() == latin
     assert read_run(folder) == made(1)
+
+
+def test_a_trial_keeps_its_study_and_its_number(layout: Layout) -> None:
+    trial = made(1, origin="sweep", study="20261123-091500-000000aa", trial=0)
+    write_run(layout.run_folder(trial.id), trial)
+    assert read_run(layout.run_folder(trial.id)) == trial
+    store = ExperimentStore(layout)
+    assert store.rebuild() == 1
+    assert (store.runs()[0].study, store.runs()[0].trial) == (trial.study, 0)

@@ -17,7 +17,7 @@ from mlbench.domain.runs import CodeState, Extremes, Marks, Run, StageRecord
 from mlbench.domain.runs import TestCounts as Counts
 from mlbench.tracking.history import History
 from mlbench.tracking.index import document_of, line_of, run_of, state_hash
-from mlbench.tracking.lines import id_of, is_shown
+from mlbench.tracking.lines import id_of, is_shown, is_trial
 from mlbench.tracking.peek import RUN_FIELDS, AmbiguousNameError, peek, peek_first
 from mlbench.tracking.query import facts_of
 from tests.tracking.conftest import made
@@ -78,7 +78,7 @@ runs = st.builds(
     id=st.from_regex(r"2026112[0-9]-0915[0-5][0-9]-[0-9a-f]{8}", fullmatch=True),
     name=texts,
     outcome=st.none() | st.sampled_from(RunOutcome),
-    origin=st.sampled_from(["manual", "watch", "script"]),
+    origin=st.sampled_from(["manual", "watch", "script", "sweep"]),
     by=texts,
     started=st.just("2026-11-23T09:15:02.120Z"),
     seconds=st.floats(0, 1e6),
@@ -92,6 +92,8 @@ runs = st.builds(
     marks=marks,
     source=texts,
     parent=texts,
+    study=texts,
+    trial=st.none() | st.integers(0, 9999),
 )
 
 
@@ -159,13 +161,18 @@ def test_every_field_is_read(run: Run) -> None:
         "marked": run.marks.keeps,
         "source": run.source,
         "parent": run.parent,
+        "study": run.study,
+        "trial": run.trial,
     }
     for name, value in expected.items():
         assert same(peek(f"run.{name}")(line), value), name
         assert same(peek_first(name)(line), value), name
     assert id_of(line) == run.id
-    shown = run.outcome is RunOutcome.PASSED or run.origin != "watch" or run.marks.keeps
-    assert is_shown(line) is (shown and not run.marks.archived)
+    shown = run.outcome is RunOutcome.PASSED or run.origin != "watch"
+    kept, seen = run.marks.keeps, not run.marks.archived
+    assert is_trial(line) is (run.origin == "sweep")
+    assert is_shown(line) is (seen and (kept or (shown and run.origin != "sweep")))
+    assert is_shown(line, trials_too=True) is ((kept or shown) and seen)
 
 
 @given(runs, texts)

@@ -346,3 +346,28 @@ def test_the_best_come_in_order_and_what_is_best_can_be_said() -> None:
 def test_the_last_that_passed() -> None:
     assert numbers(query.passed(newest_first(HISTORY))) == [4, 2, 1]
     assert numbers(query.passed(newest_first(HISTORY), 1)) == [4]
+
+
+def test_trials_are_hidden_unless_they_are_marked_or_asked_for() -> None:
+    trial: dict[str, Any] = {"origin": "sweep", "study": "20261123-091500-000000aa"}
+    runs = [
+        made(1),
+        made(2, **trial, trial=0, metrics={"accuracy": 0.99}),
+        made(3, **trial, trial=1, outcome=RunOutcome.FAILED),
+        made(4, **trial, trial=2, marks=Marks(star=True)),
+        made(5, **trial, trial=3, marks=Marks(archived=True)),
+        made(6, origin="sweep", study="another", trial=0),
+        made(7, metrics={"accuracy": 0.9}),
+        made(8, origin="sweep", study="another", trial=1),
+    ]
+    study = trial["study"]
+    assert numbers(select(runs)) == [7, 4, 1]
+    assert numbers(select(runs, study=study)) == [4, 3, 2]
+    assert numbers(select(runs, study=study, everything=True)) == [5, 4, 3, 2]
+    assert numbers(select(runs, everything=True, trials=False)) == [7, 1]
+    assert numbers(select(runs, where=f"run.study == '{study}'")) == [4, 3, 2]
+    assert numbers(select(runs, where="trial >= 1 and not star")) == [8, 3]
+    assert numbers(select(runs, where="origin == 'sweep'")) == [4]
+    assert numbers(select(runs, study="another", sort="-trial")) == [8, 6]
+    assert resolve("@last", runs) == made(7).id
+    assert resolve("@best", runs, "maximize accuracy") == made(2).id

@@ -48,3 +48,11 @@ def test_a_copied_folder_of_a_run_does_not_stand(layout: Layout) -> None:
     record(layout, made(1, key="a"))
     shutil.copytree(layout.run_folder(made(1).id), layout.run_folder(made(2).id))
     assert lately_standing(layout, {"train": "a"}) == made(1, key="a")
+
+
+def test_a_trial_of_a_study_does_not_stand(layout: Layout) -> None:
+    """What is applied to the project and comes from the cache is a run of its own."""
+    by_hand, trial = made(1, key="a"), made(2, key="a", origin="sweep", study="one", trial=3)
+    store = record(layout, by_hand, trial)
+    assert lately_standing(layout, {"train": "a"}) == by_hand
+    assert store.standing({"train": "a"}) == by_hand

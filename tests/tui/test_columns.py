@@ -115,6 +115,15 @@ def test_marks_stand_beside_the_name_as_signs() -> None:
     assert text_of("note", Row(marked, 0.0)) == "a note"
 
 
+def test_the_study_of_a_trial_and_its_number_can_be_columns() -> None:
+    trial = Row(run("a", 0.9, 0.1, study="20261123-091500-000000aa", trial=0), 0.0)
+    other = Row(OTTER, 0.0)
+    assert {"study", "trial"} <= set(catalogue(RUNS))
+    assert text_of("study", trial) == "20261123-091500-000000aa"
+    assert (text_of("trial", trial), text_of("trial", other)) == ("0", "")
+    assert sort_key("trial") == "trial"
+
+
 def test_only_what_differs_is_shown_parameters_first() -> None:
     third = replace(FOX, params={**FOX.params, "extra": 1}, metrics={**FOX.metrics, "loss": 0.3})
     assert differing(RUNS) == ("name", "started", "params.train.alpha", "metrics.accuracy")

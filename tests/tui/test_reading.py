@@ -7,11 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from mlbench.engine.queries import Queries
+from mlbench.project.layout import Layout
+from mlbench.tracking.store import ExperimentStore
 from mlbench.tui.background import Background, Broken
 from mlbench.tui.following import LogTail, StageFollower, StageQuestion
 from mlbench.tui.history import History, HistoryQuestion, is_plain_words, read_history
 from mlbench.tui.reading import queries_of, read_surroundings
 from tests.support import SmallProject, until
+from tests.tracking.conftest import made
 
 
 @pytest.fixture
@@ -41,6 +45,21 @@ def test_the_history_takes_words_and_expressions(recorded: SmallProject) -> None
     assert [run.name for run in ask(whole.runs[2].name).runs] == [whole.runs[2].name]
     ordered = ask("", sort="metrics.score", descending=False)
     assert [run.metrics.get("score") for run in ordered.runs] == [0.5, 0.75, None]
+
+
+def test_trials_are_behind_all_and_no_run_is_compared_with_one(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    layout.own.mkdir()
+    trials = [made(n, origin="sweep", study="one", trial=n) for n in range(2, 40)]
+    ExperimentStore(layout).add(made(1), *trials, made(40))
+    queries = Queries(layout)
+    hidden = read_history(queries, HistoryQuestion(), History())
+    assert [run.name for run in hidden.runs] == ["brave-40", "brave-1"]
+    assert hidden.total == 40
+    assert hidden.before.of(made(40).id) == hidden.runs[1]
+    assert [run.name for run in hidden.recent] == ["brave-40", "brave-1"]
+    assert len(read_history(queries, HistoryQuestion(everything=True), History()).runs) == 40
+    assert len(read_history(queries, HistoryQuestion("trial < 10"), History()).runs) == 8
 
 
 def test_a_wrong_expression_keeps_the_last_good_list_and_says_what_is_wrong(

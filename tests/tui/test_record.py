@@ -147,7 +147,7 @@ async def test_deleting_asks_and_archiving_hides(recorded: SmallProject) -> None
         await until(pilot, lambda: names(app) == [middle, oldest], "not hidden")
         await pilot.press("a")
         await until(pilot, lambda: names(app) == [newest, middle, oldest], "not shown again")
-        await see(pilot, "archived and failed too")
+        await see(pilot, "archived, trials and failed too")
 
 
 async def test_columns_are_chosen_moved_and_there_the_next_day(recorded: SmallProject) -> None:

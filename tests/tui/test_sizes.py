@@ -20,6 +20,7 @@ async def test_every_screen_fits_every_size(small: SmallProject, size: tuple[int
         for key, marker in (
             ("1", "prepare"),
             ("2", "run"),
+            ("3", "No sweep yet"),
             ("4", "No model"),
             ("5", "Serving"),
         ):

@@ -158,7 +158,7 @@ async def test_what_was_chosen_is_there_again_the_next_day(small: SmallProject) 
         await until(pilot, lambda: app.memory.runs_everything, "not remembered")
     again = Workbench(small.root)
     async with again.run_test(size=WIDE) as pilot:
-        await see(pilot, "archived and failed too")
+        await see(pilot, "archived, trials and failed too")
         assert again.query_one(RunsPane).question.sort == "seconds"
 
 

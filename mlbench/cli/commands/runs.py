@@ -41,7 +41,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     order.add_argument("--last", action="store_true", help="the last that passed")
     parser.add_argument("--limit", type=int, metavar="N", help="so many at most")
     parser.add_argument(
-        "--all", action="store_true", help="the watch's failures too, and what is archived"
+        "--all",
+        action="store_true",
+        help="the watch's failures too, the trials of studies, and what is archived",
+    )
+    parser.add_argument(
+        "--study", metavar="STUDY", help="the trials of a study: its id, a prefix, or its sweep"
     )
     parser.add_argument("--columns", metavar="KEY,…", help="show these, in this order")
     parser.add_argument(
@@ -71,13 +76,20 @@ def run(options: argparse.Namespace) -> int:
         _print(runs, queries, options)
     elif options.limit == 0:
         pass
-    elif options.where is None:
-        narrate("no runs yet; `mlbench run` makes the first")
-    elif options.all:
-        narrate("no run is so")
     else:
-        narrate("no run is so; --all looks at the watch's failures and the archive, too")
+        narrate(_why_none(queries, options))
     return 0
+
+
+def _why_none(queries: Queries, options: argparse.Namespace) -> str:
+    """What may bring runs where none was found."""
+    if not queries.runs(everything=True, limit=1):
+        return "no runs yet; `mlbench run` makes the first"
+    if options.study is not None and options.where is None:
+        return f"no trial of {options.study} is recorded yet; `mlbench sweep` says how it stands"
+    if options.all:
+        return "no run is so"
+    return "no run is so; --all looks at the watch's failures, trials and the archive, too"
 
 
 def _asked_for(queries: Queries, options: argparse.Namespace) -> History:
@@ -93,7 +105,16 @@ def _asked_for(queries: Queries, options: argparse.Namespace) -> History:
         everything=options.all,
         best=options.best,
         last=options.last,
+        study=_study(queries, options.study) if options.study is not None else "",
     )
+
+
+def _study(queries: Queries, word: str) -> str:
+    """The id of a study that was named."""
+    # Late: it brings what makes a plan.
+    from mlbench.engine.sweeping.queries import find_study
+
+    return find_study(queries.layout, word).id
 
 
 def _columns(runs: History, options: argparse.Namespace) -> list[str] | None:

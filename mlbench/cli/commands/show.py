@@ -52,12 +52,23 @@ def run(options: argparse.Namespace) -> int:
         }
         print_json(as_plain(found) | details)
     else:
-        _print(found, tests, use)
+        _print(found, tests, use, _study(queries, found))
         for name, files in saved.items():
             _print_saved(name, files)
         _print_environment(environment)
         print(f"folder  {folder}")
     return 0
+
+
+def _study(queries: Queries, found: Run) -> str:
+    """The study of which a run is a trial, by name and id; empty for others."""
+    if not found.study:
+        return ""
+    # Late: few runs need it.
+    from mlbench.engine.sweeping.files import StudyFiles
+
+    study = StudyFiles(queries.layout, found.study).study()
+    return f"{study.name} ({found.study})" if study is not None else found.study
 
 
 def _saved(queries: Queries, found: Run) -> dict[str, dict[str, int]]:
@@ -74,6 +85,7 @@ def _print(
     found: Run,
     tests: Mapping[str, Sequence[TestResult]],
     use: Mapping[str, Mapping[str, Use]],
+    study: str,
 ) -> None:
     outcome = found.outcome
     sign, word = _outcome(outcome)
@@ -81,6 +93,8 @@ def _print(
     dirty = f", {found.code.changed_files} files differ" if found.code.dirty else ""
     commit = f"{found.code.commit[:12]}{dirty}" if found.code.commit else "no git commit"
     print(f"  {found.started}  {duration(found.seconds)}  {found.origin} by {found.by}  {commit}")
+    if study:
+        print(f"  trial {found.trial} of {study}")
     if found.code.left_out:
         print(f"  not in the patch: {', '.join(found.code.left_out)}")
     _print_marks(found)

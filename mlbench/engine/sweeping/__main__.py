@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import time
 import traceback
 from pathlib import Path
 
@@ -13,12 +14,14 @@ from mlbench.engine.sweeping.coordinator import Coordinator
 from mlbench.engine.sweeping.files import StudyFiles
 from mlbench.project.layout import Layout
 
+_TRIES, _PAUSE = 50, 0.01
+
 
 def main(root: str, study: str) -> int:
     """Go on with a study until it ends; says in its progress.json how it did."""
     layout = Layout(Path(root))
     files = StudyFiles(layout, study)
-    if not files.lock.try_acquire():
+    if not _acquired(files):
         return 0
     try:
         coordinator = Coordinator(layout, files)
@@ -36,6 +39,15 @@ def main(root: str, study: str) -> int:
     files.write_progress(ending)
     files.lock.release()
     return 1 if ending.has_failed else 0
+
+
+def _acquired(files: StudyFiles) -> bool:
+    """Take the lock, which a face that looks whether it is held may have for an instant."""
+    for _ in range(_TRIES):
+        if files.lock.try_acquire():
+            return True
+        time.sleep(_PAUSE)
+    return False
 
 
 if __name__ == "__main__":

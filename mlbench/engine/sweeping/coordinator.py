@@ -161,19 +161,27 @@ class Coordinator:
                 case StopSweep():
                     self.stop(command)
                 case EnqueueTrial(params):
-                    self._enqueue(params, {"by_hand": True})
+                    self._enqueue(params)
                 case StopTrial(number):
                     self._end_early(number, TrialState.FAILED)
         if self._stopping is not None and self._stopping.at_once:
             for number in self._running:
                 self._end_early(number, TrialState.LOST)
 
-    def _enqueue(self, params: Mapping[str, Any], notes: Mapping[str, Any]) -> None:
+    def _enqueue(self, params: Mapping[str, Any]) -> None:
         """Have values tried next, and show that they wait; what the space refuses is left out."""
         try:
-            self._all.optuna.enqueue(params, notes)
+            self._all.optuna.enqueue(params, {"by_hand": True})
         except SweepError as error:
             print(f"{params} is not tried: {error}", file=sys.stderr, flush=True)
+        self._tell_new()
+
+    def _tell_new(self) -> None:
+        """Show trials that wait."""
+        self._show_waiting()
+
+    def _show_waiting(self) -> None:
+        """Put trials on the board that are to be tried, and are not there yet."""
         for number, trial in self._all.trials().items():
             if number not in self._trials:
                 self._tell(trial)
@@ -320,14 +328,17 @@ class Coordinator:
         self._tell(replace(trial, state=TrialState.FAILED, reason=reason))
 
     def _lose(self, number: int, params: Mapping[str, Any], reason: str) -> None:
+        """End a trial that does not count, and have its parameters tried again."""
+        trial = self._trials.get(number) or Trial(number, TrialState.LOST, params)
         optuna = self._all.optuna
         optuna.note(number, "reason", reason)
-        optuna.fail(number, lost=True)
-        if params:
-            self._enqueue(params, {})
-        trial = self._trials.get(number) or Trial(number, TrialState.LOST, params)
+        try:
+            optuna.lose(number, {"by_hand": True} if trial.is_by_hand else None)
+        except SweepError as error:
+            reason = f"{reason}; but that can't be: {error}"
         ended = trial.ended or utc()
         self._tell(replace(trial, state=TrialState.LOST, reason=reason, ended=ended, stage=""))
+        self._show_waiting()
 
     def _times_lost(self, trial: Trial) -> int:
         """How often the same was lost before: what is killed each time wants too much memory."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from mlbench.domain.best_trials import best_of
 from mlbench.domain.clock import seconds_of
 from mlbench.domain.phrases import clock, plural
 from mlbench.domain.records import dataclass
+from mlbench.domain.study_analysis import since_better
 from mlbench.domain.sweeps import Sweep, Trial
 
 
@@ -30,18 +30,10 @@ def decide(sweep: Sweep, trials: Sequence[Trial], free: int, running: int, now: 
         return Decision(because=f"all {plural(sweep.trials, 'trial')} have ended", is_done=True)
     if sweep.timeout is not None and worked_seconds(trials, now) >= sweep.timeout:
         return Decision(because=f"its time of {clock(sweep.timeout)} is over", is_done=True)
-    if sweep.patience is not None and since_better(sweep, ended) >= sweep.patience:
+    if sweep.patience is not None and since_better(ended, sweep.objectives) >= sweep.patience:
         told = f"no better one in {plural(sweep.patience, 'trial')}"
         return Decision(because=told, is_done=True)
     return Decision(begin=max(0, min(free, sweep.trials - len(ended) - running)))
-
-
-def since_better(sweep: Sweep, ended: Iterable[Trial]) -> int:
-    """How many trials have ended since the last that was the best, or came to the Pareto front."""
-    in_order = sorted(ended, key=lambda trial: (trial.ended, trial.number))
-    best = set(best_of(in_order, sweep.objectives))
-    places = [place for place, trial in enumerate(in_order) if trial.number in best]
-    return len(in_order) - 1 - places[-1] if places else len(in_order)
 
 
 def worked_seconds(trials: Iterable[Trial], now: float) -> float:

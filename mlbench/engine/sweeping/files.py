@@ -28,8 +28,8 @@ from mlbench.domain.sweeps import (
     Trial,
 )
 from mlbench.project.layout import Layout
-from mlbench.system.files import read_json, write_json
-from mlbench.system.journal import append, read_lines
+from mlbench.system.files import read_json, write_atomically, write_json
+from mlbench.system.journal import append, line_of, read_lines
 from mlbench.system.locks import FileLock, is_held
 
 T = TypeVar("T")
@@ -81,10 +81,12 @@ class StudyFiles:
         return {trial.number: trial for trial in trials_in(read_lines(self.board))}
 
     def write_trials(self, trials: Iterable[Trial], *, anew: bool = False) -> None:
-        """Put trials on the board; `anew`: and take whatever is there off it."""
+        """Put trials on the board; `anew`: in place of whatever is there."""
         if anew:
-            self.board.unlink(missing_ok=True)
-        append(self.board, map(to_plain, trials), durable=False)
+            # Never without its trials: a study that has none is taken for one that came to nothing.
+            write_atomically(self.board, b"".join(map(line_of, map(to_plain, trials))))
+        else:
+            append(self.board, map(to_plain, trials), durable=False)
 
     def send(self, command: SweepCommand) -> None:
         """Leave a command for the coordinator."""

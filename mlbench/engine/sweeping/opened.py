@@ -86,7 +86,7 @@ class Opened:
 
     def follow(self, number: int, folders: Iterable[Path]) -> None:
         """Read what a trial logs by step from now on."""
-        metric = self.study.sweep.watched.metric
+        metric = self.study.sweep.watched.metric.removeprefix("metrics.")
         self._followers[number] = StepFollower(tuple(folders), metric, self.study.sweep.pruner)
 
     def unfollow(self, number: int) -> None:
@@ -153,7 +153,7 @@ class Opened:
     def _take_over(self) -> None:
         """Have the comparable trials of the study before count here, once."""
         study = self.study
-        if not study.before or not study.taken or self.optuna.known():
+        if not study.before or not study.taken:
             return
         before = StudyFiles(self._layout, study.before)
         of_before = before.study()

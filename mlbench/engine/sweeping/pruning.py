@@ -15,7 +15,6 @@ from pathlib import Path
 
 from mlbench.domain.sweeps import Component
 from mlbench.tracking.growing import Chunk
-from mlbench.tracking.pyramid import summary_of
 from mlbench.tracking.steps import StepReader
 
 Grid = Callable[[int], int]
@@ -99,12 +98,6 @@ class StepFollower:
                     is_first = True
             if is_first:
                 yield step, float(chunk.times[place]), float(chunk.values[place])
-
-
-def last(folder: Path, metric: str) -> tuple[int, float] | None:
-    """The highest step of a metric in a stage's folder and its value; None without a point."""
-    summary = summary_of(folder).get(metric)
-    return None if summary is None else (summary.last_step, summary.last)
 
 
 def _every(interval: int, warmup: int) -> Grid:

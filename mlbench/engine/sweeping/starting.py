@@ -12,8 +12,10 @@ from typing import Any
 
 from mlbench.domain.clock import utc
 from mlbench.domain.errors import SweepError, UsageError, nearest
+from mlbench.domain.outcomes import TrialState
 from mlbench.domain.phrases import plural
 from mlbench.domain.records import dataclass
+from mlbench.domain.spaces import doubts
 from mlbench.domain.stages import Project
 from mlbench.domain.sweeps import Progress, Study, Sweep
 from mlbench.engine.session import prepare_folder
@@ -97,8 +99,8 @@ def begin(
 
 def _new(layout: Layout, project: Project, sweep: Sweep, **more: Any) -> Begun:
     # Before anything is written: what no stage reads can't be swept.
-    inputs_of(Workspace.open(layout), project, sweep)
-    told = more.pop("told", ())
+    known = inputs_of(Workspace.open(layout), project, sweep)
+    told = (*more.pop("told", ()), *doubts(sweep.space, known.params))
     study = Study(new_run_id(), sweep, utc(), **more)
     files = StudyFiles(layout, study.id)
     files.write_study(study)
@@ -120,6 +122,8 @@ def _changed(
     why_not: dict[str, int] = {}
     for trial in files.trials().values():
         if not trial.state.has_ended or not trial.values:
+            continue
+        if trial.state is TrialState.PRUNED and study.sweep.watched != sweep.watched:
             continue
         fits, reason = _fits(trial.params, study, sweep, now)
         if fits:

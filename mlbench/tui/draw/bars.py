@@ -18,6 +18,7 @@ from mlbench.tui.serving_reading import Pulse
 SCREENS = (
     ("pipeline", "1", "Pipeline"),
     ("runs", "2", "Runs"),
+    ("sweeps", "3", "Sweeps"),
     ("models", "4", "Models"),
     ("serving", "5", "Serving"),
 )

@@ -1,4 +1,7 @@
-"""A canvas of braille dots, two by four in a cell, that remembers whose dots a cell has."""
+"""A canvas of braille dots, two by four in a cell, that remembers whose dots a cell has.
+
+Signs of a whole cell can be put over the dots.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,7 @@ class Canvas:
         self.width, self.height = max(1, width), max(1, height)
         self._bits = [[0] * self.width for _ in range(self.height)]
         self._styles = [[""] * self.width for _ in range(self.height)]
+        self._signs: dict[tuple[int, int], tuple[str, str]] = {}
 
     @property
     def columns(self) -> int:
@@ -39,6 +43,15 @@ class Canvas:
         self._bits[row // 4][column // 2] |= _DOTS[column % 2][row % 4]
         self._styles[row // 4][column // 2] = style
 
+    def put(self, column: int, level: int, sign: str, style: str) -> None:
+        """Put a sign of one cell over the dots of the cell in which this dot is."""
+        if 0 <= column < self.columns and 0 <= level < self.levels:
+            self._signs[(self.levels - 1 - level) // 4, column // 2] = (sign, style)
+
+    def clear(self, column: int, row: int) -> None:
+        """Take the sign of a cell away, counted from the upper left corner; its dots stay."""
+        self._signs.pop((row, column), None)
+
     def upright(self, column: int, low: int, high: int, style: str) -> None:
         """Draw every dot of a column between two levels, both included."""
         for level in range(low, high + 1):
@@ -57,21 +70,23 @@ class Canvas:
     def rows(self) -> list[Content]:
         """The lines from top to bottom."""
         return [
-            line(*_parts(bits, styles))
-            for bits, styles in zip(self._bits, self._styles, strict=True)
+            line(*_parts(bits, styles, [self._signs.get((row, at)) for at in range(self.width)]))
+            for row, (bits, styles) in enumerate(zip(self._bits, self._styles, strict=True))
         ]
 
 
-def _parts(bits: Sequence[int], styles: Sequence[str]) -> list[Part]:
+def _parts(
+    bits: Sequence[int], styles: Sequence[str], signs: Sequence[tuple[str, str] | None]
+) -> list[Part]:
     """Neighbouring cells of one style as one part."""
     parts: list[Part] = []
     text, current = "", ""
-    for value, drawn in zip(bits, styles, strict=True):
-        style = drawn if value else ""
+    for value, drawn, sign in zip(bits, styles, signs, strict=True):
+        style = sign[1] if sign else drawn if value else ""
         if style != current and text:
             parts.append((text, current) if current else text)
             text = ""
         current = style
-        text += chr(_BLANK + value) if value else " "
+        text += sign[0] if sign else chr(_BLANK + value) if value else " "
     parts.append((text, current) if current else text)
     return parts

@@ -251,6 +251,10 @@ def _outcome(row: Row) -> Part:
     return (outcome.word, f"${outcome.colour}") if outcome else ("running", "$info")
 
 
+def _trial(row: Row) -> Part:
+    return "" if row.run.trial is None else (str(row.run.trial), "$quiet")
+
+
 def _one_line(text: str) -> str:
     return " ".join(text.split())
 
@@ -264,6 +268,8 @@ FIELDS: Mapping[str, Field] = {
     "tags": Field("tags", 6, lambda row: (" ".join(row.run.marks.tags), "$info"), sorts=False),
     "note": Field("note", 8, lambda row: _one_line(row.run.marks.note)),
     "origin": Field("origin", 7, lambda row: (row.run.origin, "$quiet")),
+    "study": Field("study", 9, lambda row: (row.run.study, "$quiet")),
+    "trial": Field("trial", 9, _trial, right=True),
     "by": Field("by", 8, lambda row: (row.run.by, "$quiet")),
     "branch": Field("branch", 8, lambda row: (row.run.code.branch or "–", "$quiet")),
     "commit": Field("commit", 8, _commit),

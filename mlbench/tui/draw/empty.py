@@ -60,7 +60,7 @@ def no_runs(known: Situation, width: int) -> list[Content]:
     if history.question.text:
         return _prose("No run holds this filter. Press esc in the filter line to drop it.", width)
     if history.total:
-        hidden = "Nothing passed yet. Press a to see the failed and cancelled runs too."
+        hidden = "Nothing passed yet. Press a to see failed runs and trials too."
         return _prose(hidden, width)
     return _prose("No runs yet. Press r to run, or save a file that a stage depends on.", width)
 

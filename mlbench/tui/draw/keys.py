@@ -15,7 +15,9 @@ _SIGNS = {
     "asterisk": "*", "number_sign": "#", "plus": "+", "minus": "-", "left": "←", "right": "→",
     "at": "@",
 }  # fmt: skip
-_IN_HELP_ALONE = ("theme", "screen-pipeline", "screen-runs", "screen-models", "screen-serving")
+_IN_HELP_ALONE = (
+    "theme", "screen-pipeline", "screen-runs", "screen-sweeps", "screen-models", "screen-serving",
+)  # fmt: skip
 
 
 def key_pieces(situation: Situation) -> list[Piece]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from textual.content import Content
 
@@ -23,13 +23,24 @@ _LEAST_AXIS = 14
 class Axis:
     """One axis: its name, what stands at its ends, and where each run crosses it.
 
-    `places` are between 0 at the bottom and 1 at the top; a run without a value has none.
+    `places` are between 0 at the bottom and 1 at the top; a run without a value has none. `words`
+    are written beside the axis at their places, as far as there is room.
     """
 
     name: str
     low: str
     high: str
     places: Mapping[str, float]
+    words: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Thread:
+    """A line through the axes: whose places it takes, its style, its sign at each crossing."""
+
+    key: str
+    style: str
+    sign: str = ""
 
 
 def axes_of(
@@ -71,22 +82,46 @@ def parallel_lines(
     """The axes with a line for each run; the chosen ones in their colours above the others."""
     if len(axes) < 2:
         return [line(("These runs differ in nothing that has an axis.", "$quiet"))]
-    shown = list(axes)[-max(2, width // _LEAST_AXIS) :]
-    each = width // len(shown)
+    others = [Thread(run, "$quiet dim") for run in every if run not in chosen]
+    above = [Thread(run, f"bold {style_of(index)}") for index, run in enumerate(chosen)]
+    return threaded(axes, [*others, *reversed(above)], width, height)
+
+
+def shown_axes(axes: Sequence[Axis], width: int) -> list[Axis]:
+    """The last of the axes, as many as there is room for."""
+    return list(axes)[-max(2, width // _LEAST_AXIS) :]
+
+
+def threaded(
+    axes: Sequence[Axis], threads: Sequence[Thread], width: int, height: int
+) -> list[Content]:
+    """The axes, at least two, with their threads; later ones lie above earlier ones."""
+    shown = shown_axes(axes, width)
+    each = max(1, width // len(shown))
     rows = max(2, height - 3)
     canvas = Canvas(each * len(shown), rows)
     crossings = [each + index * each * 2 for index in range(len(shown))]
     for column in crossings:
         canvas.upright(column, 0, canvas.levels - 1, "$frame")
-    others = [run for run in every if run not in chosen]
-    for run in others:
-        _draw(canvas, shown, crossings, run, "$quiet dim")
-    for index, run in reversed(list(enumerate(chosen))):
-        _draw(canvas, shown, crossings, run, f"bold {style_of(index)}")
+    for thread in threads:
+        _draw(canvas, shown, crossings, thread)
+    for item, column in zip(shown, crossings, strict=True):
+        _write_words(canvas, item, column, each // 2 - 2)
     names = line(*(_centred((item.name, "bold"), each) for item in shown))
     highs = line(*(_centred((item.high, "$quiet"), each) for item in shown))
     lows = line(*(_centred((item.low, "$quiet"), each) for item in shown))
     return [names, highs, *canvas.rows(), lows][:height]
+
+
+def _write_words(canvas: Canvas, item: Axis, column: int, room: int) -> None:
+    """The words of an axis at its right, where each has a line of its own."""
+    if len(item.words) > canvas.height or room < 1:
+        return
+    for text, place in item.words.items():
+        shown = text if len(text) <= room else f"{text[: room - 1]}…"
+        level = round(place * (canvas.levels - 1))
+        for index, sign in enumerate(shown):
+            canvas.put(column + 2 * (index + 1), level, sign, "$quiet")
 
 
 def legend(runs: Sequence[Run]) -> Content:
@@ -97,15 +132,15 @@ def legend(runs: Sequence[Run]) -> Content:
     return line(*parts) if parts else EMPTY
 
 
-def _draw(
-    canvas: Canvas, axes: Sequence[Axis], crossings: Sequence[int], run: str, style: str
-) -> None:
+def _draw(canvas: Canvas, axes: Sequence[Axis], crossings: Sequence[int], thread: Thread) -> None:
     before: tuple[int, int] | None = None
     for item, column in zip(axes, crossings, strict=True):
-        place = item.places.get(run)
+        place = item.places.get(thread.key)
         point = None if place is None else (column, round(place * (canvas.levels - 1)))
         if before is not None and point is not None:
-            canvas.stroke(before, point, style)
+            canvas.stroke(before, point, thread.style)
+        if point is not None and thread.sign:
+            canvas.put(*point, thread.sign, thread.style)
         before = point
 
 

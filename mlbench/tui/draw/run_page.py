@@ -82,6 +82,7 @@ def _head(run: Run, problem: str) -> list[Content]:
         line((where, "$quiet"), (dirty, "$warn")),
         line((run.id, "$quiet")),
     ]
+    lines += [line((f"trial {run.trial} of study {run.study}", "$quiet"))] if run.study else []
     lines += [line((told, "$warn"))] if told else []
     lines += [line(("tags ", "$quiet"), (" ".join(marks.tags), "$info"))] if marks.tags else []
     notes = safe(marks.note).splitlines()

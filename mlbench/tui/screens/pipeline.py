@@ -14,6 +14,7 @@ from mlbench.domain.phrases import clock, plural
 from mlbench.domain.runs import TestCounts
 from mlbench.domain.stages import Project
 from mlbench.tui.board import Board, Phase, StageView, followed
+from mlbench.tui.draw.bars import Piece
 from mlbench.tui.draw.empty import no_gates, no_stages_yet, problem_lines
 from mlbench.tui.draw.gates import gates_by_model
 from mlbench.tui.draw.history import recent_lines
@@ -21,12 +22,14 @@ from mlbench.tui.draw.lanes import Lane, lanes, stage_lines
 from mlbench.tui.draw.lines import line
 from mlbench.tui.draw.stage import stage_head
 from mlbench.tui.draw.story import objective_metric
+from mlbench.tui.draw.sweeps import sweeping_line
 from mlbench.tui.following import StageDetail, StageQuestion
 from mlbench.tui.screens.pane import Pane
 from mlbench.tui.situation import PIPELINE, Situation
 from mlbench.tui.widgets.drawn import Drawn, entitle
 from mlbench.tui.widgets.line_list import LineList
 from mlbench.tui.widgets.log_box import LogBox
+from mlbench.tui.widgets.piece_bar import PieceBar
 from mlbench.tui.widgets.single_tests import SingleTests
 
 _LEAST_RECENT = 4
@@ -53,6 +56,7 @@ class PipelinePane(Pane):
         with Vertical(id="left"):
             yield LineList(id="stages")
             yield Drawn(id="gates")
+            yield PieceBar(id="sweeping")
             yield LineList(id="recent", is_selection=False)
         with Vertical(id="stage"):
             yield Drawn(id="stage-head")
@@ -123,6 +127,7 @@ class PipelinePane(Pane):
         self._place(board, known.surroundings.project)
         self._draw_stages(board, now)
         self._draw_gates(known)
+        self._draw_sweeps(known, now)
         self._draw_recent(known, now)
         self._clear_what_is_anothers(known)
         self._draw_stage(known, now)
@@ -190,6 +195,15 @@ class PipelinePane(Pane):
         box.show(lines)
         entitle(box, line(("Gates", "bold")), line((name, "$quiet")))
 
+    def _draw_sweeps(self, known: Situation, now: float) -> None:
+        """A line for the sweep that runs; a click on it leads to screen 3."""
+        bar, running = self.query_one("#sweeping", PieceBar), known.sweeps.running
+        bar.display = bool(running)
+        if running:
+            width = max(8, self.query_one("#left").content_size.width - 2)
+            text = sweeping_line(running[0], now, width)
+            bar.show([Piece(line(" ", text), "screen-sweeps")])
+
     def _draw_recent(self, known: Situation, now: float) -> None:
         listed, history = self.query_one("#recent", LineList), known.history
         width = listed.line_width
@@ -198,7 +212,9 @@ class PipelinePane(Pane):
         drawn = recent_lines(history.recent, history.before, metric, direction, width, now)
         listed.show_lines(drawn)
         left = self.query_one("#left").size.height
-        above = sum(self.query_one(name).outer_size.height for name in ("#stages", "#gates"))
+        above = sum(
+            self.query_one(name).outer_size.height for name in ("#stages", "#gates", "#sweeping")
+        )
         listed.display = bool(drawn) and left - above >= _LEAST_RECENT
         entitle(listed, line(("Recent runs", "bold"), (f"  {metric or ''}", "$quiet")))
 

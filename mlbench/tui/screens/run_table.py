@@ -179,7 +179,7 @@ class RunTable(Vertical):
         """How many runs are shown of how many, and why not all."""
         history = self._history
         parts = [plural(len(history.runs), "run") + f" of {history.total}"]
-        parts += ["archived and failed too"] if history.question.everything else []
+        parts += ["archived, trials and failed too"] if history.question.everything else []
         parts += [f"/{history.question.text}"] if history.question.text else []
         parts += [f"{len(self.marked)} marked"] if self.marked else []
         parts += ["only differences"] if self.only_differences else []

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from mlbench.domain.clock import utc
 from mlbench.domain.outcomes import TrialState
 from mlbench.domain.sweeps import Dimension, Objective, Range, Sweep, Trial
-from mlbench.engine.sweeping.deciding import Decision, decide, since_better, worked_seconds
+from mlbench.engine.sweeping.deciding import Decision, decide, worked_seconds
 
 SWEEP = Sweep(
     "small",
@@ -63,15 +63,6 @@ def test_a_study_is_done_when_nothing_gets_better() -> None:
     stagnant = [*better[:3], trial(3, None, TrialState.PRUNED), trial(4, 0.1)]
     decision = decide(replace(sweep, trials=9), stagnant, free=1, running=0, now=BEGAN)
     assert decision == Decision(because="no better one in 2 trials", is_done=True)
-
-
-def test_what_enters_the_pareto_front_is_better() -> None:
-    goals = (Objective("accuracy", "maximize"), Objective("size", "minimize"))
-    sweep = replace(SWEEP, objectives=goals)
-    values = [(0.5, 1.0), (0.4, 0.5), (0.3, 2.0)]
-    ended = [replace(trial(number, 0.0), values=of) for number, of in enumerate(values)]
-    assert since_better(sweep, ended[:2]) == 0
-    assert since_better(sweep, ended) == 1
 
 
 def test_time_in_which_nothing_ran_does_not_count() -> None:

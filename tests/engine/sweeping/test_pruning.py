@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlbench.domain.sweeps import Component
-from mlbench.engine.sweeping.pruning import StepFollower, grids_of, last, rung_of
+from mlbench.engine.sweeping.pruning import StepFollower, grids_of, rung_of
 from mlbench.inside.steplog import POINT
 from mlbench.inside.stepwriter import StepWriter
 from mlbench.tracking.steps import RECORD_TYPE
@@ -50,7 +50,7 @@ def reported(logged: Sequence[int], folder: Path, pruner: Component | None = Non
 
 
 @given(st.lists(writes, max_size=60), st.sampled_from([None, Component("HyperbandPruner")]))
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_the_moments_of_looking_make_no_difference(
     logged: list[tuple[int, str, int, bool]], pruner: Component | None
 ) -> None:
@@ -134,6 +134,4 @@ def test_what_is_not_finite_is_told_as_nan_and_the_first_value_of_a_step_counts(
         writer.add("loss", value, step, 1.0)
     assert repr(follower.new()) == "[(0, nan), (1, nan), (2, nan), (3, 0.5)]"
     assert follower.new() == []
-    assert last(tmp_path, "loss") == (3, 0.7)
-    assert last(tmp_path, "accuracy") is None
     writer.close()

@@ -1,0 +1,242 @@
+"""kill -9 of coordinator, trials, supervisors and faces at any moment: the study ends as it should.
+
+MLBENCH_KILLS says how many in one study.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mlbench.domain.outcomes import TrialState
+from mlbench.domain.sweeps import Study
+from mlbench.engine.session import prepare_folder
+from mlbench.engine.sweeping.files import StudyFiles
+from mlbench.engine.sweeping.starting import configured_sweep
+from mlbench.project.config import load_project
+from mlbench.project.layout import Layout
+from mlbench.serving.python_path import variables
+from mlbench.system.proctable import Process, lives
+from tests.engine.sweeping.coordinator_killing import PHASES
+from tests.engine.sweeping.evidence import coordinators_of, faults, gather
+from tests.engine.sweeping.quick_sweep import NAME, newest, score, write_quick
+from tests.support import REPOSITORY, until
+
+KILLS = int(os.environ.get("MLBENCH_KILLS", "8"))
+pytestmark = pytest.mark.long
+_FACE, _COORDINATOR, _STAGE, _SUPERVISOR, _ALL = "face", "coordinator", "stage", "supervisor", "all"
+_VICTIMS = (_FACE, _COORDINATOR, _COORDINATOR, _STAGE, _SUPERVISOR, _ALL)
+_SHORTEST, _LONGEST = 0.05, 0.8
+_PATIENCE = 300
+
+
+class Scene:
+    """A study on its way, the face that follows it, and what can be killed of both."""
+
+    def __init__(self, root: Path, log: Path) -> None:
+        """Nothing has begun."""
+        self.layout = Layout(root)
+        self._log = log
+        self._face: subprocess.Popen[bytes] | None = None
+
+    @property
+    def files(self) -> StudyFiles:
+        """Those of its only study."""
+        return newest(self.layout.root)
+
+    def follow(self) -> None:
+        """Have `mlbench sweep` follow it, as somebody would who finds that it does not."""
+        if self._face is not None and self._face.poll() is None:
+            return
+        with self._log.open("ab") as log:
+            words = [sys.executable, "-m", "mlbench", "sweep", NAME]
+            self._face = subprocess.Popen(
+                words, cwd=self.layout.root, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+
+    def wait_for_face(self) -> int:
+        """The exit status of the face that follows it to its end."""
+        assert self._face is not None
+        return self._face.wait(_PATIENCE)
+
+    def has_begun(self) -> bool:
+        """Whether trials run: what they share is built."""
+        with contextlib.suppress(IndexError):
+            states = {trial.state for trial in self.files.trials().values()}
+            return TrialState.RUNNING in states
+        return False
+
+    def kill(self, victim: str) -> bool:
+        """Whether there was one to kill."""
+        if victim == _FACE:
+            return self._kill_face()
+        if victim == _COORDINATOR:
+            return self._kill_coordinator()
+        if victim == _ALL:
+            killed = [self._kill_coordinator(), self._kill_face()]
+            return all([*killed, *map(self._kill_processes, (_STAGE, _SUPERVISOR))])
+        return self._kill_processes(victim)
+
+    def close(self) -> None:
+        """Leave nothing running, also where a check failed."""
+        self._kill_face()
+        self._kill_coordinator()
+
+    def _kill_face(self) -> bool:
+        if self._face is None or self._face.poll() is not None:
+            return False
+        self._face.kill()
+        self._face.wait()
+        return True
+
+    def _kill_coordinator(self) -> bool:
+        files = self.files
+        pid = files.progress().pid
+        try:
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        except OSError:
+            return False
+        if files.id.encode() not in words:
+            return False
+        os.kill(pid, signal.SIGKILL)
+        return True
+
+    def _kill_processes(self, which: str) -> bool:
+        """Kill a stage's whole group, or its supervisor alone; of one trial."""
+        for record in self._records():
+            group, supervisor = record.get("group"), record.get("supervisor")
+            for what, process in ((_STAGE, group), (_SUPERVISOR, supervisor)):
+                if what == which and process is not None and lives(_process(process)):
+                    with contextlib.suppress(ProcessLookupError):
+                        (os.killpg if what == _STAGE else os.kill)(process[0], signal.SIGKILL)
+                        return True
+        return False
+
+    def _records(self) -> Iterator[dict[str, Any]]:
+        for trial in self.files.trials().values():
+            if trial.state is TrialState.RUNNING:
+                for run in trial.runs:
+                    for path in self.layout.run_folder(run).glob("stages/*/process.json"):
+                        with contextlib.suppress(OSError, ValueError):
+                            yield json.loads(path.read_text())
+
+
+def _process(written: Sequence[Any]) -> Process:
+    return (written[0], written[1])
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    root = (tmp_path / "quick").resolve()
+    write_quick(root, tmp_path / "prepared", trials=3 * KILLS + 16, pause=0.03)
+    scene = Scene(root, tmp_path / "faces.log")
+    yield scene
+    scene.close()
+
+
+def test_a_study_ends_as_it_should_whoever_is_killed(scene: Scene, tmp_path: Path) -> None:
+    dice = random.Random(5)
+    scene.follow()
+    until(scene.has_begun)
+    killed: Counter[str] = Counter()
+    deadline = time.monotonic() + _PATIENCE
+    while killed.total() < KILLS:
+        assert time.monotonic() < deadline, (killed, scene.files.progress())
+        assert not scene.files.progress().is_done, f"it ended behind {killed.total()} kills"
+        scene.follow()
+        time.sleep(dice.uniform(_SHORTEST, _LONGEST))
+        victim = dice.choice(_VICTIMS)
+        killed[victim] += scene.kill(victim)
+    while not scene.files.progress().is_done:
+        assert time.monotonic() < deadline, scene.files.progress()
+        scene.follow()
+        assert scene.wait_for_face() in (0, 1, -signal.SIGKILL), (
+            tmp_path / "faces.log"
+        ).read_text()
+    until(lambda: not coordinators_of(scene.layout.root))
+    found = gather(scene.files, scene.layout.root, tmp_path / "prepared")
+    states = Counter(trial.state.word for trial in found.board.values())
+    print(f"{killed.total()} kills {dict(killed)}: {dict(states)}")
+    assert faults(found, found.study.sweep.trials, score) == []
+
+
+# What is killed once as if for want of memory; and what fails each time.
+_KILLED_ONCE = """\
+import os, signal
+if train["x"] < 0.3 and not os.path.exists(f"{once}/{{train['x']}}"):
+    open(f"{once}/{{train['x']}}", "w").close()
+    os.kill(os.getpid(), signal.SIGKILL)
+if train["x"] > 0.8:
+    raise SystemExit("x is too large")
+"""
+_FEW = 6
+
+
+def _stopped_study(root: Path, folder: Path) -> StudyFiles:
+    """A study of which no coordinator has done anything yet."""
+    folder.mkdir()
+    (folder / "once").mkdir()
+    project = write_quick(root, folder / "prepared", trials=_FEW)
+    before, mark, after = project.read("train.py").partition('Path("build/model.json")')
+    code = _KILLED_ONCE.format(once=folder / "once")
+    project.write("train.py", before + code + mark + after)
+    layout = Layout(root)
+    prepare_folder(layout)
+    sweep = configured_sweep(load_project(layout), NAME)
+    files = StudyFiles(layout, "20260101-000000-00000000")
+    files.write_study(Study(files.id, sweep, "2026-01-01T00:00:00.000Z"))
+    return files
+
+
+def _coordinate(files: StudyFiles, root: Path, phase: str, step: int, report: Path) -> int:
+    words = [sys.executable, "-m", "tests.engine.sweeping.coordinator_killing", str(root)]
+    done = subprocess.run(
+        [*words, files.id, phase, str(step), str(report)],
+        cwd=REPOSITORY,
+        env=variables(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode in (0, -signal.SIGKILL), done.stderr
+    return done.returncode
+
+
+def test_the_coordinator_may_be_killed_at_any_step(tmp_path: Path) -> None:
+    dice, report = random.Random(2), tmp_path / "steps.json"
+    root = (tmp_path / "walked").resolve()
+    walked = _stopped_study(root, tmp_path / "of-walked")
+    assert _coordinate(walked, root, "", 0, report) == 0
+    steps = json.loads(report.read_text())
+    assert set(steps) == set(PHASES), steps
+    killed: Counter[str] = Counter()
+    for phase in PHASES:
+        for number in range(max(2, KILLS // 4)):
+            name = f"{phase}-{number}"
+            root, folder = (tmp_path / name).resolve(), tmp_path / f"of-{name}"
+            files = _stopped_study(root, folder)
+            step = dice.randint(1, steps[phase])
+            killed[phase] += _coordinate(files, root, phase, step, report) != 0
+            while not files.progress().is_done:
+                assert _coordinate(files, root, "", 0, report) == 0
+            found = gather(files, root, folder / "prepared")
+            # A coordinator that was killed while its study begins may have built it again.
+            wrong = faults(replace(found, prepared=1), _FEW, score)
+            assert wrong == [], (phase, step, wrong)
+            shutil.rmtree(root)
+    print(f"{killed.total()} kills of a coordinator, {dict(killed)} of {steps} steps")
+    assert all(killed[phase] for phase in PHASES)
