@@ -117,10 +117,10 @@ def measure(trials: int = TRIALS) -> Figure:
             _row("`dvc exp run --queue`, `--run-all`", None, queued),
             _row("bare Optuna, one process", bare[0], bare[1]),
         ],
-        "Whole programs, from nothing to the end of the last trial, with one BLAS thread each; the "
-        "same parameters on all sides. What lies over the stages' own time: from a trial's start "
-        "to that of the next in its slot, with asking, snapshot, record and telling, less what the "
-        "trial's stages took, on 1 job and on 2; the aim is "
+        "Whole programs, one after the other, from nothing to the end of the last trial, with one "
+        "BLAS thread each; the same parameters on all sides. What lies over the stages' own time: "
+        "from a trial's start to that of the next in its slot, with asking, snapshot, record and "
+        "telling, less what the trial's stages took, on 1 job and on 2; the aim is "
         f"{_OVERHEAD_LIMIT * 1000:.0f} ms, {_kept(over, _OVERHEAD_LIMIT)}. 2 jobs are to take at "
         f"most {_PARALLEL_LIMIT} of 1, {_kept(ratio, _PARALLEL_LIMIT)}. The commands alone: "
         f"`python train.py; python evaluate.py`, {alone.trials} times after "

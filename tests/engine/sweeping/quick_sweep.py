@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mlbench.domain.sweeps import Study
+from mlbench.engine.session import prepare_folder
 from mlbench.engine.sweeping.files import StudyFiles, all_studies
+from mlbench.engine.sweeping.starting import configured_sweep
+from mlbench.project.config import load_project
 from mlbench.project.layout import Layout
-from tests.support import SmallProject, commit_all
+from mlbench.serving.python_path import variables
+from tests.support import REPOSITORY, SmallProject, commit_all
 
 NAME = "quick"
 CONFIG = """\
@@ -98,6 +106,31 @@ def write_quick(
     project.write(".gitignore", "build/\n")
     commit_all(root)
     return project
+
+
+def begun_study(root: Path) -> StudyFiles:
+    """A study of which no coordinator has done anything yet."""
+    layout = Layout(root)
+    prepare_folder(layout)
+    sweep = configured_sweep(load_project(layout), NAME)
+    files = StudyFiles(layout, "20260101-000000-00000000")
+    files.write_study(Study(files.id, sweep, "2026-01-01T00:00:00.000Z"))
+    return files
+
+
+def coordinate(files: StudyFiles, root: Path, *under: str) -> int:
+    """Have a coordinator go on with a study, or another module than its own; its exit status."""
+    module = under or ("mlbench.engine.sweeping",)
+    done = subprocess.run(
+        [sys.executable, "-m", module[0], str(root), files.id, *module[1:]],
+        cwd=REPOSITORY,
+        env=variables(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode in (0, -signal.SIGKILL), done.stderr
+    return done.returncode
 
 
 def newest(root: Path) -> StudyFiles:

@@ -10,14 +10,27 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState as OptunaState
 
 from mlbench.domain.outcomes import TrialState
 from mlbench.domain.sweeps import Trial
+from mlbench.engine.sweeping.starting import configured_sweep
+from mlbench.project.config import load_project
 from mlbench.project.layout import Layout
+from mlbench.sweeps.study import OptunaStudy
 from mlbench.tracking.steps import StepReader
 from mlbench.tracking.store import ExperimentStore
 from tests.engine.sweeping.evidence import faults, gather, optuna_trials, stages_of
-from tests.engine.sweeping.quick_sweep import NAME, newest, score, write_quick
+from tests.engine.sweeping.quick_sweep import (
+    NAME,
+    begun_study,
+    coordinate,
+    newest,
+    score,
+    write_quick,
+)
 from tests.support import SmallProject, until
 
 _TOO_LARGE = 0.6
@@ -140,6 +153,26 @@ def _worth_of_two(params: Mapping[str, Any]) -> tuple[float, ...]:
     """Means over the seeds 4 and 5, binary fractions but for x."""
     x = params["train.x"]
     return ((x + 4 / 8 + x + 5 / 8) / 2, float(params["train.size"]))
+
+
+def test_a_trial_that_was_asked_for_and_hardly_begun_is_tried_again(
+    root: Path, count: Path
+) -> None:
+    write_quick(root, count, trials=2)
+    begun = begun_study(root)
+    sweep = configured_sweep(load_project(Layout(root)), NAME)
+    base = {"train.x": 0.5, "train.size": 1}
+    study = OptunaStudy.open(begun.journal, sweep, base)
+    wanted = {"train.x": 0.25, "train.size": 7}
+    study.enqueue(wanted)
+    # Where a coordinator is killed right behind this, no parameter is decided yet.
+    storage = JournalStorage(JournalFileBackend(str(begun.journal)))
+    storage.set_trial_state_values(storage.get_all_trials(0)[0]._trial_id, OptunaState.RUNNING)
+    assert coordinate(begun, root) == 0
+    found = gather(begun, root, count)
+    assert faults(found, 2, score) == []
+    assert (found.board[0].state, found.board[0].params) == (TrialState.LOST, wanted)
+    assert (found.board[1].state, found.board[1].params) == (TrialState.COMPLETE, wanted)
 
 
 @pytest.mark.long
