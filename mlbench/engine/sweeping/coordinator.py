@@ -336,8 +336,9 @@ class Coordinator:
             optuna.lose(number, {"by_hand": True} if trial.is_by_hand else None)
         except SweepError as error:
             reason = f"{reason}; but that can't be: {error}"
-        ended = trial.ended or utc()
-        self._tell(replace(trial, state=TrialState.LOST, reason=reason, ended=ended, stage=""))
+        # Of one that was only asked for, the parameters are settled by now.
+        told = replace(trial, params=self._all.trials()[number].params, ended=trial.ended or utc())
+        self._tell(replace(told, state=TrialState.LOST, reason=reason, stage=""))
         self._show_waiting()
 
     def _times_lost(self, trial: Trial) -> int:

@@ -93,9 +93,9 @@ def top_pieces(
     is_narrow = width < 70
     name = surroundings.project.name if surroundings.project else "mlbench"
     left = [
-        Piece(line((" mlbench ", "bold $info") if width >= 110 else ""), rank=6),
+        Piece(line((" mlbench ", "bold $info") if width >= 110 else ""), rank=7),
         Piece(line((f" {name} ", "bold")), rank=3),
-        Piece(_branch(head, surroundings), rank=5),
+        Piece(_branch(head, surroundings), rank=6),
         Piece(_watch(board, attached=attached, short=width < 100), action="watch", rank=1),
         *(
             Piece(_tab(key, title, screen == name, short=is_narrow), f"screen-{name}", 0)
@@ -104,9 +104,12 @@ def top_pieces(
     ]
     right: list[Piece] = []
     for item in surroundings.environments:
-        signs, flow = _beside(pulse or Pulse(), item.name, short=is_narrow)
-        badge = Piece(_badge(item, short=is_narrow), "screen-serving", 2)
-        right += [badge, Piece(signs, "screen-serving", 4), Piece(flow, "screen-serving", 4)]
+        signs, *flow = _beside(pulse or Pulse(), item.name, short=is_narrow) or (EMPTY,)
+        right += [
+            Piece(_badge(item, short=is_narrow), "screen-serving", 2),
+            Piece(signs, "screen-serving", 4),
+            *(Piece(part, "screen-serving", rank) for rank, part in enumerate(flow, start=4)),
+        ]
     return left, right
 
 
@@ -131,17 +134,17 @@ def _tab(key: str, title: str, is_active: bool, *, short: bool) -> Content:
     return line((text, "bold reverse" if is_active else "$quiet"))
 
 
-def _beside(pulse: Pulse, environment: str, *, short: bool) -> tuple[Content, Content]:
-    """What shares an environment's traffic with what is live, and how much traffic there is."""
+def _beside(pulse: Pulse, environment: str, *, short: bool) -> tuple[Content, ...]:
+    """What shares an environment's traffic with what is live; its errors and rate; its p99."""
     now = next((item for item in pulse.environments if item.name == environment), None)
-    point = pulse.points.get((environment, "", ""))
     if now is None or now.status.pid is None or short:
-        return EMPTY, EMPTY
+        return ()
     signs = signs_of(now)
-    flow = flow_parts(point)
+    *flow, slowest = flow_parts(pulse.points.get((environment, "", ""))) or [("", "")]
     return (
         line((f"{signs} ", "$warn")) if signs else EMPTY,
-        line(*flow, " ") if flow else EMPTY,
+        line(*flow) if flow else EMPTY,
+        line(slowest, " ") if flow else EMPTY,
     )
 
 
