@@ -70,7 +70,12 @@ class Coordinator:
         self._judge.close()
         self._take(0.0)
         self._all.close(self._free, is_done=decision.is_done)
-        return Progress("ended", because=decision.because, is_done=decision.is_done)
+        return Progress(
+            "ended",
+            because=decision.because,
+            is_done=decision.is_done,
+            has_failed=decision.has_failed,
+        )
 
     def stop(self, command: StopSweep) -> None:
         """Begin no more trials; may be called by a signal's handler."""
@@ -174,10 +179,6 @@ class Coordinator:
             self._all.optuna.enqueue(params, {"by_hand": True})
         except SweepError as error:
             print(f"{params} is not tried: {error}", file=sys.stderr, flush=True)
-        self._tell_new()
-
-    def _tell_new(self) -> None:
-        """Show trials that wait."""
         self._show_waiting()
 
     def _show_waiting(self) -> None:
@@ -198,8 +199,16 @@ class Coordinator:
             return decision
         self._say("running")
         for _ in range(decision.begin):
-            self._begin()
-        if self._all.optuna.is_exhausted and not self._running:
+            # Asked before each: what has no more to give would give the same again.
+            if self._all.optuna.is_exhausted:
+                break
+            try:
+                self._begin()
+            except SweepError as error:
+                # Those that run are told how they ended all the same.
+                self._say("finishing")
+                return Decision(because=str(error), has_failed=True)
+        if not self._running and self._all.optuna.is_exhausted:
             return Decision(because="everything in its space was tried", is_done=True)
         return None
 

@@ -13,11 +13,15 @@ from mlbench.domain.sweeps import Sweep, Trial
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """How many trials to begin now; or why no more are begun, and whether its limits say so."""
+    """How many trials to begin now; or why no more are begun.
+
+    `is_done`: its limits say so; `has_failed`: the study can't be gone on with as it is.
+    """
 
     begin: int = 0
     because: str = ""
     is_done: bool = False
+    has_failed: bool = False
 
 
 def decide(sweep: Sweep, trials: Sequence[Trial], free: int, running: int, now: float) -> Decision:

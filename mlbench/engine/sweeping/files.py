@@ -12,6 +12,7 @@ log             what it prints
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -102,9 +103,16 @@ class StudyFiles:
         for path in sorted(self._inbox.glob("*.json")):
             plain = read_json(path)
             path.unlink(missing_ok=True)
-            if plain is not None:
+            # What is none says nothing; a study does not end of it.
+            with contextlib.suppress(ValueError, KeyError, TypeError):
                 commands.append(from_plain(_COMMANDS[plain["command"]], plain))
         return commands
+
+    def forget_stops(self) -> None:
+        """Take back what was meant for a coordinator that had ended before it was read."""
+        for command in self.received():
+            if isinstance(command, EnqueueTrial):
+                self.send(command)
 
 
 def trials_in(lines: Iterable[Mapping[str, object]]) -> Iterator[Trial]:

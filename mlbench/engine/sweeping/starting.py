@@ -170,6 +170,7 @@ def _newest(layout: Layout, name: str) -> tuple[StudyFiles, Study] | None:
 def _coordinated(layout: Layout, files: StudyFiles, told: tuple[str, ...]) -> Begun:
     """Start the coordinator and wait until it has the study; SweepError where it does not."""
     files.write_progress(Progress("preparing"))
+    files.forget_stops()
     command = (sys.executable, "-P", "-m", "mlbench.engine.sweeping", str(layout.root), files.id)
     with files.log.open("ab") as log:
         process = subprocess.Popen(

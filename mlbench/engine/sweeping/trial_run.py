@@ -140,9 +140,12 @@ class TrialRun:
 
     def _known(self, run_id: str) -> _Repeat | None:
         """A repeat that a coordinator before put on record already."""
-        run = self._place.recording.store.get(run_id)
+        store = self._place.recording.store
+        run = store.get(run_id)
         if run is None:
             return None
+        # It may have been killed between the run's folder and the index.
+        store.add(run)
         return _Repeat(run, _why(run), run.outcome is not RunOutcome.PASSED and self._killed(run))
 
     def _repeat(self, index: int, run_id: str) -> _Repeat:

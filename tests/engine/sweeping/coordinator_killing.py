@@ -1,7 +1,12 @@
 """A coordinator that kills itself with SIGKILL at one step of one phase of its work.
 
-A step is whatever its main thread does to the world: it opens, links, renames, removes or locks a
-file, or starts a process.
+    ROOT STUDY PHASE STEP REPORT
+
+STEP is a number, or the name of a file: the first step that touches it. REPORT gets the number of
+steps that each phase took where it is not killed.
+
+A step is whatever the thread that is in the phase does to the world: it opens, links, renames,
+removes or locks a file, or starts a process.
 """
 
 from __future__ import annotations
@@ -17,9 +22,23 @@ from typing import Any
 
 from mlbench.engine.sweeping.__main__ import main
 from mlbench.engine.sweeping.coordinator import Coordinator
+from mlbench.engine.sweeping.trial_run import SHARED, TrialRun
+from mlbench.pipeline.snapshots.trial_slot import TrialSlot
 
+# Of the coordinator itself, and of the threads of its trials.
 PREPARE, BEGIN, COMPLETE, FAIL, LOSE = "prepare", "begin", "complete", "fail", "lose"
-PHASES = (PREPARE, BEGIN, COMPLETE, FAIL, LOSE)
+FILL, BUILD, RECORD = "fill", "build", "record"
+_WHERE: dict[str, tuple[type, str]] = {
+    PREPARE: (Coordinator, "_prepare"),
+    BEGIN: (Coordinator, "_begin"),
+    COMPLETE: (Coordinator, "_complete"),
+    FAIL: (Coordinator, "_fail"),
+    LOSE: (Coordinator, "_lose"),
+    FILL: (TrialSlot, "prepare"),
+    BUILD: (TrialRun, "_built"),
+    RECORD: (TrialRun, "_record"),
+}
+PHASES = tuple(_WHERE)
 _STEPS = frozenset(
     {
         "open",
@@ -38,36 +57,41 @@ _STEPS = frozenset(
 class Steps:
     """Counts the steps of each phase, and ends the process at one of them."""
 
-    def __init__(self, phase: str, number: int) -> None:
-        self.phase = ""
+    def __init__(self, phase: str, step: str) -> None:
+        self._now = threading.local()
         self.taken: Counter[str] = Counter()
-        self._fatal = (phase, number)
+        self._fatal = (phase, step)
 
-    def hear(self, event: str, _arguments: tuple[Any, ...]) -> None:
-        if event in _STEPS and self.phase and threading.current_thread() is threading.main_thread():
-            self.taken[self.phase] += 1
-            if (self.phase, self.taken[self.phase]) == self._fatal:
+    def hear(self, event: str, arguments: tuple[Any, ...]) -> None:
+        phase = getattr(self._now, "phase", "")
+        if event in _STEPS and phase:
+            self.taken[phase] += 1
+            touched = os.path.basename(str(arguments[0])) if arguments else ""
+            if self._fatal in ((phase, str(self.taken[phase])), (phase, touched)):
                 os.kill(os.getpid(), signal.SIGKILL)
 
-    def in_phase(self, method: str, phase: str) -> None:
+    def in_phase(self, owner: type, method: str, phase: str) -> None:
         """Have every call of a method be a phase, inside the one that it is called from."""
-        original = getattr(Coordinator, method)
+        original = getattr(owner, method)
 
         def phased(*args: Any) -> Any:
-            before, self.phase = self.phase, phase
+            # The first run makes the index: what is lost before is found by whoever opens it next.
+            if phase == RECORD and args[0].claim.number == SHARED:
+                return original(*args)
+            before, self._now.phase = getattr(self._now, "phase", ""), phase
             try:
                 return original(*args)
             finally:
-                self.phase = before
+                self._now.phase = before
 
-        setattr(Coordinator, method, phased)
+        setattr(owner, method, phased)
 
 
 if __name__ == "__main__":
     root, study, at_phase, at_step, report = sys.argv[1:]
-    walked = Steps(at_phase, int(at_step))
-    for each in PHASES:
-        walked.in_phase(f"_{each}", each)
+    walked = Steps(at_phase, at_step)
+    for each, (where, name) in _WHERE.items():
+        walked.in_phase(where, name, each)
     sys.addaudithook(walked.hear)
     status = main(root, study)
     Path(report).write_text(json.dumps(walked.taken))

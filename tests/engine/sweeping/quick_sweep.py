@@ -133,6 +133,12 @@ def coordinate(files: StudyFiles, root: Path, *under: str) -> int:
     return done.returncode
 
 
+def killed_at(files: StudyFiles, root: Path, phase: str, step: str, report: Path) -> bool:
+    """Have a coordinator go on that kills itself there; False where it did not come to that."""
+    module = "tests.engine.sweeping.coordinator_killing"
+    return coordinate(files, root, module, phase, step, str(report)) != 0
+
+
 def newest(root: Path) -> StudyFiles:
     """The files of the newest study."""
     return all_studies(Layout(root.resolve()))[0]

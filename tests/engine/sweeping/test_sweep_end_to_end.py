@@ -22,11 +22,13 @@ from mlbench.project.layout import Layout
 from mlbench.sweeps.study import OptunaStudy
 from mlbench.tracking.steps import StepReader
 from mlbench.tracking.store import ExperimentStore
+from tests.engine.sweeping.coordinator_killing import RECORD
 from tests.engine.sweeping.evidence import faults, gather, optuna_trials, stages_of
 from tests.engine.sweeping.quick_sweep import (
     NAME,
     begun_study,
     coordinate,
+    killed_at,
     newest,
     score,
     write_quick,
@@ -173,6 +175,17 @@ def test_a_trial_that_was_asked_for_and_hardly_begun_is_tried_again(
     assert faults(found, 2, score) == []
     assert (found.board[0].state, found.board[0].params) == (TrialState.LOST, wanted)
     assert (found.board[1].state, found.board[1].params) == (TrialState.COMPLETE, wanted)
+
+
+def test_a_run_that_did_not_come_into_the_index_any_more_does_so_later(
+    root: Path, count: Path, tmp_path: Path
+) -> None:
+    write_quick(root, count, trials=2)
+    begun = begun_study(root)
+    assert killed_at(begun, root, RECORD, "record.lock", tmp_path / "steps.json")
+    assert coordinate(begun, root) == 0
+    found = gather(begun, root, count)
+    assert faults(found, 2, score) == []
 
 
 @pytest.mark.long

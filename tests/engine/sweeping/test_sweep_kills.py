@@ -32,6 +32,7 @@ from tests.engine.sweeping.quick_sweep import (
     NAME,
     begun_study,
     coordinate,
+    killed_at,
     newest,
     score,
     write_quick,
@@ -201,17 +202,11 @@ def _stopped_study(root: Path, folder: Path) -> StudyFiles:
     return begun_study(root)
 
 
-def _killed_at(files: StudyFiles, root: Path, phase: str, step: int, report: Path) -> bool:
-    """Have a coordinator go on that kills itself there; False where it did not come to that."""
-    module = "tests.engine.sweeping.coordinator_killing"
-    return coordinate(files, root, module, phase, str(step), str(report)) != 0
-
-
 def test_the_coordinator_may_be_killed_at_any_step(tmp_path: Path) -> None:
     dice, report = random.Random(2), tmp_path / "steps.json"
     root = (tmp_path / "walked").resolve()
     walked = _stopped_study(root, tmp_path / "of-walked")
-    assert not _killed_at(walked, root, "", 0, report)
+    assert not killed_at(walked, root, "", "", report)
     steps = json.loads(report.read_text())
     assert set(steps) == set(PHASES), steps
     killed: Counter[str] = Counter()
@@ -220,11 +215,11 @@ def test_the_coordinator_may_be_killed_at_any_step(tmp_path: Path) -> None:
             name = f"{phase}-{number}"
             root, folder = (tmp_path / name).resolve(), tmp_path / f"of-{name}"
             files = _stopped_study(root, folder)
-            step = dice.randint(1, steps[phase])
+            step = str(dice.randint(1, steps[phase]))
             if phase == PREPARE:
                 # There is more to take up behind one that was killed on its way.
-                _killed_at(files, root, BEGIN, dice.randint(1, steps[BEGIN]), report)
-            killed[phase] += _killed_at(files, root, phase, step, report)
+                killed_at(files, root, BEGIN, str(dice.randint(1, steps[BEGIN])), report)
+            killed[phase] += killed_at(files, root, phase, step, report)
             while not files.progress().is_done:
                 assert coordinate(files, root) == 0
             found = gather(files, root, folder / "prepared")
