@@ -33,8 +33,14 @@ _PARTS: Mapping[str, tuple[ModuleType, str, str]] = {
 }
 
 
-class _WholeGrid(optuna.samplers.GridSampler):
+class WholeGrid(optuna.samplers.GridSampler):
     """Optuna's, which trips over a trial by hand that ends when one combination is left."""
+
+    def has_drawn_all(self, study: optuna.Study) -> bool:
+        """Whether each combination was begun: the same once more, beside it, would tell nothing."""
+        trials = study.get_trials(deepcopy=False)
+        drawn = {trial.system_attrs.get("grid_id") for trial in trials} - {None}
+        return len(drawn) >= len(self._all_grids)
 
     def after_trial(
         self,
@@ -43,6 +49,7 @@ class _WholeGrid(optuna.samplers.GridSampler):
         state: optuna.trial.TrialState,
         values: Sequence[float] | None,
     ) -> None:
+        """As Optuna's; what was asked for by hand is no combination of the grid."""
         if "grid_id" in trial.system_attrs:
             super().after_trial(study, trial, state, values)
 
@@ -96,7 +103,7 @@ def _make(part: str, component: Component, space: tuple[Dimension, ...], begun: 
             options[name] = None
     _shift_seed(component.name, options, begun)
     if component.name == _GRID:
-        kind, options["search_space"] = _WholeGrid, grid(space)
+        kind, options["search_space"] = WholeGrid, grid(space)
     try:
         with quietly():
             return kind(**options)

@@ -11,7 +11,7 @@ from mlbench.domain.errors import SweepError
 from mlbench.domain.sweeps import MAXIMIZE, KnownTrial, Sweep
 from mlbench.sweeps import decoding
 from mlbench.sweeps.checking import check
-from mlbench.sweeps.components import make_pruner, make_sampler
+from mlbench.sweeps.components import WholeGrid, make_pruner, make_sampler
 from mlbench.sweeps.journal import open_storage
 from mlbench.sweeps.quiet import optuna, quietly
 from mlbench.sweeps.space import Space
@@ -70,8 +70,11 @@ class OptunaStudy:
     @property
     def is_exhausted(self) -> bool:
         """Whether the sampler has drawn everything that there is, and nothing waits."""
-        waiting = self._study.get_trials(deepcopy=False, states=(_States.WAITING,))
-        return not waiting and bool(self._study.user_attrs.get(_EXHAUSTED, False))
+        if self._study.get_trials(deepcopy=False, states=(_States.WAITING,)):
+            return False
+        sampler = self._study.sampler
+        is_drawn = isinstance(sampler, WholeGrid) and sampler.has_drawn_all(self._study)
+        return is_drawn or bool(self._study.user_attrs.get(_EXHAUSTED, False))
 
     def ask(self) -> tuple[int, dict[str, Any]]:
         """Begin a trial: its number, and the values of the dimensions that are active.

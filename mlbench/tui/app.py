@@ -333,6 +333,7 @@ class Workbench(Recording, Releasing, Serving, Sweeping, Themed, Leaving, App[in
             attached=situation.attached,
             width=self.size.width,
             pulse=situation.pulse,
+            sweeping=self.known.sweeps.running,
         )
         self.query_one("#top", PieceBar).show(left, right)
         self.query_one("#status", PieceBar).show(*status_pieces(situation, self.size.width))

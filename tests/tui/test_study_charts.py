@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from textual.app import App, ComposeResult
+from textual.binding import Binding
 
 from mlbench.domain.best_trials import best_of
 from mlbench.domain.outcomes import TrialState
@@ -341,3 +342,12 @@ async def test_keys_and_clicks_choose_the_chart_the_parameter_and_a_trial() -> N
         await pilot.pause()
         assert {len(row) for row in plot.text.splitlines()} == {plot.size.width}
         assert not charts.act("promote")
+
+
+def test_the_key_named_for_the_objective_is_not_that_of_the_tables_order() -> None:
+    view = study(trial(0, 0.5, 1.0), objectives=OBJECTIVES)
+    named = "".join(piece.content.plain for piece in choices_of(view, Choice(), HISTORY))
+    assert "M objective accuracy" in named
+    keys = {each.key for each in StudyCharts.BINDINGS if isinstance(each, Binding)}
+    assert "M" in keys
+    assert "o" not in keys

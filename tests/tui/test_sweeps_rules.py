@@ -13,7 +13,7 @@ from mlbench.domain.stages import Project, Stage
 from mlbench.domain.sweeps import Objective, Progress, Study, StudyView, Sweep, Trial
 from mlbench.tui.actions import ACTIONS, action_of, for_key
 from mlbench.tui.draw.sweeps import detail_lines, head_lines, no_studies, study_rows, trial_lines
-from mlbench.tui.draw.trials import columns_for, trial_line
+from mlbench.tui.draw.trials import cell_of, columns_for, trial_line
 from mlbench.tui.reading import Surroundings
 from mlbench.tui.situation import PIPELINE, SWEEPS, Situation
 from mlbench.tui.studied import Studied, studied, trial_of
@@ -28,7 +28,7 @@ from mlbench.tui.sweeping_rules import (
     params_in,
     texts_for,
 )
-from mlbench.tui.trial_order import NUMBER, SECONDS, STATE, in_order, keys_of, text_of
+from mlbench.tui.trial_order import NOW, NUMBER, SECONDS, STATE, in_order, keys_of, text_of
 from tests.tui.swept import BASE, BEGAN, SPACE, SWEEP, stepped, study_id, trial
 
 PROJECT = Project(
@@ -292,3 +292,11 @@ def test_of_several_studies_only_the_newest_of_a_sweep_goes_on() -> None:
         situation, sweeps=replace(situation.sweeps, studies=(newer, older)), study=older
     )
     assert "a newer study of small" in why("sweep-on", situation)
+
+
+def test_what_was_reported_by_step_is_never_taken_for_the_objective() -> None:
+    going = replace(trial(4, TrialState.RUNNING), step=3, intermediate=0.0827)
+    pruned = replace(trial(5, TrialState.PRUNED), step=3, intermediate=0.0827)
+    for each in (going, pruned):
+        assert cell_of("value:0", each)[0] == "–"
+    assert cell_of(NOW, going)[0] == "train step 3 · 0.08270"

@@ -19,7 +19,7 @@ from mlbench.tui.sweeping_reading import SweepQuestion, SweepReaders
 from mlbench.tui.widgets.line_list import LineList
 from tests.support import SmallProject
 from tests.tui.released import ReleasedProject, run_of
-from tests.tui.screen import line_with, see, toasts, until
+from tests.tui.screen import line_with, screen_text, see, toasts, until
 from tests.tui.swept import SWEEP, first_trials, make_swept, stepped, trial, write_study
 
 WIDE = (130, 44)
@@ -95,6 +95,7 @@ async def test_a_running_study_is_followed_live(swept: SmallProject) -> None:
             assert app.situation.trial.number == 6, "the cursor follows the newest"
             files.write_trials([trial(6)])
             await see(pilot, "7 of 30", "★ 0.9570")
+            assert "▶7/30" in screen_text(app).splitlines()[0], "how far, on any screen"
             files.write_progress(Progress("ended", 1, "nothing better in 20 trials", True))
             await see(pilot, "✓ done", "nothing better in 20 trials")
 

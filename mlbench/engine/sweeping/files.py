@@ -12,7 +12,6 @@ log             what it prints
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -97,22 +96,32 @@ class StudyFiles:
 
     def received(self) -> list[SweepCommand]:
         """Every command that waits, oldest first; each is taken once."""
-        if not self._inbox.is_dir():
-            return []
         commands = []
-        for path in sorted(self._inbox.glob("*.json")):
-            plain = read_json(path)
+        for path, command in self._waiting():
             path.unlink(missing_ok=True)
-            # What is none says nothing; a study does not end of it.
-            with contextlib.suppress(ValueError, KeyError, TypeError):
-                commands.append(from_plain(_COMMANDS[plain["command"]], plain))
+            if command is not None:
+                commands.append(command)
         return commands
 
     def forget_stops(self) -> None:
-        """Take back what was meant for a coordinator that had ended before it was read."""
-        for command in self.received():
-            if isinstance(command, EnqueueTrial):
-                self.send(command)
+        """Drop what was meant for a coordinator that ended before it read it.
+
+        What is to be tried waits on.
+        """
+        for path, command in self._waiting():
+            if not isinstance(command, EnqueueTrial):
+                path.unlink(missing_ok=True)
+
+    def _waiting(self) -> Iterator[tuple[Path, SweepCommand | None]]:
+        """The files of the inbox, oldest first, with None for one that is no command."""
+        if not self._inbox.is_dir():
+            return
+        for path in sorted(self._inbox.glob("*.json")):
+            plain = read_json(path)
+            try:
+                yield path, from_plain(_COMMANDS[plain["command"]], plain)
+            except (ValueError, KeyError, TypeError):
+                yield path, None
 
 
 def trials_in(lines: Iterable[Mapping[str, object]]) -> Iterator[Trial]:

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,8 +16,10 @@ from mlbench.domain.outcomes import TrialState
 from mlbench.domain.phrases import plural
 from mlbench.domain.records import dataclass
 from mlbench.domain.spaces import doubts
-from mlbench.domain.stages import Project
+from mlbench.domain.stages import Project, Stage
 from mlbench.domain.sweeps import Progress, Study, Sweep
+from mlbench.engine.machine import this_machine
+from mlbench.engine.scheduling import refusal
 from mlbench.engine.session import prepare_folder
 from mlbench.engine.sweeping.files import StudyFiles, all_studies
 from mlbench.engine.sweeping.inputs import SweepInputs, inputs_of
@@ -27,6 +29,7 @@ from mlbench.pipeline.workspace import Workspace
 from mlbench.project.layout import Layout
 from mlbench.serving.python_path import variables
 from mlbench.system.files import writable
+from mlbench.system.locks import locked
 
 _START_SECONDS = 20.0
 _LOOK_SECONDS = 0.01
@@ -68,6 +71,12 @@ def begin(
     sweep = replace(sweep, trials=trials or sweep.trials, jobs=jobs or sweep.jobs)
     with writable(layout.root):
         prepare_folder(layout)
+    # Whoever begins the same at the same moment then finds it begun.
+    with locked(layout.studies.with_suffix(".lock")):
+        return _gone_on_with(layout, project, sweep, restart=restart)
+
+
+def _gone_on_with(layout: Layout, project: Project, sweep: Sweep, *, restart: bool) -> Begun:
     last = _newest(layout, sweep.name)
     if last is None or restart:
         if last is not None and last[0].is_running:
@@ -100,12 +109,22 @@ def begin(
 def _new(layout: Layout, project: Project, sweep: Sweep, **more: Any) -> Begun:
     # Before anything is written: what no stage reads can't be swept.
     known = inputs_of(Workspace.open(layout), project, sweep)
+    _refuse_what_finds_no_seat(sweep, known.stages)
     told = (*more.pop("told", ()), *doubts(sweep.space, known.params))
     study = Study(new_run_id(), sweep, utc(), **more)
     files = StudyFiles(layout, study.id)
     files.write_study(study)
     files.write_progress(Progress("preparing"))
     return _coordinated(layout, files, told)
+
+
+def _refuse_what_finds_no_seat(sweep: Sweep, stages: Sequence[Stage]) -> None:
+    """SweepError for a stage that would wait for ever for what this machine does not have."""
+    machine = this_machine(with_gpus=any(stage.resources.gpu for stage in stages))
+    for stage in stages:
+        told = refusal(stage, machine)
+        if told:
+            raise SweepError(f"sweep {sweep.name}: stage {stage.name} {told}")
 
 
 def _changed(

@@ -14,6 +14,7 @@ from mlbench.tui.draw.serving import flow_parts
 from mlbench.tui.reading import Head, Surroundings
 from mlbench.tui.served import signs_of
 from mlbench.tui.serving_reading import Pulse
+from mlbench.tui.studied import Studied
 
 SCREENS = (
     ("pipeline", "1", "Pipeline"),
@@ -88,8 +89,9 @@ def top_pieces(
     attached: bool,
     width: int,
     pulse: Pulse | None = None,
+    sweeping: Sequence[Studied] = (),
 ) -> tuple[list[Piece], list[Piece]]:
-    """The left and the right half of the top line."""
+    """The left and the right half of the top line; `sweeping` are the studies that run."""
     is_narrow = width < 70
     name = surroundings.project.name if surroundings.project else "mlbench"
     left = [
@@ -102,7 +104,8 @@ def top_pieces(
             for name, key, title in SCREENS
         ),
     ]
-    right: list[Piece] = []
+    how_far = [(f" ▶{study.done}/{study.trials}", "$accent") for study in sweeping]
+    right = [Piece(line(*how_far, " ") if how_far else EMPTY, "screen-sweeps", 3)]
     for item in surroundings.environments:
         signs, *flow = _beside(pulse or Pulse(), item.name, short=is_narrow) or (EMPTY,)
         right += [

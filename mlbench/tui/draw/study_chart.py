@@ -131,7 +131,7 @@ def choices_of(view: StudyView, choice: Choice, chart: str) -> list[Piece]:
         pieces += _turning("", f"{pair} ({place + 1} of {_pairs(view)})", "[]", "parameter")
     if chart in _BY_OBJECTIVE and len(sweep.objectives) > 1:
         metric = sweep.objectives[choice.objective % len(sweep.objectives)].metric
-        pieces.append(_key("o", "objective", metric, "objective", 1))
+        pieces.append(_key("M", "objective", metric, "objective", 1))
     if chart in _SCALED:
         pieces.append(_key("L", "log", "on" if choice.is_log else "off", "log-scale", 2))
     return pieces

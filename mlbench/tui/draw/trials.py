@@ -147,15 +147,14 @@ def _value(trial: Trial, place: int) -> Part:
     if place < len(trial.values):
         text = tabular(trial.values[place])
         return (text, "bold") if trial.is_feasible else (f"({text})", "$warn")
-    if place == 0 and trial.intermediate is not None:
-        # What was reported by step is no result yet.
-        return (tabular(trial.intermediate), "$quiet")
+    # What was reported by step may be another metric than the objective: it stands by its step.
     return _NONE
 
 
 def _now(trial: Trial) -> Part:
     if trial.state is TrialState.RUNNING:
         step = f" step {trial.step}" if trial.step is not None else ""
+        step += f" · {tabular(trial.intermediate)}" if trial.intermediate is not None else ""
         return (f"{trial.stage or 'preparing'}{step}", "$accent")
     if trial.reason:
         style = "$fail" if trial.state is TrialState.FAILED else "$quiet"

@@ -10,7 +10,7 @@ The interface:
   shown needs what takes long to read; `objective` is the number of the objective looked at.
 - `act(action)` does `view`, `view-back`, `parameter`, `parameter-back`, `second`, `second-back`,
   `objective`, `log-scale`, and gives False for any other. The same by keys where it has the focus:
-  v and V, ] or right and [ or left, down and up, o, L; and by clicks on the names.
+  v and V, ] or right and [ or left, down and up, M, L; and by clicks on the names.
 - The message `Pointed(number)`: the user clicked on a trial. `Changed`: another chart or another
   objective is shown, so that more may be wanted.
 """
@@ -63,7 +63,7 @@ class StudyCharts(Vertical):
         Binding("left_square_bracket,left", "do('parameter-back')", show=False),
         Binding("down", "do('second')", show=False),
         Binding("up", "do('second-back')", show=False),
-        Binding("o", "do('objective')", show=False),
+        Binding("M", "do('objective')", show=False),
         Binding("L", "do('log-scale')", show=False),
     ]
 

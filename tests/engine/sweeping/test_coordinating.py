@@ -1,0 +1,106 @@
+"""Coordinators beside the ordinary: nothing left to try, stale words, no seat, a twin."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mlbench.domain.sweeps import EnqueueTrial, StopSweep, StopTrial
+from mlbench.engine.sweeping.files import StudyFiles, all_studies
+from mlbench.project.layout import Layout
+from tests.engine.sweeping.quick_sweep import newest
+from tests.support import SmallProject
+
+_CONFIG = """\
+[project]
+name = "tiny"
+
+[stages.train]
+cmd = "sh train.sh"
+params = ["a", "b"]
+outs = []
+metrics = ["out/metrics.json"]
+{resources}
+[sweeps.grid]
+stage = "train"
+objective = "maximize score"
+trials = 20
+jobs = 2
+sampler = "GridSampler"
+[sweeps.grid.space]
+a = [1, 2]
+b = [1, 2]
+"""
+_TRAIN = """\
+mkdir -p out
+a=$(sed -n 's/^a = //p' params.toml)
+echo "{\\"score\\": $a}" > out/metrics.json
+"""
+
+
+def _tiny(root: Path, resources: str = "") -> SmallProject:
+    project = SmallProject(root)
+    project.write("mlbench.toml", _CONFIG.format(resources=resources))
+    project.write("params.toml", "a = 1\nb = 1\n")
+    project.write("train.sh", _TRAIN)
+    return project
+
+
+def test_a_grid_is_tried_once_by_one_coordinator_and_goes_on_for_what_is_asked_for(
+    tmp_path: Path,
+) -> None:
+    # A name as people have them.
+    project = _tiny(tmp_path / "mé projet")
+    assert project.cli("run").returncode == 0
+    words = [sys.executable, "-m", "mlbench", "sweep", "grid"]
+    faces = [
+        subprocess.Popen(words, cwd=project.root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        for _ in range(2)
+    ]
+    told = [face.communicate()[0].decode() for face in faces]
+    (files,) = all_studies(Layout(project.root.resolve()))
+    tried = [(trial.params["a"], trial.params["b"]) for trial in files.trials().values()]
+    assert sorted(tried) == [(1, 1), (1, 2), (2, 1), (2, 2)], told
+    assert files.progress().because == "everything in its space was tried"
+
+    # Trials are nothing that ever stood in the project.
+    project.write("params.toml", "a = 7\nb = 1\n")
+    assert "a  1 → 7" in project.cli("status").stdout
+
+    # Nobody was there to read this: the next start is not stopped by it, and tries what waits.
+    files.send(StopSweep(at_once=True))
+    files.send(EnqueueTrial({"a": 2, "b": 1}))
+    done = project.cli("sweep", "grid")
+    assert done.returncode == 0, done.stderr
+    assert newest(project.root).id == files.id
+    assert [trial.params for trial in files.trials().values() if trial.is_by_hand] == [
+        {"a": 2, "b": 1}
+    ]
+
+
+def test_commands_that_are_none_are_dropped(tmp_path: Path) -> None:
+    files = StudyFiles(Layout(tmp_path), "study")
+    files.send(EnqueueTrial({"a": 1}))
+    files.send(StopTrial(3))
+    for name, text in enumerate(('{"command": "dance"}', "[]", "{", json.dumps({"number": 1}))):
+        (files.folder / "inbox" / f"{name}.json").write_text(text)
+    files.forget_stops()
+    files.send(StopSweep())
+    assert files.received() == [EnqueueTrial({"a": 1}), StopSweep()]
+    assert files.received() == []
+
+
+@pytest.mark.parametrize(
+    ("wants", "told"), [("cpu = 4096", "asks for 4096 cores"), ('memory = "900TB"', "of memory")]
+)
+def test_a_stage_that_never_finds_a_seat_is_refused(tmp_path: Path, wants: str, told: str) -> None:
+    project = _tiny(tmp_path, f"resources = {{ {wants} }}\n")
+    done = project.cli("sweep", "grid")
+    assert done.returncode != 0
+    assert "sweep grid: stage train asks for" in done.stderr
+    assert told in done.stderr
+    assert all_studies(Layout(tmp_path)) == []
