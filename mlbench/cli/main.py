@@ -39,7 +39,7 @@ COMMANDS = {
     "undo": "take the last note, tag, star, baseline, archiving or deletion back",
     "import": "bring in the runs of another tracker",
     "gc": "clean the cache, and what crashes left",
-    "sweep": "try many parameters with Optuna, and follow how that goes",
+    "sweep": "try many parameters side by side, and follow how that goes",
     "models": "versions and candidates with gates and parity",
     "card": "print a model card, or put words into it",
     "export": "export a run's models by hand, and give them versions",

@@ -51,11 +51,15 @@ def because_of(progress: Progress, files: StudyFiles) -> str:
 def status_of(progress: Progress, board: Board, *, was_stopped: bool) -> int:
     """0 where the limits are reached with a trial complete, 130 where it was stopped here, else 1.
 
+    What can't be begun or gone on with has a status of its own: 2 for a wrong sampler, say.
+
     A study that was stopped and has reached its limits meanwhile is done.
     """
     is_done = progress.phase == "ended" and progress.is_done
     if was_stopped and not is_done:
         return INTERRUPTED
+    if progress.has_failed:
+        return progress.exit_status
     return 0 if is_done and counts(board.values())[TrialState.COMPLETE.word] else 1
 
 
@@ -98,7 +102,8 @@ class _Follower:
         best = best_of(self._board.values(), study.sweep.objectives)
         seconds = time.monotonic() - self._start
         is_done = progress.phase == "ended" and progress.is_done
-        end = End(because_of(progress, self._files), seconds, is_done)
+        goes_on = not is_done and not progress.has_failed
+        end = End(because_of(progress, self._files), seconds, is_done, goes_on)
         self._voice.finish(study, self._board, best, end)
         return status_of(progress, self._board, was_stopped=self._stops > 0)
 

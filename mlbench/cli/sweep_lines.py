@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from mlbench.cli.sweep_news import Board, counts, has_ended
 from mlbench.domain.outcomes import TrialState
 from mlbench.domain.phrases import duration, number, plural, took
+from mlbench.domain.study_axes import value_text
 from mlbench.domain.sweeps import Dimension, Objective, Study, Sweep, Trial
 
 BEST = "★"
@@ -55,13 +55,6 @@ def short_names(names: Iterable[str]) -> dict[str, str]:
     ends = {name: name.rpartition(":")[2].rpartition(".")[2] for name in names}
     found = Counter(ends.values())
     return {name: end if found[end] == 1 else name for name, end in ends.items()}
-
-
-def value_text(value: Any) -> str:
-    """A parameter's value: numbers as everywhere, lists and tables as JSON."""
-    if isinstance(value, bool) or value is None or isinstance(value, (list, tuple, dict)):
-        return json.dumps(value, ensure_ascii=False)
-    return number(value) if isinstance(value, (int, float)) else str(value)
 
 
 def status_line(board: Board, sweep: Sweep, message: str = "") -> str:

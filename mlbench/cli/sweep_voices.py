@@ -21,11 +21,15 @@ _PHASES = {"preparing": "building what all trials share", "finishing": "no new t
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """How following a study ended, after so many seconds; `is_done`: its limits are reached."""
+    """How following a study ended, after so many seconds; `is_done`: its limits are reached.
+
+    `goes_on`: the same command goes on with it, and nothing has to be mended before.
+    """
 
     because: str
     seconds: float
     is_done: bool
+    goes_on: bool
 
 
 class Voice(Protocol):
@@ -89,7 +93,7 @@ class TextVoice:
 
     def finish(self, study: Study, board: Board, best: Sequence[int], end: End) -> None:
         """The summary."""
-        goes_on = "" if end.is_done else f"; `mlbench sweep {study.name}` goes on with it"
+        goes_on = f"; `mlbench sweep {study.name}` goes on with it" if end.goes_on else ""
         self.say(f"{study.name} ended: {end.because}{goes_on}")
         print("\n".join(summary_lines(study, board, best, end.seconds)), flush=True)
 

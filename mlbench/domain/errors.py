@@ -53,6 +53,12 @@ class SweepError(MlbenchError):
     """A study can't be begun or gone on with; says why and what would work."""
 
 
+class WrongSweepError(SweepError):
+    """What a sweep asks Optuna for is wrong: its sampler, its pruner, their options, its space."""
+
+    exit_status = 2
+
+
 class DamagedModelError(MlbenchError):
     """A candidate's or version's folder is not as it was kept, so it is not released."""
 

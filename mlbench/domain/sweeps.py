@@ -10,6 +10,7 @@ from mlbench.domain.outcomes import TrialState
 from mlbench.domain.records import dataclass
 
 MAXIMIZE, MINIMIZE = "maximize", "minimize"
+USUAL_TRIALS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ class Sweep:
     stage: str
     objectives: tuple[Objective, ...]
     space: tuple[Dimension, ...]
-    trials: int = 50
+    trials: int = USUAL_TRIALS
     jobs: int | None = None
     sampler: Component = Component("TPESampler")
     pruner: Component = Component("NopPruner")
@@ -184,7 +185,8 @@ class Progress:
 
     `phase` is `preparing` (what all trials share is being built), `running`, `finishing` (no new
     trials), or `ended` with `because` saying why in one sentence; `is_done`: its limits are
-    reached, rather than that it was stopped; `has_failed`: it could not be gone on with.
+    reached, rather than that it was stopped; `has_failed`: it could not be gone on with, and
+    `exit_status` is what a command that follows it then ends with.
     """
 
     phase: str
@@ -192,6 +194,7 @@ class Progress:
     because: str = ""
     is_done: bool = False
     has_failed: bool = False
+    exit_status: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from mlbench.domain.errors import nearest
 from mlbench.domain.expression import ExpressionError, parse
-from mlbench.domain.sweeps import MAXIMIZE, MINIMIZE, Component, Objective, Sweep
+from mlbench.domain.objectives import read_metric, read_objective
+from mlbench.domain.sweeps import MAXIMIZE, MINIMIZE, USUAL_TRIALS, Component, Objective, Sweep
 from mlbench.project import keys
 from mlbench.project.fields import Table
 from mlbench.project.space_table import read_space
 
 _DIRECTIONS = (MAXIMIZE, MINIMIZE)
-_USUAL_TRIALS = 50
 
 
 def read_sweep(table: Table, name: str, usual: str | None = None) -> Sweep:
@@ -29,7 +29,7 @@ def read_sweep(table: Table, name: str, usual: str | None = None) -> Sweep:
         stage=stage,
         objectives=objectives,
         space=read_space(table.inner("space")),
-        trials=table.whole("trials", least=1) or _USUAL_TRIALS,
+        trials=table.whole("trials", least=1) or USUAL_TRIALS,
         jobs=table.whole("jobs", least=1),
         sampler=_component(table, "sampler", Component("TPESampler")),
         pruner=_component(table, "pruner", Component("NopPruner")),
@@ -40,13 +40,6 @@ def read_sweep(table: Table, name: str, usual: str | None = None) -> Sweep:
         seeds=table.texts("seed"),
         intermediate=_intermediate(table, objectives[0]),
     )
-
-
-def read_objective(text: str) -> Objective | None:
-    """What `maximize accuracy` says; None where it is no objective."""
-    direction, _, metric = text.strip().partition(" ")
-    metric = metric.strip()
-    return Objective(metric, direction) if direction in _DIRECTIONS and metric else None
 
 
 def _objectives(table: Table, usual: str | None) -> tuple[Objective, ...]:
@@ -71,11 +64,12 @@ def _intermediate(table: Table, objective: Objective) -> Objective | None:
     text = table.text("intermediate")
     if text is None:
         return None
-    if " " in text.strip():
-        return _objective(table, "intermediate", text)
-    if not text.strip():
+    metric = read_metric(text)
+    if not metric:
         table.fail("intermediate", 'must name a metric, as "minimize loss"')
-    return Objective(text.strip(), objective.direction)
+    if metric == text.strip() and " " in metric:
+        return _objective(table, "intermediate", text)
+    return Objective(metric, objective.direction)
 
 
 def _component(table: Table, key: str, usual: Component) -> Component:

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import json
 
-from mlbench.domain.errors import SweepError
+from mlbench.domain.errors import SweepError, WrongSweepError
 from mlbench.domain.sweeps import Dimension, Sweep
 
 
 def check(sweep: Sweep) -> None:
     """Refuse what Optuna would refuse, or trip over, once trials run.
 
-    SweepError in one sentence: an unknown sampler, pruner or option (with the nearest spelling),
-    a value that it can't take, a package that is missing (with pip's line), a pruner with several
-    objectives, a range without numbers, choices that can't be told apart.
+    WrongSweepError in one sentence: an unknown sampler, pruner or option (with the nearest
+    spelling), a value that it can't take, a package that is missing (with pip's line), a pruner
+    with several objectives, a range without numbers, choices that can't be told apart.
     """
+    try:
+        _check(sweep)
+    except SweepError as error:
+        raise WrongSweepError(str(error)) from None
+
+
+def _check(sweep: Sweep) -> None:
     # Late: commands that begin no study never load Optuna.
     from mlbench.sweeps.components import make_pruner, make_sampler
 

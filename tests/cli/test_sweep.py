@@ -286,3 +286,20 @@ def test_one_of_a_front_has_to_be_named(project: SmallProject) -> None:
     assert project.cli("sweep", "small", "--apply", "1", "--yes").returncode == 0
     assert "size = 32" in project.read("params.toml")
     assert project.cli("sweep", "small", "--apply", "7").returncode == 2
+
+
+def test_names_that_are_no_identifiers_are_written_as_in_gates(project: SmallProject) -> None:
+    project.write("train.sh", TRAIN.replace("score", "val/score"))
+    config = CONFIG.replace('"maximize score"', "'maximize m[\"val/score\"]'")
+    project.write("mlbench.toml", config.replace("trials = 3", "trials = 1"))
+    done = run_cli(project.root, "sweep", "small", "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads(done.stdout.splitlines()[-1])["best"][0]["values"][0] in (8, 16, 32)
+
+
+def test_a_wrong_sampler_is_a_wrong_file_and_nothing_to_go_on_with(project: SmallProject) -> None:
+    project.write("mlbench.toml", CONFIG.replace("RandomSampler", "RandomSampel"))
+    done = run_cli(project.root, "sweep", "small")
+    assert done.returncode == 2
+    assert 'did you mean "RandomSampler"?' in done.stderr
+    assert "goes on with it" not in done.stderr

@@ -20,7 +20,7 @@ from mlbench.sweeps.space import as_choice, decode, encode
 from mlbench.sweeps.study import OptunaStudy
 from tests.sweeps.spaces import QUICK
 
-FEW = settings(max_examples=60, deadline=None)
+FEW = settings(max_examples=25, deadline=None)
 small = st.integers(-50, 50)
 plain = st.one_of(st.integers(), st.floats(allow_nan=False), st.text(max_size=5), st.booleans())
 values = st.recursive(

@@ -12,6 +12,7 @@ from mlbench.cli.sweep_list import print_sweeps
 from mlbench.cli.sweep_voices import JsonVoice, TextVoice
 from mlbench.domain.clock import utc
 from mlbench.domain.errors import UsageError
+from mlbench.domain.objectives import read_metric
 from mlbench.domain.stages import Project
 from mlbench.domain.sweeps import MAXIMIZE, MINIMIZE, Component, Sweep
 from mlbench.engine.queries import Queries
@@ -19,7 +20,6 @@ from mlbench.engine.sweeping.queries import find_study, moved_since, studies, vi
 
 # Of `--apply` alone: the best trial, whichever that is.
 _BEST = -1
-_USUAL_TRIALS = 50
 _ALONE = "stage sampler pruner repeats seed objectives".split()
 
 
@@ -143,7 +143,7 @@ def _on_the_spot(queries: Queries, options: argparse.Namespace) -> Sweep:
         stage=options.stage or _measuring_stage(queries, project, options.objectives[0]),
         over=options.over,
         objectives=options.objectives,
-        trials=options.trials or _USUAL_TRIALS,
+        trials=options.trials,
         jobs=options.jobs,
     )
     sampler = Component(options.sampler) if options.sampler else made.sampler
@@ -203,7 +203,7 @@ def _refuse_change_of_a_running(
 def _measuring_stage(queries: Queries, project: Project, objective: str) -> str:
     """The only stage, or the one that gave the objective's metric in the newest run that passed."""
     names = [stage.name for stage in project.stages]
-    metric = objective.partition(" ")[2].removeprefix("metrics.")
+    metric = read_metric(objective.partition(" ")[2]).removeprefix("metrics.")
     try:
         record = queries.run("@last").stages
     except UsageError:

@@ -28,7 +28,9 @@ def main(root: str, study: str) -> int:
         signal.signal(signal.SIGTERM, lambda *_: coordinator.stop(StopSweep(at_once=True)))
         ending = coordinator.run()
     except MlbenchError as error:
-        ending = Progress("ended", because=str(error), has_failed=True)
+        ending = Progress(
+            "ended", because=str(error), has_failed=True, exit_status=error.exit_status
+        )
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         ending = Progress("ended", because=f"{where}{error.strerror or error}", has_failed=True)

@@ -53,7 +53,7 @@ class Coordinator:
         self._stopping: StopSweep | None = None
         self._told: dict[int, float] = {}
         self._next_look = 0.0
-        self._phase = ""
+        self._phase = self._no_room = ""
         self._all = Opened(layout, files)
         self._judge = Judge(self._all.place, self._all.workspace, self._queue.put)
 
@@ -192,6 +192,9 @@ class Coordinator:
         if self._stopping is not None:
             self._say("finishing")
             return Decision(because="it was stopped")
+        if self._no_room:
+            self._say("finishing")
+            return Decision(because=self._no_room, has_failed=True)
         sweep, trials = self._all.study.sweep, list(self._trials.values())
         decision = decide(sweep, trials, len(self._free), len(self._running), time.time())
         if decision.because:
@@ -301,6 +304,9 @@ class Coordinator:
                 self._fail(trial, "it was stopped by hand")
             case _ if ended.has_passed:
                 self._complete(trial, ended)
+            case _ if ended.has_no_room:
+                self._lose(number, run.claim.params, f"{ended.reason}; it is tried again")
+                self._no_room = self._no_room or ended.reason
             case _ if ended.was_killed and self._times_lost(trial) < _MOST_LOST:
                 told = f"{ended.reason}; it was killed from outside, and is tried again"
                 self._lose(number, run.claim.params, told)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mlbench.domain.errors import UsageError, nearest
+from mlbench.domain.objectives import read_objective
 from mlbench.domain.spaces import in_order
 from mlbench.domain.stages import Project
-from mlbench.domain.sweeps import MAXIMIZE, MINIMIZE, Objective, Sweep
+from mlbench.domain.sweeps import USUAL_TRIALS, Objective, Sweep
 from mlbench.project.over import parse_over
 
 
@@ -17,7 +18,7 @@ def sweep_on_the_spot(
     stage: str,
     over: Sequence[str],
     objectives: Sequence[str],
-    trials: int,
+    trials: int | None = None,
     jobs: int | None = None,
 ) -> Sweep:
     """A sweep of a stage over such as `train.alpha=log(1e-5,1e-1)`; objectives as in mlbench.toml.
@@ -29,11 +30,13 @@ def sweep_on_the_spot(
         raise UsageError(f'there is no stage "{stage}"{nearest(stage, names)}')
     space = in_order(tuple(parse_over(text) for text in over))
     name = "-".join(dict.fromkeys(item.name.rpartition(".")[2] for item in space))
-    return Sweep(name, stage, tuple(map(_objective, objectives)), space, trials, jobs)
+    return Sweep(
+        name, stage, tuple(map(_objective, objectives)), space, trials or USUAL_TRIALS, jobs
+    )
 
 
 def _objective(text: str) -> Objective:
-    direction, _, metric = text.strip().partition(" ")
-    if direction not in (MAXIMIZE, MINIMIZE) or not metric.strip():
+    objective = read_objective(text)
+    if objective is None:
         raise UsageError(f'"{text}" is no objective: write maximize METRIC or minimize METRIC')
-    return Objective(metric.strip(), direction)
+    return objective

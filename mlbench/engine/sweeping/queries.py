@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from mlbench.domain.best_trials import best_of
 from mlbench.domain.errors import MlbenchError, UsageError, nearest
-from mlbench.domain.sweeps import Study, StudyView, Sweep
+from mlbench.domain.sweeps import Study, StudyView
 from mlbench.engine.sweeping.files import StudyFiles, all_studies
 from mlbench.engine.sweeping.inputs import inputs_of
 from mlbench.engine.sweeping.spaces import moved_inputs
 from mlbench.pipeline.workspace import Workspace
 from mlbench.project.config import load_project
 from mlbench.project.layout import Layout
-
-
-def configured(layout: Layout) -> tuple[Sweep, ...]:
-    """The sweeps that mlbench.toml has; ProjectFileError where it is wrong."""
-    return load_project(layout).sweeps
 
 
 def studies(layout: Layout) -> tuple[StudyView, ...]:

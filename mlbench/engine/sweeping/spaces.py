@@ -10,9 +10,7 @@ from mlbench.domain.spaces import (
     active_values,
     contains,
     described,
-    in_order,
     in_words,
-    is_active,
     is_same,
 )
 from mlbench.domain.sweeps import Component, Dimension, Study, Sweep
@@ -140,15 +138,3 @@ def _runs(sweep: Sweep) -> str:
 def _component(component: Component) -> str:
     options = ", ".join(f"{key} = {in_words(value)}" for key, value in component.options.items())
     return f"{component.name} ({options})" if options else component.name
-
-
-__all__ = [
-    "active_values",
-    "comparable",
-    "contains",
-    "in_order",
-    "is_active",
-    "moved_inputs",
-    "what_changed",
-    "why_none",
-]

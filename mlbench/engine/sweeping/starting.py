@@ -202,12 +202,17 @@ def _coordinated(layout: Layout, files: StudyFiles, told: tuple[str, ...]) -> Be
             start_new_session=True,
         )
     deadline = time.monotonic() + _START_SECONDS
-    while time.monotonic() < deadline:
-        if files.is_running or files.progress().phase != "preparing":
-            return Begun(files, told)
-        if process.poll() is not None:
-            break
-        time.sleep(_LOOK_SECONDS)
+    try:
+        while time.monotonic() < deadline:
+            if files.is_running or files.progress().phase != "preparing":
+                return Begun(files, told)
+            if process.poll() is not None:
+                break
+            time.sleep(_LOOK_SECONDS)
+    except KeyboardInterrupt:
+        # Nobody would follow it, or know that it runs.
+        process.terminate()
+        raise
     raise SweepError(f"{sweep_name(files)}: its coordinator did not start; {files.log} says why")
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import threading
 import time
 import traceback
@@ -11,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mlbench.domain.errors import MlbenchError
+from mlbench.domain.errors import MlbenchError, RecordNotWrittenError
 from mlbench.domain.names import friendly_name
 from mlbench.domain.outcomes import RunOutcome, StageOutcome
 from mlbench.domain.records import dataclass
@@ -35,6 +37,10 @@ SHARED = -1
 """In place of a trial's number: what all trials share is being built."""
 # SIGKILL, as a shell tells of it too: what kills for want of memory leaves no other word.
 _KILLED = (-9, 137)
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+# All that a build says where it found no room itself; a command's own end is told otherwise.
+_FULL_WORDS = tuple(map(os.strerror, _FULL))
+_EXIT = "exit status"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +60,15 @@ class Workplace:
 class Ended:
     """How a trial ended: its runs, and why it failed where one did.
 
-    `was_killed`: the process of its stage was killed from outside, or is gone.
+    `was_killed`: the process of its stage was killed from outside, or is gone. `has_no_room`: the
+    disk is full, so that nobody can say what the trial is worth.
     """
 
     number: int
     runs: tuple[Run, ...] = ()
     reason: str = ""
     was_killed: bool = False
+    has_no_room: bool = False
     seconds: float = 0.0
 
     @property
@@ -125,14 +133,21 @@ class TrialRun:
                 seconds += self._own_seconds(repeat.run)
                 if repeat.reason:
                     return Ended(
-                        self.claim.number, tuple(done), repeat.reason, repeat.was_killed, seconds
+                        self.claim.number,
+                        tuple(done),
+                        repeat.reason,
+                        was_killed=repeat.was_killed,
+                        has_no_room=_found_no_room(repeat.run),
+                        seconds=seconds,
                     )
         except MlbenchError as error:
-            return Ended(self.claim.number, tuple(done), str(error), seconds=seconds)
+            is_full = isinstance(error, RecordNotWrittenError)
+            return Ended(self.claim.number, tuple(done), str(error), False, is_full, seconds)
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
             reason = f"{where}{error.strerror or error}"
-            return Ended(self.claim.number, tuple(done), reason, seconds=seconds)
+            is_full = error.errno in _FULL
+            return Ended(self.claim.number, tuple(done), reason, False, is_full, seconds)
         except Exception:
             reason = f"internal error: {traceback.format_exc()}"
             return Ended(self.claim.number, tuple(done), reason, seconds=seconds)
@@ -237,6 +252,16 @@ class TrialRun:
                     ending = ending_in(self._place.layout.stage_folder(run.id, name))
                     total += ending.seconds if ending is not None else 0.0
         return total
+
+
+def _found_no_room(run: Run) -> bool:
+    """Whether the disk was full for what is kept of a stage, rather than for its command."""
+    return any(
+        record.outcome is StageOutcome.FAILED
+        and record.message.endswith(_FULL_WORDS)
+        and _EXIT not in record.message
+        for record in run.stages.values()
+    )
 
 
 def _why(run: Run) -> str:

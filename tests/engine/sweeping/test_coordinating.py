@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from mlbench.domain.outcomes import TrialState
 from mlbench.domain.sweeps import EnqueueTrial, StopSweep, StopTrial
 from mlbench.engine.sweeping.files import StudyFiles, all_studies
 from mlbench.project.layout import Layout
 from tests.engine.sweeping.quick_sweep import newest
+from tests.small_disk import small_disk
 from tests.support import SmallProject
 
 _CONFIG = """\
@@ -104,3 +106,22 @@ def test_a_stage_that_never_finds_a_seat_is_refused(tmp_path: Path, wants: str, 
     assert "sweep grid: stage train asks for" in done.stderr
     assert told in done.stderr
     assert all_studies(Layout(tmp_path)) == []
+
+
+def test_a_full_disk_costs_no_trial(tmp_path: Path) -> None:
+    with small_disk("3m") as disk:
+        project = _tiny(disk / "project")
+        project.write("train.sh", _TRAIN + "head -c 300000 /dev/urandom > out/model\n")
+        config = project.read("mlbench.toml").replace("[1, 2]", "[1, 2, 3, 4, 5]")
+        project.write("mlbench.toml", config.replace("outs = []", 'outs = ["out/model"]'))
+        full = project.cli("sweep", "grid")
+        assert full.returncode == 1
+        assert "Traceback" not in full.stdout + full.stderr
+        subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)
+        done = project.cli("sweep", "grid")
+        assert done.returncode == 0, done.stderr
+        ended = [one for one in newest(project.root).trials().values() if one.state.has_ended]
+        assert len(ended) == 20
+        # The command itself may have found no room, and then says so.
+        failed = [trial.reason for trial in ended if trial.state is TrialState.FAILED]
+        assert [reason for reason in failed if reason.startswith(("train: No", "No"))] == []

@@ -9,17 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlbench.domain.spaces import SpaceCycleError, doubts, is_same, problem_in_range, seeds_among
-from mlbench.domain.sweeps import Component, Dimension, Objective, Range, Study, Sweep
-from mlbench.engine.sweeping.spaces import (
+from mlbench.domain.spaces import (
+    SpaceCycleError,
     active_values,
-    comparable,
     contains,
+    doubts,
     in_order,
     is_active,
-    moved_inputs,
-    what_changed,
+    is_same,
+    problem_in_range,
+    seeds_among,
 )
+from mlbench.domain.sweeps import Component, Dimension, Objective, Range, Study, Sweep
+from mlbench.engine.sweeping.spaces import comparable, moved_inputs, what_changed
 
 GOAL = (Objective("accuracy", "maximize"),)
 NAMES = ("a", "b", "c")

@@ -109,7 +109,8 @@ def test_versions_are_loaded_and_let_go_over_the_protocol(supervised: Supervised
 
     assert ask("load") == 200
     assert {tuple(sorted(supervised.versions())) for _ in range(8)} == {("1", "3")}
-    assert supervised.status().loaded == {"multiplier": (3,)}
+    # The answer comes from a worker; what the supervisor tells follows.
+    assert until(lambda: supervised.status().loaded == {"multiplier": (3,)}, 20)
     index = supervised.ask("POST", "/v2/repository/index", b"", headers).body
     assert [(item["version"], item["state"]) for item in index] == [
         ("1", "READY"),
