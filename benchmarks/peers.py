@@ -20,6 +20,26 @@ DVC_ENVIRONMENT = {
     "DVC_SITE_CACHE_DIR": str(WORK / "dvc-site-cache"),
 }
 
+SAMPLE_AS_DVC_YAML = """\
+stages:
+  prepare:
+    cmd: python prepare.py
+    deps: [data/digits.csv, prepare.py]
+    params: [{params.toml: [seed, prepare]}]
+    outs: [build/train.npz, build/test.npz]
+  train:
+    cmd: python train.py
+    deps: [build/train.npz, train.py, model.py]
+    params: [{params.toml: [seed, train]}]
+    outs: [build/model.joblib]
+  evaluate:
+    cmd: python evaluate.py
+    deps: [build/model.joblib, build/test.npz, evaluate.py, model.py]
+    outs: [build/confusion.png]
+    metrics: [build/metrics.json]
+"""
+"""The sample's stages that build, in DVC's words."""
+
 
 def dvc() -> str:
     """DVC's executable."""

@@ -22,24 +22,8 @@ from benchmarks.common import (
 ROUNDS = 15
 
 # The sample's four stages; code that mlbench finds by itself is listed, for DVC does not look.
-_DVC_YAML = """\
-stages:
-  prepare:
-    cmd: python prepare.py
-    deps: [data/digits.csv, prepare.py]
-    params: [{params.toml: [seed, prepare]}]
-    outs: [build/train.npz, build/test.npz]
-  train:
-    cmd: python train.py
-    deps: [build/train.npz, train.py, model.py]
-    params: [{params.toml: [seed, train]}]
-    outs: [build/model.joblib]
-  evaluate:
-    cmd: python evaluate.py
-    deps: [build/model.joblib, build/test.npz, evaluate.py, model.py]
-    outs: [build/confusion.png]
-    metrics: [build/metrics.json]
-  tests:
+_DVC_YAML = f"""\
+{peers.SAMPLE_AS_DVC_YAML}  tests:
     cmd: python -m pytest -q -p no:cacheprovider tests
     deps: [build/model.joblib, build/test.npz, tests, prepare.py, train.py, model.py]
 """

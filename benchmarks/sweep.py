@@ -45,24 +45,6 @@ sampler = {{{{ name = "RandomSampler", seed = {_SEED} }}}}
 "train.alpha" = {{{{ low = {ALPHA[0]}, high = {ALPHA[1]}, log = true }}}}
 "train.learning_rate" = {{{{ low = {LEARNING_RATE[0]}, high = {LEARNING_RATE[1]}, log = true }}}}
 """
-_DVC_YAML = """\
-stages:
-  prepare:
-    cmd: python prepare.py
-    deps: [data/digits.csv, prepare.py]
-    params: [{params.toml: [seed, prepare]}]
-    outs: [build/train.npz, build/test.npz]
-  train:
-    cmd: python train.py
-    deps: [build/train.npz, train.py, model.py]
-    params: [{params.toml: [seed, train]}]
-    outs: [build/model.joblib]
-  evaluate:
-    cmd: python evaluate.py
-    deps: [build/model.joblib, build/test.npz, evaluate.py, model.py]
-    outs: [build/confusion.png]
-    metrics: [build/metrics.json]
-"""
 # Without runs that train.py would begin by itself: nobody counts them in.
 _STAGES_ALONE = {**peers.DVC_ENVIRONMENT, **_ONE_THREAD, "MLBENCH_LOGGING": "off"}
 
@@ -196,7 +178,7 @@ def _with(text: str, params: Params) -> str:
 def _dvc(tried: Sequence[Params]) -> Side:
     """All queued one by one, then run on two jobs."""
     folder, count = _project("sweep-dvc")
-    (folder / "dvc.yaml").write_text(_DVC_YAML, encoding="utf-8")
+    (folder / "dvc.yaml").write_text(peers.SAMPLE_AS_DVC_YAML, encoding="utf-8")
     peers.start_dvc(folder)
     commit(folder)
     # Its workers are started by name; the stages' interpreter stays the first that is found.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -147,8 +146,6 @@ class TrialSlot:
         logged: Callable[[Path], Mapping[str, float]],
     ) -> VariantBuild:
         """A build of one stage here."""
-        # What the project's own stages were made with stays what its edits are compared to.
-        job = replace(job, in_tree=False)
         return VariantBuild(self._origin, self.space, self._project, stage, job, on_start, logged)
 
     def adopt(self, launch: Launch, logged: Callable[[Path], Mapping[str, float]]) -> Build:

@@ -117,7 +117,6 @@ class Variant:
         logged: Callable[[Path], Mapping[str, float]],
     ) -> VariantBuild:
         """A build of one stage here."""
-        job = replace(job, in_tree=False)
         return VariantBuild(self._origin, self.space, self.project, stage, job, on_start, logged)
 
     def adopt(self, launch: Launch, logged: Callable[[Path], Mapping[str, float]]) -> Build:

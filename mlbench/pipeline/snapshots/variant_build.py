@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from mlbench.domain.outcomes import StageOutcome, StageState
@@ -28,7 +29,9 @@ class VariantBuild(Build):
         logged: Callable[[Path], Mapping[str, float]],
     ) -> None:
         """As `Build` over the variant's workspace; `origin` is that of the project."""
-        super().__init__(space, project, stage, job, on_start=on_start, logged=logged)
+        # What the project's own stages were made with stays what its edits are compared to.
+        apart = replace(job, in_tree=False)
+        super().__init__(space, project, stage, apart, on_start=on_start, logged=logged)
         self._origin = origin
 
     def attempt(self, fingerprint: Fingerprint) -> BuildResult | None:
