@@ -88,7 +88,7 @@ class Build:
             workspace,
             project,
             launch.stage,
-            job := Job(launch.run, Path(launch.folder), in_tree=launch.in_tree),
+            job := Job(launch.run, Path(launch.folder), gpus=launch.gpus, in_tree=launch.in_tree),
             on_start=lambda _: None,
             logged=logged,
             on_kept=on_kept,
@@ -237,6 +237,7 @@ class Build:
             reasons=reasons,
             started=time.time(),
             moved=space.outs.to_move(stage),
+            gpus=job.gpus,
             in_tree=job.in_tree,
         )
         mark = space.intents.write(launch)

@@ -42,6 +42,7 @@ class Launch:
     reasons: tuple[Reason, ...]
     started: float
     moved: tuple[str, ...] = ()
+    gpus: tuple[str, ...] = ()
     is_lost: bool = False
     in_tree: bool = True
 

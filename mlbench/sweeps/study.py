@@ -17,8 +17,9 @@ from mlbench.sweeps.quiet import optuna, quietly
 from mlbench.sweeps.space import Space
 
 _EXHAUSTED = "exhausted"
-# In the notes of a trial: the number of the lost one whose parameters it has.
+# In the notes of a trial: the number of the lost one whose parameters it has; that it was killed.
 _INSTEAD_OF = "instead_of"
+_KILLED = "killed"
 _States = optuna.trial.TrialState
 _Direction = optuna.study.StudyDirection
 
@@ -171,6 +172,14 @@ class OptunaStudy:
     def note(self, number: int, key: str, value: Any) -> None:
         """Write something beside a trial that has not ended; `value` is JSON's."""
         self._storage.set_trial_user_attr(self._trial_id(number), key, value)
+
+    def note_killed(self, number: int) -> None:
+        """Write down that a trial's process was killed from outside."""
+        self.note(number, _KILLED, True)
+
+    def times_killed(self, params: Mapping[str, Any]) -> int:
+        """How often trials with these parameters were killed from outside."""
+        return sum(one.params == params for one in self.known() if one.notes.get(_KILLED))
 
     def known(self) -> tuple[KnownTrial, ...]:
         """Every trial, by number; also one that was half written when a process was killed."""

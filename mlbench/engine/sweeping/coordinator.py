@@ -19,7 +19,7 @@ from mlbench.engine.sweeping.deciding import Decision, decide
 from mlbench.engine.sweeping.files import StudyFiles
 from mlbench.engine.sweeping.judging import Judge, Judged
 from mlbench.engine.sweeping.opened import Opened
-from mlbench.engine.sweeping.trial_run import SHARED, Ended, TrialRun
+from mlbench.engine.sweeping.trial_run import SHARED, Ended, Ending, TrialRun
 from mlbench.engine.sweeping.trial_values import worth_of
 from mlbench.inside.identity import new_run_id
 from mlbench.pipeline.launch import Launch
@@ -29,7 +29,8 @@ from mlbench.project.layout import Layout
 _LOOK_SECONDS = 0.05
 _COMMAND_SECONDS = 0.1
 _TOLD_SECONDS = 0.25
-_MOST_LOST = 2
+# What is killed each time wants too much memory.
+_MOST_KILLED = 2
 _STOPPED = "stopped with the sweep; it is tried again when that goes on"
 
 
@@ -272,46 +273,15 @@ class Coordinator:
 
     def _end(self, ended: Ended) -> None:
         """Tell the study what came of a trial; only then its slot is free."""
-        number = ended.number
-        run = self._running.pop(number)
-        news = self._all.news(number)
-        if news and not ended.has_passed and number in self._ends:
-            self._trials[number] = replace(
-                self._trials[number], step=news[-1][0], intermediate=news[-1][1]
-            )
-        wanted = None if ended.has_passed else self._ends.pop(number, None)
-        self._ends.pop(number, None)
-        trial = replace(
-            self._trials[number],
-            metrics=ended.runs[-1].metrics if ended.runs else {},
-            seconds=round(ended.seconds, 3),
-            ended=utc(),
-            stage="",
-            runs=tuple(one.id for one in ended.runs),
-        )
-        self._all.unfollow(number)
-        self._trials[number] = trial
-        optuna = self._all.optuna
-        match wanted:
-            case TrialState.PRUNED:
-                reason = self._all.why_pruned(trial)
-                optuna.note(number, "reason", reason)
-                optuna.prune(number)
-                self._tell(replace(trial, state=TrialState.PRUNED, reason=reason))
-            case TrialState.LOST:
-                self._lose(number, run.claim.params, _STOPPED)
-            case TrialState.FAILED:
-                self._fail(trial, "it was stopped by hand")
-            case _ if ended.has_passed:
-                self._complete(trial, ended)
-            case _ if ended.has_no_room:
-                self._lose(number, run.claim.params, f"{ended.reason}; it is tried again")
-                self._no_room = self._no_room or ended.reason
-            case _ if ended.was_killed and self._times_lost(trial) < _MOST_LOST:
-                told = f"{ended.reason}; it was killed from outside, and is tried again"
-                self._lose(number, run.claim.params, told)
-            case _:
-                self._fail(trial, ended.reason)
+        run = self._running.pop(ended.number)
+        stopped_as = self._ends.pop(ended.number, None)
+        trial = self._as_it_ended(ended, was_stopped=stopped_as is not None)
+        self._all.unfollow(trial.number)
+        self._trials[trial.number] = trial
+        if stopped_as is not None and not ended.has_passed:
+            self._end_stopped(trial, stopped_as)
+        else:
+            self._end_by_itself(trial, ended)
         run.slot.free()
         if not self._all.is_needed(run.slot):
             run.slot.release()
@@ -319,9 +289,54 @@ class Coordinator:
         self._free.append(run.slot)
         self._free.sort(key=lambda slot: slot.number)
 
+    def _as_it_ended(self, ended: Ended, *, was_stopped: bool) -> Trial:
+        trial = self._trials[ended.number]
+        news = self._all.news(ended.number)
+        if news and was_stopped and not ended.has_passed:
+            trial = replace(trial, step=news[-1][0], intermediate=news[-1][1])
+        return replace(
+            trial,
+            metrics=ended.runs[-1].metrics if ended.runs else {},
+            seconds=round(ended.seconds, 3),
+            ended=utc(),
+            stage="",
+            runs=tuple(one.id for one in ended.runs),
+        )
+
+    def _end_stopped(self, trial: Trial, state: TrialState) -> None:
+        """End a trial that was stopped from here, as what was meant by that."""
+        match state:
+            case TrialState.PRUNED:
+                reason = self._all.why_pruned(trial)
+                self._all.optuna.note(trial.number, "reason", reason)
+                self._all.optuna.prune(trial.number)
+                self._tell(replace(trial, state=TrialState.PRUNED, reason=reason))
+            case TrialState.LOST:
+                self._lose(trial.number, trial.params, _STOPPED)
+            case _:
+                self._fail(trial, "it was stopped by hand")
+
+    def _end_by_itself(self, trial: Trial, ended: Ended) -> None:
+        again = "it is tried again"
+        match ended.how:
+            case Ending.PASSED:
+                self._complete(trial, ended)
+            case Ending.NO_ROOM:
+                self._lose(trial.number, trial.params, f"{ended.reason}; {again}")
+                self._no_room = self._no_room or ended.reason
+            case Ending.LEFT:
+                told = f"{ended.reason}, and the coordinator of then is gone; {again}"
+                self._lose(trial.number, trial.params, told)
+            case Ending.KILLED if self._all.optuna.times_killed(trial.params) < _MOST_KILLED:
+                told = f"{ended.reason}; it was killed from outside, and {again}"
+                self._all.optuna.note_killed(trial.number)
+                self._lose(trial.number, trial.params, told)
+            case _:
+                self._fail(trial, ended.reason)
+
     def _complete(self, trial: Trial, ended: Ended) -> None:
         try:
-            worth = worth_of(self._all.study.sweep, ended.runs, ended.seconds)
+            worth = worth_of(self._all.study.sweep, ended.runs, ended.stage_seconds)
         except SweepError as error:
             self._fail(trial, str(error))
             return
@@ -355,11 +370,6 @@ class Coordinator:
         told = replace(trial, params=self._all.trials()[number].params, ended=trial.ended or utc())
         self._tell(replace(told, state=TrialState.LOST, reason=reason, stage=""))
         self._show_waiting()
-
-    def _times_lost(self, trial: Trial) -> int:
-        """How often the same was lost before: what is killed each time wants too much memory."""
-        lost = [one for one in self._trials.values() if one.state is TrialState.LOST]
-        return sum(one.params == trial.params for one in lost)
 
     # What people see.
 

@@ -48,7 +48,10 @@ class Opened:
         recording = RecordingHand(layout)
         opening = recording.look(project, self._base.snapshot.tree)
         seats = Seats(this_machine(with_gpus=any(stage.resources.gpu for stage in stages)))
-        self.place = Workplace(layout, study.id, project, stages, opening, recording, seats)
+        untouched = frozenset(stage.name for stage in shared)
+        self.place = Workplace(
+            layout, study.id, project, stages, untouched, opening, recording, seats
+        )
         self.shared = replace(self.place, stages=shared)
         self.optuna = OptunaStudy.open(files.journal, study.sweep, self.study.base)
         self._take_over()

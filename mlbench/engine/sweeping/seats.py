@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
 from mlbench.domain.stages import Stage
@@ -22,11 +22,19 @@ class Seats:
         self._cores = self._memory = 0
         self._gpus: list[str] = list(machine.gpus)
 
+    def hold(self, gpus: Collection[str]) -> None:
+        """Give these to nobody else: what was begun before has them, and comes for its place."""
+        with self._changed:
+            self._gpus = [gpu for gpu in self._gpus if gpu not in gpus]
+
     @contextmanager
-    def taken(self, stage: Stage, is_stopping: Callable[[], bool]) -> Iterator[tuple[str, ...]]:
+    def taken(
+        self, stage: Stage, is_stopping: Callable[[], bool], held: tuple[str, ...] = ()
+    ) -> Iterator[tuple[str, ...]]:
         """A place for a stage, as soon as there is one; gives the ids of its GPUs.
 
         Who is stopping gets none and does not wait. What is launched elsewhere takes nothing here.
+        With GPUs that are `held` it runs already.
         """
         wants = stage.resources
         cores, memory, count = wants.cpu or 0, wants.memory or 0, wants.gpu
@@ -34,12 +42,13 @@ class Seats:
             yield ()
             return
         with self._changed:
-            while not self._has_room(cores, memory, count):
+            while not held and not self._has_room(cores, memory, count):
                 if is_stopping():
                     break
                 self._changed.wait(_LOOK_SECONDS)
-            gpus = tuple(self._gpus[:count])
-            del self._gpus[:count]
+            gpus = held or tuple(self._gpus[:count])
+            if not held:
+                del self._gpus[:count]
             self._cores += cores
             self._memory += memory
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import enum
 import errno
 import os
 import threading
@@ -45,43 +45,55 @@ _EXIT = "exit status"
 
 @dataclass(frozen=True, slots=True)
 class Workplace:
-    """What all trials of a study share: its stages in their order, where they run and are kept."""
+    """What all trials of a study share: its stages in their order, where they run and are kept.
+
+    `shared` are the names of those that no trial touches.
+    """
 
     layout: Layout
     study: str
     project: Project
     stages: tuple[Stage, ...]
+    shared: frozenset[str]
     opening: Opening
     recording: RecordingHand
     seats: Seats
 
 
+class Ending(enum.Enum):
+    """How a trial came to its end, as far as its runs tell.
+
+    KILLED: the process of its stage was killed from outside, or is gone. NO_ROOM: the disk is full,
+    so that nobody can say what the trial is worth. LEFT: a coordinator before ended it, for one of
+    its own reasons or for want of room, and did not live to say so.
+    """
+
+    PASSED = enum.auto()
+    FAILED = enum.auto()
+    KILLED = enum.auto()
+    NO_ROOM = enum.auto()
+    LEFT = enum.auto()
+
+
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a trial ended: its runs, and why it failed where one did.
+    """How a trial ended: its runs, and why it did not pass where one has not.
 
-    `was_killed`: the process of its stage was killed from outside, or is gone. `has_no_room`: the
-    disk is full, so that nobody can say what the trial is worth.
+    `seconds` are those of the commands that it ran; `stage_seconds` those of its stages that a
+    trial touches, as they took when they ran, perhaps in an earlier trial.
     """
 
     number: int
+    how: Ending = Ending.PASSED
     runs: tuple[Run, ...] = ()
     reason: str = ""
-    was_killed: bool = False
-    has_no_room: bool = False
     seconds: float = 0.0
+    stage_seconds: float = 0.0
 
     @property
     def has_passed(self) -> bool:
         """Whether every repeat has."""
-        return not self.reason
-
-
-@dataclass(frozen=True, slots=True)
-class _Repeat:
-    run: Run
-    reason: str = ""
-    was_killed: bool = False
+        return self.how is Ending.PASSED
 
 
 class TrialRun:
@@ -106,6 +118,8 @@ class TrialRun:
         self._overlays = overlays
         self._on_stage = on_stage
         self._launches = launches
+        for launch in launches:
+            place.seats.hold(launch.gpus)
         self._lock = threading.Lock()
         self._build: Build | None = None
         self._stopping = threading.Event()
@@ -125,45 +139,51 @@ class TrialRun:
     def run(self) -> Ended:
         """Every repeat, until one does not pass; raises nothing a user can cause."""
         done: list[Run] = []
-        seconds = 0.0
+        how, reason = Ending.PASSED, ""
         try:
-            for index, run in enumerate(self.claim.runs):
-                repeat = self._known(run) or self._repeat(index, run)
-                done.append(repeat.run)
-                seconds += self._own_seconds(repeat.run)
-                if repeat.reason:
-                    return Ended(
-                        self.claim.number,
-                        tuple(done),
-                        repeat.reason,
-                        was_killed=repeat.was_killed,
-                        has_no_room=_found_no_room(repeat.run),
-                        seconds=seconds,
-                    )
+            for index, run_id in enumerate(self.claim.runs):
+                known = self._known(run_id)
+                done.append(known or self._repeat(index, run_id))
+                how, reason = self._ending_of(done[-1], is_known=known is not None), _why(done[-1])
+                if how is not Ending.PASSED:
+                    break
         except MlbenchError as error:
             is_full = isinstance(error, RecordNotWrittenError)
-            return Ended(self.claim.number, tuple(done), str(error), False, is_full, seconds)
+            how, reason = _full_or_failed(is_full), str(error)
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
-            reason = f"{where}{error.strerror or error}"
-            is_full = error.errno in _FULL
-            return Ended(self.claim.number, tuple(done), reason, False, is_full, seconds)
+            how, reason = _full_or_failed(error.errno in _FULL), f"{where}{error.strerror or error}"
         except Exception:
-            reason = f"internal error: {traceback.format_exc()}"
-            return Ended(self.claim.number, tuple(done), reason, seconds=seconds)
-        return Ended(self.claim.number, tuple(done), seconds=seconds)
+            how, reason = Ending.FAILED, f"internal error: {traceback.format_exc()}"
+        return Ended(
+            self.claim.number,
+            how,
+            tuple(done),
+            reason,
+            seconds=sum(self._seconds(run, run.id) for run in done),
+            stage_seconds=sum(map(self._seconds, done)),
+        )
 
-    def _known(self, run_id: str) -> _Repeat | None:
-        """A repeat that a coordinator before put on record already."""
+    def _known(self, run_id: str) -> Run | None:
+        """The run of a repeat that a coordinator before put on record already."""
         store = self._place.recording.store
         run = store.get(run_id)
-        if run is None:
-            return None
-        # It may have been killed between the run's folder and the index.
-        store.add(run)
-        return _Repeat(run, _why(run), run.outcome is not RunOutcome.PASSED and self._killed(run))
+        if run is not None:
+            # It may have been killed between the run's folder and the index.
+            store.add(run)
+        return run
 
-    def _repeat(self, index: int, run_id: str) -> _Repeat:
+    def _ending_of(self, run: Run, *, is_known: bool) -> Ending:
+        """How a run ended; one that is known ended under another coordinator."""
+        if run.outcome is RunOutcome.PASSED:
+            return Ending.PASSED
+        if _found_no_room(run):
+            return Ending.LEFT if is_known else Ending.NO_ROOM
+        if is_known and run.outcome is RunOutcome.CANCELLED:
+            return Ending.LEFT
+        return Ending.KILLED if self._was_killed(run) else Ending.FAILED
+
+    def _repeat(self, index: int, run_id: str) -> Run:
         place, slot = self._place, self.slot
         begun = {one.stage.name: one for one in self._launches if one.run == run_id}
         if not begun:
@@ -177,12 +197,12 @@ class TrialRun:
             results[stage.name] = result
             if not result.outcome.stands:
                 break
-        run = self._record(run_id, started, results)
-        return _Repeat(run, _why(run), self._killed(run))
+        return self._record(run_id, started, results)
 
     def _built(self, index: int, run_id: str, stage: Stage, launch: Launch | None) -> BuildResult:
         folder = self._place.layout.stage_folder(run_id, stage.name)
-        with self._place.seats.taken(stage, self._stopping.is_set) as gpus:
+        held = launch.gpus if launch is not None else ()
+        with self._place.seats.taken(stage, self._stopping.is_set, held) as gpus:
             if launch is not None:
                 build: Build = self.slot.adopt(launch, summed_up)
                 self._on_stage(index, stage.name)
@@ -232,7 +252,7 @@ class TrialRun:
         of = TrialOf(place.study, None if is_shared else self.claim.number)
         return place.recording.write(flight, results, opening, place.project, of)
 
-    def _killed(self, run: Run) -> bool:
+    def _was_killed(self, run: Run) -> bool:
         """Whether a stage was ended from outside; by its supervisor's word, or the lack of one."""
         for name, record in run.stages.items():
             if record.outcome is StageOutcome.FAILED and record.ran_in == run.id:
@@ -243,15 +263,18 @@ class TrialRun:
                     return True
         return False
 
-    def _own_seconds(self, run: Run) -> float:
-        """How long the commands of a run took, by themselves."""
+    def _seconds(self, run: Run, ran_in: str = "") -> float:
+        """How long the commands of a trial's own stages took by themselves; of this run, or any."""
         total = 0.0
         for name, record in run.stages.items():
-            if record.ran_in == run.id:
-                with contextlib.suppress(OSError):
-                    ending = ending_in(self._place.layout.stage_folder(run.id, name))
-                    total += ending.seconds if ending is not None else 0.0
+            if record.ran_in and ran_in in ("", record.ran_in) and name not in self._place.shared:
+                ending = ending_in(self._place.layout.stage_folder(record.ran_in, name))
+                total += ending.seconds if ending is not None else 0.0
         return total
+
+
+def _full_or_failed(is_full: bool) -> Ending:
+    return Ending.NO_ROOM if is_full else Ending.FAILED
 
 
 def _found_no_room(run: Run) -> bool:

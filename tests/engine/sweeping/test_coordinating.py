@@ -13,7 +13,14 @@ from mlbench.domain.outcomes import TrialState
 from mlbench.domain.sweeps import EnqueueTrial, StopSweep, StopTrial
 from mlbench.engine.sweeping.files import StudyFiles, all_studies
 from mlbench.project.layout import Layout
-from tests.engine.sweeping.quick_sweep import newest
+from tests.engine.sweeping.coordinator_killing import LOSE
+from tests.engine.sweeping.quick_sweep import (
+    begun_study,
+    coordinate,
+    killed_at,
+    newest,
+    write_quick,
+)
 from tests.small_disk import small_disk
 from tests.support import SmallProject
 
@@ -125,3 +132,32 @@ def test_a_full_disk_costs_no_trial(tmp_path: Path) -> None:
         # The command itself may have found no room, and then says so.
         failed = [trial.reason for trial in ended if trial.state is TrialState.FAILED]
         assert [reason for reason in failed if reason.startswith(("train: No", "No"))] == []
+
+
+# Once, a trial stops the whole sweep at once and waits for that.
+_STOPS_ALL = """\
+import json, os, time
+mark = {mark!r}
+if not os.path.exists(mark):
+    open(mark, "w").close()
+    os.makedirs({inbox!r}, exist_ok=True)
+    with open({inbox!r} + "/.new", "w") as command:
+        json.dump({{"command": "stop", "at_once": True}}, command)
+    os.rename({inbox!r} + "/.new", {inbox!r} + "/stop.json")
+    time.sleep(60)
+"""
+
+
+def test_a_trial_that_was_stopped_when_its_coordinator_was_killed_is_tried_again(
+    tmp_path: Path,
+) -> None:
+    root = (tmp_path / "quick").resolve()
+    project = write_quick(root, tmp_path / "prepared", trials=3)
+    files = begun_study(root)
+    stops = _STOPS_ALL.format(mark=str(tmp_path / "mark"), inbox=str(files.folder / "inbox"))
+    project.write("train.py", stops + project.read("train.py"))
+    assert killed_at(files, root, LOSE, "1", tmp_path / "steps.json")
+    assert coordinate(files, root) == 0
+    states = [trial.state for trial in files.trials().values()]
+    assert states.count(TrialState.COMPLETE) == 3
+    assert set(states) == {TrialState.COMPLETE, TrialState.LOST}
