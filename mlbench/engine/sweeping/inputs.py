@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from mlbench.domain.errors import SweepError
+from mlbench.domain.errors import SweepError, WrongSweepError
 from mlbench.domain.graph import PathIndex, in_order, with_ancestors
 from mlbench.domain.outcomes import ReasonKind
 from mlbench.domain.records import dataclass
@@ -54,7 +54,9 @@ def inputs_of(workspace: Workspace, project: Project, sweep: Sweep) -> SweepInpu
     for dimension in sweep.space:
         if dimension.name not in params:
             named = " and ".join(stage.name for stage in stages)
-            raise SweepError(f"the sweep {sweep.name}: {named} read no parameter {dimension.name}")
+            raise WrongSweepError(
+                f"the sweep {sweep.name}: {named} read no parameter {dimension.name}"
+            )
     seeds = _seeds(sweep, params)
     swept = {dimension.name for dimension in sweep.space} | set(seeds)
     made = PathIndex.of_outs(project.stages)

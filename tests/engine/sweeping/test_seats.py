@@ -60,3 +60,14 @@ def test_what_is_launched_elsewhere_takes_nothing_here() -> None:
     elsewhere = Stage("train", ("true",), launch=("srun",), resources=Resources(64, 8, 10**12))
     with seats.taken(elsewhere, never) as got:
         assert got == ()
+
+
+def test_what_was_begun_before_keeps_its_gpus() -> None:
+    seats = Seats(MACHINE)
+    seats.hold(MACHINE.gpus[1:])
+    with seats.taken(stage(gpu=1), never) as other:
+        assert other == MACHINE.gpus[:1]
+        with seats.taken(stage(gpu=1), never, MACHINE.gpus[1:]) as kept:
+            assert kept == MACHINE.gpus[1:]
+    with seats.taken(stage(gpu=2), never) as both:
+        assert set(both) == set(MACHINE.gpus)
