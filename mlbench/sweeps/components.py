@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
@@ -15,6 +16,8 @@ from mlbench.sweeps.options import check_options, parameters, part_of
 from mlbench.sweeps.quiet import optuna, quietly
 
 NO_PRUNER = "NopPruner"
+# ThresholdPruner's, each with what it is where more is worse.
+_BOUNDS: Mapping[str, str] = {"lower": "upper", "upper": "lower"}
 _GRID, _QUASI_RANDOM, _EXHAUSTIVE = "GridSampler", "QMCSampler", "BruteForceSampler"
 _ONE_OBJECTIVE = ("CmaEsSampler",)
 # Optuna itself does without these, and says so only when the first trial is drawn.
@@ -83,10 +86,23 @@ def make_pruner(sweep: Sweep) -> optuna.pruners.BasePruner:
                 f"{sweep.pruner.name} can't prune by several objectives; leave the pruner out, "
                 "or keep one objective"
             )
-        made: optuna.pruners.BasePruner = _make("BasePruner", sweep.pruner, sweep.space, 0)
+        made: optuna.pruners.BasePruner = _make("BasePruner", _turned(sweep), sweep.space, 0)
         return made
     except SweepError as error:
         raise SweepError(f"sweep {sweep.name}: pruner: {error}") from None
+
+
+def _turned(sweep: Sweep) -> Component:
+    """The pruner, with bounds for values that it is told turned round; see `Sweep.watched`."""
+    options = sweep.pruner.options
+    bounds = {name: options[name] for name in _BOUNDS if name in options}
+    is_turned = sweep.watched.direction != sweep.objectives[0].direction
+    # What is no number is refused as it stands.
+    if not is_turned or not all(isinstance(value, int | float) for value in bounds.values()):
+        return sweep.pruner
+    others = {name: value for name, value in options.items() if name not in bounds}
+    turned = {_BOUNDS[name]: -value for name, value in bounds.items()}
+    return replace(sweep.pruner, options={**others, **turned})
 
 
 def _make(part: str, component: Component, space: tuple[Dimension, ...], begun: int) -> Any:

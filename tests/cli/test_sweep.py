@@ -177,6 +177,7 @@ def test_what_can_not_be_meant_is_refused_with_a_sentence(project: SmallProject)
         ("small", "--seed", "1"): "--over",
         ("--over", "train.size=8,16"): "--maximize",
         ("small", "--over", "train.size=8,16", "--maximize", "score"): "another name",
+        ("--over", "train.sise=8,16", "--maximize", "score"): "read no parameter train.sise",
         ("small", "--trials", "0"): "1 or more",
         ("--show",): "no study yet",
     }

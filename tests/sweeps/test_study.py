@@ -197,6 +197,19 @@ def test_going_on_with_a_quasi_random_sequence_goes_on_with_it(
     assert finish(OptunaStudy.open(journal, sweep, {}), 4) == whole[4:]
 
 
+def test_bounds_are_those_of_what_is_watched_whichever_way_is_better(journal: Path) -> None:
+    watched = replace(QUICK, intermediate=Objective("loss", "minimize"))
+    goal = replace(watched.objectives[0], direction="maximize")
+    sweep = pruned_by(replace(watched, objectives=(goal,)), "ThresholdPruner", upper=0.6)
+    study = OptunaStudy.open(journal, sweep, QUICK_BASE)
+    number, _ = study.ask()
+    # Told turned round, for more is better in the study.
+    study.report(number, 0, -0.5)
+    assert not study.should_prune(number)
+    study.report(number, 1, -0.7)
+    assert study.should_prune(number)
+
+
 def test_a_trial_from_before_a_kill_is_told_by_its_number(journal: Path) -> None:
     sweep = pruned_by(QUICK, "ThresholdPruner", upper=10.0)
     before = OptunaStudy.open(journal, sweep, QUICK_BASE)
