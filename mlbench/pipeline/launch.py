@@ -26,7 +26,8 @@ class Launch:
 
     `seen_before` are the files that it was found to read when it ran last, and `settled` what no
     stat tells of that, with its value; `moved` are the outs that were there and went aside.
-    `is_lost` says that its outs are not to be kept, whatever is there.
+    `gpus` are the ids that it was given; `is_lost` says that its outs are not to be kept, whatever
+    is there.
     """
 
     stage: Stage
