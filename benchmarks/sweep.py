@@ -24,7 +24,7 @@ from benchmarks.common import ENVIRONMENT, FOLDER, MLBENCH, WORK, Figure, fresh_
 from benchmarks.optuna_alone import ALPHA, LEARNING_RATE
 from mlbench.domain.outcomes import TrialState
 from mlbench.domain.sweeps import Trial
-from mlbench.engine.sweeping.files import all_studies
+from mlbench.engine.study_files import all_studies
 from mlbench.project.layout import Layout
 
 TRIALS = 50

@@ -14,7 +14,7 @@ from mlbench.domain.errors import SweepError, UsageError
 from mlbench.domain.plain import to_plain
 from mlbench.domain.sweeps import EnqueueTrial, StopSweep, StudyView, Trial
 from mlbench.engine.queries import Queries
-from mlbench.engine.sweeping.files import StudyFiles
+from mlbench.engine.study_files import StudyFiles
 from mlbench.engine.sweeping.queries import find_study, studies, view_of
 
 

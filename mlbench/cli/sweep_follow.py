@@ -15,7 +15,7 @@ from mlbench.domain.best_trials import best_of
 from mlbench.domain.errors import SweepError
 from mlbench.domain.outcomes import TrialState
 from mlbench.domain.sweeps import Progress, StopSweep, Study, StudyView
-from mlbench.engine.sweeping.files import StudyFiles
+from mlbench.engine.study_files import StudyFiles
 from mlbench.engine.sweeping.study_watch import WatchedStudy
 
 _POLL_SECONDS = 0.1

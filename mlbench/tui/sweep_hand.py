@@ -16,7 +16,7 @@ from mlbench.tui.reading import queries_of
 
 if TYPE_CHECKING:
     from mlbench.engine.queries import Queries
-    from mlbench.engine.sweeping.files import StudyFiles
+    from mlbench.engine.study_files import StudyFiles
 
 _STOP_SECONDS = 60.0
 
@@ -185,7 +185,7 @@ class SweepHand:
 
     def _stop(self, queries: Queries, name: str) -> None:
         """Stop what runs of this sweep, and wait until its coordinator is gone."""
-        from mlbench.engine.sweeping.files import all_studies
+        from mlbench.engine.study_files import all_studies
 
         for files in all_studies(queries.layout):
             study = files.study()
@@ -224,7 +224,7 @@ def _write_html(queries: Queries, study_id: str, folder: Path) -> str:
 
 
 def _files(queries: Queries, study: str) -> StudyFiles:
-    from mlbench.engine.sweeping.files import StudyFiles
+    from mlbench.engine.study_files import StudyFiles
 
     return StudyFiles(queries.layout, study)
 

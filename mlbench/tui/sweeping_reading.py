@@ -151,8 +151,8 @@ class SweepReaders:
 
     def _work_out(self, question: ImportancesQuestion) -> FoundImportances:
         from mlbench.domain.study_analysis import Importances
+        from mlbench.engine.study_files import StudyFiles
         from mlbench.engine.sweeping.analysis import importances
-        from mlbench.engine.sweeping.files import StudyFiles
 
         try:
             files = StudyFiles(queries_of(self._folder).layout, question.study)
@@ -165,7 +165,7 @@ class SweepReaders:
             return FoundImportances(question, Importances("", because=str(error)))
 
     def _look_what_moved(self, study_id: str) -> Moved:
-        from mlbench.engine.sweeping.files import StudyFiles
+        from mlbench.engine.study_files import StudyFiles
         from mlbench.engine.sweeping.queries import moved_since
 
         try:

@@ -19,7 +19,7 @@ from mlbench.cli.runs_table import Column, chosen_columns, columns_for, fitting,
 from mlbench.domain.outcomes import RunOutcome
 from mlbench.domain.runs import Extremes, Marks
 from mlbench.domain.sweeps import MAXIMIZE, Dimension, Objective, Study, Sweep
-from mlbench.engine.sweeping.files import StudyFiles
+from mlbench.engine.study_files import StudyFiles
 from mlbench.project.layout import Layout
 from mlbench.tracking.folder import write_run
 from mlbench.tracking.store import ExperimentStore

@@ -25,7 +25,7 @@ from mlbench.domain.sweeps import (
     Sweep,
     Trial,
 )
-from mlbench.engine.sweeping.files import StudyFiles
+from mlbench.engine.study_files import StudyFiles
 from mlbench.project.layout import Layout
 from tests.support import SmallProject, run_cli, until
 
@@ -56,7 +56,7 @@ import sys
 from pathlib import Path
 from mlbench.domain.plain import from_plain
 from mlbench.domain.sweeps import Progress, Trial
-from mlbench.engine.sweeping.files import StudyFiles
+from mlbench.engine.study_files import StudyFiles
 from mlbench.project.layout import Layout
 import json
 files = StudyFiles(Layout(Path(sys.argv[1])), sys.argv[2])

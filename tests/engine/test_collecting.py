@@ -30,7 +30,7 @@ from mlbench.engine.collecting import (
     Collector,
     limit_of,
 )
-from mlbench.engine.sweeping.files import StudyFiles
+from mlbench.engine.study_files import StudyFiles
 from mlbench.pipeline.snapshots.snapshot import Snapshot
 from mlbench.project.config import load_project
 from mlbench.project.layout import Layout

@@ -19,7 +19,7 @@ from mlbench.domain.sweeps import (
     Sweep,
     Trial,
 )
-from mlbench.engine.sweeping.files import StudyFiles
+from mlbench.engine.study_files import StudyFiles
 from mlbench.project.layout import Layout
 from tests.support import SmallProject
 

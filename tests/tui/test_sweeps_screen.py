@@ -11,7 +11,7 @@ import pytest
 from textual.pilot import Pilot
 
 from mlbench.domain.sweeps import EnqueueTrial, Objective, Progress, StopSweep, StopTrial
-from mlbench.engine.sweeping.files import StudyFiles
+from mlbench.engine.study_files import StudyFiles
 from mlbench.tui.app import Workbench
 from mlbench.tui.situation import RUN, SWEEPS
 from mlbench.tui.sweep_hand import Begin, SweepDeed

@@ -65,7 +65,7 @@ def _study(queries: Queries, found: Run) -> str:
     if not found.study:
         return ""
     # Late: few runs need it.
-    from mlbench.engine.sweeping.files import StudyFiles
+    from mlbench.engine.study_files import StudyFiles
 
     study = StudyFiles(queries.layout, found.study).study()
     return f"{study.name} ({found.study})" if study is not None else found.study

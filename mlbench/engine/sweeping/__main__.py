@@ -10,8 +10,8 @@ from pathlib import Path
 
 from mlbench.domain.errors import MlbenchError
 from mlbench.domain.sweeps import Progress, StopSweep
+from mlbench.engine.study_files import StudyFiles
 from mlbench.engine.sweeping.coordinator import Coordinator
-from mlbench.engine.sweeping.files import StudyFiles
 from mlbench.project.layout import Layout
 
 _TRIES, _PAUSE = 50, 0.01

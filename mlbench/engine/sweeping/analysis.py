@@ -17,7 +17,7 @@ from mlbench.domain.errors import SweepError, UsageError
 from mlbench.domain.plain import from_plain
 from mlbench.domain.study_analysis import Importances
 from mlbench.domain.sweeps import Study
-from mlbench.engine.sweeping.files import StudyFiles
+from mlbench.engine.study_files import StudyFiles
 
 _PROGRAM = "mlbench.sweeps"
 _SECONDS = 120.0

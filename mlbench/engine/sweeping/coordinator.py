@@ -15,8 +15,8 @@ from mlbench.domain.errors import SweepError
 from mlbench.domain.outcomes import TrialState
 from mlbench.domain.records import dataclass
 from mlbench.domain.sweeps import EnqueueTrial, Progress, StopSweep, StopTrial, Trial
+from mlbench.engine.study_files import StudyFiles
 from mlbench.engine.sweeping.deciding import Decision, decide
-from mlbench.engine.sweeping.files import StudyFiles
 from mlbench.engine.sweeping.judging import Judge, Judged
 from mlbench.engine.sweeping.opened import Opened
 from mlbench.engine.sweeping.trial_run import SHARED, Ended, Ending, TrialRun

@@ -15,7 +15,7 @@ from mlbench.domain.stages import Project, Stage
 from mlbench.domain.sweeps import KnownTrial, Progress, Study, Trial
 from mlbench.engine.hands.recording import RecordingHand
 from mlbench.engine.machine import this_machine
-from mlbench.engine.sweeping.files import StudyFiles
+from mlbench.engine.study_files import StudyFiles
 from mlbench.engine.sweeping.inputs import inputs_of
 from mlbench.engine.sweeping.pruning import StepFollower
 from mlbench.engine.sweeping.seats import Seats

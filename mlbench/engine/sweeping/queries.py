@@ -5,7 +5,7 @@ from __future__ import annotations
 from mlbench.domain.best_trials import best_of
 from mlbench.domain.errors import MlbenchError, UsageError, nearest
 from mlbench.domain.sweeps import Study, StudyView
-from mlbench.engine.sweeping.files import StudyFiles, all_studies
+from mlbench.engine.study_files import StudyFiles, all_studies
 from mlbench.engine.sweeping.inputs import inputs_of
 from mlbench.engine.sweeping.spaces import moved_inputs
 from mlbench.pipeline.workspace import Workspace

@@ -21,7 +21,7 @@ from mlbench.domain.sweeps import Progress, Study, Sweep
 from mlbench.engine.machine import this_machine
 from mlbench.engine.scheduling import refusal
 from mlbench.engine.session import prepare_folder
-from mlbench.engine.sweeping.files import StudyFiles, all_studies
+from mlbench.engine.study_files import StudyFiles, all_studies
 from mlbench.engine.sweeping.inputs import SweepInputs, inputs_of
 from mlbench.engine.sweeping.spaces import comparable, moved_inputs, what_changed, why_none
 from mlbench.inside.identity import new_run_id

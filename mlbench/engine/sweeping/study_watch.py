@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 from mlbench.domain.best_trials import best_of
 from mlbench.domain.outcomes import TrialState
 from mlbench.domain.sweeps import Objective, Progress, Study, StudyView, Trial
-from mlbench.engine.sweeping.files import StudyFiles, all_studies, trials_in
+from mlbench.engine.study_files import StudyFiles, all_studies, trials_in
 from mlbench.project.layout import Layout
 from mlbench.system.journal import Journal
 

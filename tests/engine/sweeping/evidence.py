@@ -20,7 +20,7 @@ from optuna.trial import TrialState as OptunaState
 from mlbench.domain.outcomes import RunOutcome, TrialState
 from mlbench.domain.runs import Run
 from mlbench.domain.sweeps import Progress, Study, Trial
-from mlbench.engine.sweeping.files import StudyFiles
+from mlbench.engine.study_files import StudyFiles
 from mlbench.project.layout import Layout
 from mlbench.tracking.store import ExperimentStore
 from tests.support import run_cli

@@ -11,7 +11,7 @@ from typing import Any
 
 from mlbench.domain.sweeps import Study
 from mlbench.engine.session import prepare_folder
-from mlbench.engine.sweeping.files import StudyFiles, all_studies
+from mlbench.engine.study_files import StudyFiles, all_studies
 from mlbench.engine.sweeping.starting import configured_sweep
 from mlbench.project.config import load_project
 from mlbench.project.layout import Layout

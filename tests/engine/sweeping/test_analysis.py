@@ -10,8 +10,8 @@ import pytest
 
 from mlbench.domain.errors import SweepError, UsageError
 from mlbench.domain.sweeps import Dimension, Objective, Range, Study, Sweep
+from mlbench.engine.study_files import StudyFiles
 from mlbench.engine.sweeping.analysis import importances, write_html
-from mlbench.engine.sweeping.files import StudyFiles
 from mlbench.project.layout import Layout
 from tests.sweeps.journals import alpha_alone, write_journal
 

@@ -11,7 +11,7 @@ import pytest
 
 from mlbench.domain.outcomes import TrialState
 from mlbench.domain.sweeps import EnqueueTrial, StopSweep, StopTrial
-from mlbench.engine.sweeping.files import StudyFiles, all_studies
+from mlbench.engine.study_files import StudyFiles, all_studies
 from mlbench.project.layout import Layout
 from tests.engine.sweeping.coordinator_killing import LOSE
 from tests.engine.sweeping.quick_sweep import (

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from mlbench.engine.study_files import StudyFiles
 from mlbench.engine.sweeping import starting
-from mlbench.engine.sweeping.files import StudyFiles
 from mlbench.project.config import load_project
 from mlbench.project.layout import Layout
 

@@ -23,7 +23,7 @@ from typing import Any
 import pytest
 
 from mlbench.domain.outcomes import TrialState
-from mlbench.engine.sweeping.files import StudyFiles
+from mlbench.engine.study_files import StudyFiles
 from mlbench.project.layout import Layout
 from mlbench.system.proctable import Process, lives
 from tests.engine.sweeping.coordinator_killing import BEGIN, PHASES, PREPARE

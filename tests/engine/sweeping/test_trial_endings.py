@@ -8,7 +8,7 @@ import pytest
 
 from mlbench.domain.outcomes import TrialState
 from mlbench.domain.sweeps import EnqueueTrial
-from mlbench.engine.sweeping.files import StudyFiles
+from mlbench.engine.study_files import StudyFiles
 from tests.engine.sweeping.quick_sweep import begun_study, coordinate, write_quick
 
 _KILLS_ITSELF = """\
