@@ -125,8 +125,9 @@ class Trial:
 
     `values` are means over its repeats, one an objective, `spread` their standard deviations;
     `runs` are its runs, one a repeat; `stage` is what runs now; `reason` says why it failed or was
-    pruned. `seconds` are those of its stages' own; `step` and `intermediate` what was reported
-    last. `gates_hold` is None where no model of the project has gates over it.
+    pruned. `seconds` are those of its stages' own; `step` and `intermediate` what was logged last
+    of what pruning looks at, and `curve` all of it, thinned, once the trial has ended. `gates_hold`
+    is None where no model of the project has gates over it.
     """
 
     number: int
@@ -144,6 +145,7 @@ class Trial:
     slot: int = 0
     step: int | None = None
     intermediate: float | None = None
+    curve: tuple[tuple[int, float], ...] = ()
     reason: str = ""
     gates_hold: bool | None = None
     is_by_hand: bool = False

@@ -28,7 +28,14 @@ from mlbench.domain.sweeps import (
     Trial,
 )
 from mlbench.project.layout import Layout
-from mlbench.system.files import read_json, write_atomically, write_json
+from mlbench.system.files import (
+    FULL,
+    overwrite_json,
+    read_json,
+    size_of,
+    write_atomically,
+    write_json,
+)
 from mlbench.system.journal import append, line_of, read_lines
 from mlbench.system.locks import FileLock, is_held
 
@@ -38,6 +45,8 @@ _COMMANDS: Mapping[str, type[SweepCommand]] = {
     "enqueue": EnqueueTrial,
     "stop_trial": StopTrial,
 }
+# Bytes of a board that is never compacted, and by what factor another has grown then.
+_SMALL_BOARD, _GROWN = 1 << 20, 4
 _NAMES = {kind: name for name, kind in _COMMANDS.items()}
 
 
@@ -53,6 +62,7 @@ class StudyFiles:
         self.log = self.folder / "log"
         self.lock = FileLock(self.folder / "lock")
         self._inbox = self.folder / "inbox"
+        self._least_size = 0
 
     @property
     def is_running(self) -> bool:
@@ -73,8 +83,14 @@ class StudyFiles:
         return _read(Progress, self.folder / "progress.json") or Progress("preparing")
 
     def write_progress(self, progress: Progress) -> None:
-        """Say how the coordinator stands."""
-        write_json(self.folder / "progress.json", to_plain(progress))
+        """Say how the coordinator stands; on a full disk over what it said before."""
+        path, plain = self.folder / "progress.json", to_plain(progress)
+        try:
+            write_json(path, plain)
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            overwrite_json(path, plain)
 
     def trials(self) -> dict[int, Trial]:
         """Every trial as it stands, by number."""
@@ -85,8 +101,14 @@ class StudyFiles:
         if anew:
             # Never without its trials: a study that has none is taken for one that came to nothing.
             write_atomically(self.board, b"".join(map(line_of, map(to_plain, trials))))
+            self._least_size = size_of(self.board)
         else:
             append(self.board, map(to_plain, trials), durable=False)
+
+    def compact(self, trials: Iterable[Trial]) -> None:
+        """Put trials on the board in place of what is there, if most of that is of the past."""
+        if size_of(self.board) > max(_SMALL_BOARD, _GROWN * self._least_size):
+            self.write_trials(trials, anew=True)
 
     def send(self, command: SweepCommand) -> None:
         """Leave a command for the coordinator."""

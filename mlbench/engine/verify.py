@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -24,11 +23,10 @@ from mlbench.pipeline.traces import Trace
 from mlbench.pipeline.workspace import Workspace
 from mlbench.project.config import load_project
 from mlbench.project.layout import Layout
-from mlbench.system.files import move, remove, writable
+from mlbench.system.files import FULL, move, remove, writable
 from mlbench.tracking.pyramid import last_values
 
 _PURPOSE = "verify"
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def verify(layout: Layout, names: tuple[str, ...], limits: Limits) -> Iterator[StageCheck]:
@@ -51,7 +49,7 @@ def verify(layout: Layout, names: tuple[str, ...], limits: Limits) -> Iterator[S
                 yield checker.check(name)
             checker.close()
         except OSError as error:
-            if error.errno not in _FULL:
+            if error.errno not in FULL:
                 raise
             raise MlbenchError(
                 f"{error.filename or snapshot.folder}: {error.strerror}; "

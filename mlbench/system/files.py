@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 from collections.abc import Iterator
@@ -10,6 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from mlbench.domain.errors import FolderNotWritableError
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""The errors of a disk, or of somebody's share of it, that has no room left."""
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -50,6 +54,17 @@ def write_json(path: Path, value: Any) -> None:
     text = json.dumps(value, indent=1, ensure_ascii=False)
     # A file name that is no UTF-8 arrives as lone surrogates; json.loads takes them back.
     write_atomically(path, text.encode("utf-8", "surrogatepass") + b"\n")
+
+
+def overwrite_json(path: Path, value: Any) -> None:
+    """Write a short value over a file, into the room that this has on a full disk.
+
+    It is torn where the process is killed meanwhile.
+    """
+    text = json.dumps(value, ensure_ascii=False)
+    with open(path, "r+b") as file:
+        file.write(text.encode("utf-8", "surrogatepass") + b"\n")
+        file.truncate()
 
 
 def read_json(path: Path) -> Any:

@@ -124,6 +124,7 @@ def test_a_full_disk_costs_no_trial(tmp_path: Path) -> None:
         full = project.cli("sweep", "grid")
         assert full.returncode == 1
         assert "Traceback" not in full.stdout + full.stderr
+        assert "No space left on device" in full.stderr
         subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)
         done = project.cli("sweep", "grid")
         assert done.returncode == 0, done.stderr
