@@ -19,6 +19,7 @@ from mlbench.engine.study_files import StudyFiles
 from mlbench.engine.sweeping.deciding import Decision, decide
 from mlbench.engine.sweeping.judging import Judge, Judged
 from mlbench.engine.sweeping.opened import Opened
+from mlbench.engine.sweeping.shared_stages import shared_run
 from mlbench.engine.sweeping.trial_run import SHARED, Ended, Ending, TrialRun
 from mlbench.engine.sweeping.trial_values import worth_of
 from mlbench.inside.identity import new_run_id
@@ -28,7 +29,6 @@ from mlbench.project.layout import Layout
 
 _LOOK_SECONDS = 0.05
 _COMMAND_SECONDS = 0.1
-_TOLD_SECONDS = 0.25
 # What is killed each time wants too much memory.
 _MOST_KILLED = 2
 _STOPPED = "stopped with the sweep; it is tried again when that goes on"
@@ -52,7 +52,6 @@ class Coordinator:
         self._ends: dict[int, TrialState] = {}
         self._free: list[TrialSlot] = []
         self._stopping: StopSweep | None = None
-        self._told: dict[int, float] = {}
         self._next_look = 0.0
         self._phase = self._no_room = ""
         self._all = Opened(layout, files)
@@ -94,11 +93,12 @@ class Coordinator:
         for number, trial in known.items():
             if trial.state is TrialState.RUNNING:
                 self._take_up(number, trial.params)
+        decision = self._build_shared()
         for slot in self._free:
             # What was told before its claim was taken back.
             slot.clear()
             slot.free()
-        return self._build_shared()
+        return decision
 
     def _take_up(self, number: int, params: Mapping[str, Any]) -> None:
         """Go on with a trial that was under way; it is lost where its process is gone."""
@@ -118,8 +118,7 @@ class Coordinator:
         shared = self._all.shared
         if not shared.stages or not self._free:
             return None
-        claim = Claim(SHARED, {}, (new_run_id(),))
-        run = TrialRun(shared, self._free[0], claim, ({},), lambda *_: None)
+        run = shared_run(shared, self._free)
         thread = threading.Thread(target=lambda: self._queue.put(run.run()), daemon=True)
         thread.start()
         while True:
@@ -246,24 +245,19 @@ class Coordinator:
                 is_by_hand=before is not None and before.is_by_hand,
             )
         )
-        self._all.follow(number, run.folders())
+        self._all.curves.follow(number, run.folders())
         threading.Thread(target=lambda: self._queue.put(run.run()), daemon=True).start()
 
     # How trials end.
 
     def _look_at_curves(self) -> None:
-        """Report what was logged since, and stop what is not worth its time."""
-        now = time.monotonic()
+        """Show what was logged since, and stop what is not worth its time."""
         for number in [*self._running]:
-            news = self._all.news(number)
-            if not news:
-                continue
-            is_pruned = number not in self._ends and self._all.should_prune(number, news)
-            if is_pruned:
+            look = self._all.curves.look(number, is_judged=number not in self._ends)
+            if look.is_pruned:
                 self._end_early(number, TrialState.PRUNED)
-            if is_pruned or now >= self._told.get(number, 0.0):
-                self._told[number] = now + _TOLD_SECONDS
-                step, value = news[-1]
+            if look.latest is not None:
+                step, value = look.latest
                 self._tell(replace(self._trials[number], step=step, intermediate=value))
 
     def _end_early(self, number: int, state: TrialState) -> None:
@@ -275,13 +269,13 @@ class Coordinator:
         """Tell the study what came of a trial; only then its slot is free."""
         run = self._running.pop(ended.number)
         stopped_as = self._ends.pop(ended.number, None)
-        trial = self._as_it_ended(ended, was_stopped=stopped_as is not None)
-        self._all.unfollow(trial.number)
+        trial = self._as_it_ended(ended)
         self._trials[trial.number] = trial
         if stopped_as is not None and not ended.has_passed:
             self._end_stopped(trial, stopped_as)
         else:
             self._end_by_itself(trial, ended)
+        self._files.compact(self._trials.values())
         run.slot.free()
         if not self._all.is_needed(run.slot):
             run.slot.release()
@@ -289,11 +283,11 @@ class Coordinator:
         self._free.append(run.slot)
         self._free.sort(key=lambda slot: slot.number)
 
-    def _as_it_ended(self, ended: Ended, *, was_stopped: bool) -> Trial:
+    def _as_it_ended(self, ended: Ended) -> Trial:
         trial = self._trials[ended.number]
-        news = self._all.news(ended.number)
-        if news and was_stopped and not ended.has_passed:
-            trial = replace(trial, step=news[-1][0], intermediate=news[-1][1])
+        curve = self._all.curves.end(ended.number)
+        if curve:
+            trial = replace(trial, curve=curve, step=curve[-1][0], intermediate=curve[-1][1])
         return replace(
             trial,
             metrics=ended.runs[-1].metrics if ended.runs else {},

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from mlbench.domain.errors import SweepError
@@ -17,7 +16,7 @@ from mlbench.engine.hands.recording import RecordingHand
 from mlbench.engine.machine import this_machine
 from mlbench.engine.study_files import StudyFiles
 from mlbench.engine.sweeping.inputs import inputs_of
-from mlbench.engine.sweeping.pruning import StepFollower
+from mlbench.engine.sweeping.live_curves import LiveCurves, Points
 from mlbench.engine.sweeping.seats import Seats
 from mlbench.engine.sweeping.trial_run import Workplace
 from mlbench.pipeline.snapshots.trial_slot import SweepBase, TrialSlot
@@ -25,9 +24,6 @@ from mlbench.pipeline.workspace import Workspace
 from mlbench.project.config import load_project
 from mlbench.project.layout import Layout
 from mlbench.sweeps.study import OptunaStudy
-
-Points = Sequence[tuple[int, float]]
-NO_PRUNER = "NopPruner"
 
 
 class Opened:
@@ -55,12 +51,15 @@ class Opened:
         self.shared = replace(self.place, stages=shared)
         self.optuna = OptunaStudy.open(files.journal, study.sweep, self.study.base)
         self._take_over()
-        self._followers: dict[int, StepFollower] = {}
+        self.curves = LiveCurves(self.study.sweep, self.optuna)
 
     def trials(self) -> dict[int, Trial]:
         """Every trial as the study has it, with what the board knows beside."""
         board = self._files.trials()
-        return {one.number: _as_told(one, board.get(one.number)) for one in self.optuna.known()}
+        return {
+            one.number: _as_told(one, board.get(one.number), self.curves.reported(one))
+            for one in self.optuna.known()
+        }
 
     def slots(self) -> list[TrialSlot]:
         """The job slots, and those in which a trial is under way from when there were more."""
@@ -86,32 +85,6 @@ class Opened:
             {name: study.base[name] + repeat for name in study.sweep.seeds}
             for repeat in range(study.sweep.repeats)
         )
-
-    def follow(self, number: int, folders: Iterable[Path]) -> None:
-        """Read what a trial logs by step from now on."""
-        metric = self.study.sweep.watched.metric.removeprefix("metrics.")
-        self._followers[number] = StepFollower(tuple(folders), metric, self.study.sweep.pruner)
-
-    def unfollow(self, number: int) -> None:
-        """The trial has ended."""
-        self._followers.pop(number, None)
-
-    def news(self, number: int) -> Points:
-        """What came of a trial's curve since the last look."""
-        follower = self._followers.get(number)
-        return follower.new() if follower is not None else ()
-
-    def should_prune(self, number: int, points: Points) -> bool:
-        """Report points, and say whether the trial is not worth its time by one of them."""
-        sweep = self.study.sweep
-        if sweep.pruner.name == NO_PRUNER or len(sweep.objectives) > 1:
-            return False
-        turned = sweep.watched.direction != sweep.objectives[0].direction
-        for step, value in points:
-            self.optuna.report(number, step, -value if turned else value)
-            if self.optuna.should_prune(number):
-                return True
-        return False
 
     def why_pruned(self, trial: Trial) -> str:
         """What a pruned trial had come to, in words."""
@@ -163,12 +136,14 @@ class Opened:
         if of_before is None:
             return
         source = OptunaStudy.open(before.journal, of_before.sweep, of_before.base)
+        is_watched_alike = of_before.sweep.watched == study.sweep.watched
         wanted = [one for one in source.known() if one.number in study.taken]
         board = before.trials()
         sampled = [
             replace(
                 one,
                 params=active_values(study.sweep.space, {**of_before.base, **one.params}),
+                intermediate=one.intermediate if is_watched_alike else {},
                 notes={**one.notes, "from": study.before, "runs": list(board[one.number].runs)},
             )
             for one in wanted
@@ -177,7 +152,7 @@ class Opened:
         self.optuna.take_over(sampled)
 
 
-def _as_told(known: KnownTrial, told: Trial | None) -> Trial:
+def _as_told(known: KnownTrial, told: Trial | None, reported: Points) -> Trial:
     """A trial as people see it; what the study says of it decides."""
     trial = told if told is not None else Trial(known.number, known.state)
     state = known.state
@@ -192,6 +167,7 @@ def _as_told(known: KnownTrial, told: Trial | None) -> Trial:
         runs=trial.runs or tuple(known.notes.get("runs", ())),
         started=trial.started or known.started,
         ended=trial.ended or known.ended,
+        curve=trial.curve or tuple(reported),
         reason=trial.reason or str(known.notes.get("reason", "")),
         is_by_hand=bool(known.notes.get("by_hand", False)),
         from_study=str(known.notes.get("from", "")),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import errno
 import os
 import threading
 import time
@@ -30,6 +29,7 @@ from mlbench.pipeline.job import BuildResult, Job
 from mlbench.pipeline.launch import Launch
 from mlbench.pipeline.snapshots.trial_slot import Claim, TrialSlot
 from mlbench.project.layout import Layout
+from mlbench.system.files import FULL
 from mlbench.system.processes import ending_in
 
 ORIGIN = "sweep"
@@ -37,9 +37,8 @@ SHARED = -1
 """In place of a trial's number: what all trials share is being built."""
 # SIGKILL, as a shell tells of it too: what kills for want of memory leaves no other word.
 _KILLED = (-9, 137)
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 # All that a build says where it found no room itself; a command's own end is told otherwise.
-_FULL_WORDS = tuple(map(os.strerror, _FULL))
+_FULL_WORDS = tuple(map(os.strerror, FULL))
 _EXIT = "exit status"
 
 
@@ -152,7 +151,7 @@ class TrialRun:
             how, reason = _full_or_failed(is_full), str(error)
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
-            how, reason = _full_or_failed(error.errno in _FULL), f"{where}{error.strerror or error}"
+            how, reason = _full_or_failed(error.errno in FULL), f"{where}{error.strerror or error}"
         except Exception:
             how, reason = Ending.FAILED, f"internal error: {traceback.format_exc()}"
         return Ended(
@@ -179,7 +178,8 @@ class TrialRun:
             return Ending.PASSED
         if _found_no_room(run):
             return Ending.LEFT if is_known else Ending.NO_ROOM
-        if is_known and run.outcome is RunOutcome.CANCELLED:
+        # Its process may have been told to stop by a coordinator that was killed while it did.
+        if run.outcome is RunOutcome.CANCELLED and (is_known or not self._stopping.is_set()):
             return Ending.LEFT
         return Ending.KILLED if self._was_killed(run) else Ending.FAILED
 

@@ -118,6 +118,12 @@ def begun_study(root: Path) -> StudyFiles:
     return files
 
 
+def coordinator(files: StudyFiles, root: Path) -> subprocess.Popen[bytes]:
+    """A coordinator at work on a study."""
+    command = [sys.executable, "-m", "mlbench.engine.sweeping", str(root), files.id]
+    return subprocess.Popen(command, cwd=REPOSITORY, env=variables())
+
+
 def coordinate(files: StudyFiles, root: Path, *under: str) -> int:
     """Have a coordinator go on with a study, or another module than its own; its exit status."""
     module = under or ("mlbench.engine.sweeping",)

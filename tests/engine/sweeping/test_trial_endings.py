@@ -9,7 +9,8 @@ import pytest
 from mlbench.domain.outcomes import TrialState
 from mlbench.domain.sweeps import EnqueueTrial
 from mlbench.engine.study_files import StudyFiles
-from tests.engine.sweeping.quick_sweep import begun_study, coordinate, write_quick
+from tests.engine.sweeping.quick_sweep import begun_study, coordinate, coordinator, write_quick
+from tests.support import until
 
 _KILLS_ITSELF = """\
 import os, signal
@@ -84,3 +85,34 @@ def test_what_comes_from_the_cache_is_as_slow_as_when_it_ran(root: Path, tmp_pat
     assert (first.seconds > 0.3, second.seconds) == (True, 0.0)
     assert first.constraints == second.constraints
     assert second.constraints[limit] > 0
+
+
+_ENDS_SLOWLY = """\
+import os, signal, sys, time
+def end(*_):
+    open({asked!r} + f"/{{os.getpid()}}", "w").close()
+    while not os.path.exists({gate!r}):
+        time.sleep(0.01)
+    sys.exit(1)
+if not os.path.exists({gate!r}):
+    signal.signal(signal.SIGINT, end)
+    open({asked!r} + "/begun", "w").close()
+    time.sleep(60)
+"""
+
+
+def test_a_stage_that_still_stops_when_its_coordinator_is_killed_is_tried_again(
+    root: Path, tmp_path: Path
+) -> None:
+    asked, gate = tmp_path / "asked", tmp_path / "gate"
+    code = _ENDS_SLOWLY.replace("{gate!r}", repr(str(gate)))
+    files = _study(root, tmp_path, code, 2)
+    with coordinator(files, root) as first:
+        until((asked / "begun").exists)
+        first.terminate()
+        until(lambda: len(list(asked.iterdir())) > 1)
+        first.kill()
+    gate.touch()
+    assert coordinate(files, root) == 0
+    states = [trial.state for trial in files.trials().values()]
+    assert states == [TrialState.LOST, TrialState.COMPLETE, TrialState.COMPLETE]
