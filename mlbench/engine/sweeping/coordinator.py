@@ -16,7 +16,7 @@ from mlbench.domain.outcomes import TrialState
 from mlbench.domain.records import dataclass
 from mlbench.domain.sweeps import EnqueueTrial, Progress, StopSweep, StopTrial, Trial
 from mlbench.engine.study_files import StudyFiles
-from mlbench.engine.sweeping.deciding import Decision, decide
+from mlbench.engine.sweeping.deciding import Decider, Decision
 from mlbench.engine.sweeping.judging import Judge, Judged
 from mlbench.engine.sweeping.opened import Opened
 from mlbench.engine.sweeping.shared_stages import shared_run
@@ -55,6 +55,7 @@ class Coordinator:
         self._next_look = 0.0
         self._phase = self._no_room = ""
         self._all = Opened(layout, files)
+        self._decider = Decider(self._all.study.sweep)
         self._judge = Judge(self._all.place, self._all.workspace, self._queue.put)
 
     def run(self) -> Progress:
@@ -195,8 +196,7 @@ class Coordinator:
         if self._no_room:
             self._say("finishing")
             return Decision(because=self._no_room, has_failed=True)
-        sweep, trials = self._all.study.sweep, list(self._trials.values())
-        decision = decide(sweep, trials, len(self._free), len(self._running), time.time())
+        decision = self._decider.decide(self._trials, len(self._free), len(self._running))
         if decision.because:
             self._say("finishing")
             return decision
@@ -233,6 +233,7 @@ class Coordinator:
 
         run = TrialRun(self._all.place, of.slot, claim, overlays, began, of.launches)
         self._running[number] = run
+        self._decider.look_again()
         before = self._trials.get(number)
         self._tell(
             Trial(
@@ -268,6 +269,7 @@ class Coordinator:
     def _end(self, ended: Ended) -> None:
         """Tell the study what came of a trial; only then its slot is free."""
         run = self._running.pop(ended.number)
+        self._decider.look_again()
         stopped_as = self._ends.pop(ended.number, None)
         trial = self._as_it_ended(ended)
         self._trials[trial.number] = trial

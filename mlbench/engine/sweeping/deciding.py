@@ -1,14 +1,17 @@
-"""What a study does next: begin more trials, wait, or end; pure."""
+"""What a study does next: begin more trials, wait, or end."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Iterable, Mapping, Sequence
 
 from mlbench.domain.clock import seconds_of
 from mlbench.domain.phrases import clock, plural
 from mlbench.domain.records import dataclass
 from mlbench.domain.study_analysis import since_better
 from mlbench.domain.sweeps import Sweep, Trial
+
+_PAUSE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,31 @@ class Decision:
     because: str = ""
     is_done: bool = False
     has_failed: bool = False
+
+
+class Decider:
+    """Decides anew where a trial began or ended, and now and then for the time that goes by.
+
+    All trials are looked at for that, and a study may have ten thousand.
+    """
+
+    def __init__(self, sweep: Sweep) -> None:
+        """For a study of this sweep."""
+        self._sweep = sweep
+        self._decided = Decision()
+        self._next = 0.0
+
+    def look_again(self) -> None:
+        """A trial began or ended."""
+        self._next = 0.0
+
+    def decide(self, trials: Mapping[int, Trial], free: int, running: int) -> Decision:
+        """What is to happen now, as the function of this name has it."""
+        now = time.monotonic()
+        if now >= self._next:
+            self._decided = decide(self._sweep, [*trials.values()], free, running, time.time())
+            self._next = now + _PAUSE_SECONDS
+        return self._decided
 
 
 def decide(sweep: Sweep, trials: Sequence[Trial], free: int, running: int, now: float) -> Decision:
