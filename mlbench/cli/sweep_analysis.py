@@ -1,7 +1,7 @@
 """What the trials of a study tell, for `mlbench sweep NAME --show`.
 
 `print_analysis(view, importances, out)` prints it all: counts, history or Pareto front, the best
-trials, importances, and a slice for each parameter that matters.
+trials, importances, a slice for each parameter that matters, and the curves.
 """
 
 from __future__ import annotations
@@ -15,11 +15,14 @@ from rich.console import Console
 from rich.text import Text
 
 from mlbench.cli.sweep_best import best_trials_lines
+from mlbench.cli.sweep_curves import curves_block
 from mlbench.cli.sweep_marks import Lines, end_text, framed, mark_of, scaled
 from mlbench.cli.sweep_plot import (
     BEST,
+    BEST_CURVE,
     BEYOND,
     BROKEN,
+    CUT,
     LINE,
     Mark,
     bar,
@@ -41,7 +44,15 @@ from mlbench.domain.sweeps import StudyView, Sweep
 _HISTORY_ROWS, _FRONT_ROWS = 9, 11
 _WIDEST, _WITHOUT_TERMINAL = 160, 100
 _NAME_WIDTH = 26
-_SIGNS = {BEST: "bold green", BROKEN: "yellow", BEYOND: "yellow", LINE: "green", "█": "cyan"}
+_SIGNS = {
+    BEST: "bold green",
+    BROKEN: "yellow",
+    BEYOND: "yellow",
+    LINE: "green",
+    BEST_CURVE: "green",
+    CUT: "yellow",
+    "█": "cyan",
+}
 
 
 def print_analysis(view: StudyView, importances: Importances | None, out: IO[str]) -> None:
@@ -77,7 +88,7 @@ def _blocks(view: StudyView, importances: Importances | None, width: int) -> lis
     if importances is not None:
         blocks.append(_importance_block(importances, width))
     slices = slice_blocks(view, importances, _order(sweep, importances), objective, width)
-    return [block for block in blocks if block] + slices
+    return [block for block in (*blocks, *slices, curves_block(view, width)) if block]
 
 
 def _within(line: str, width: int) -> Lines:

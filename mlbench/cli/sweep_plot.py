@@ -10,8 +10,9 @@ from rich.cells import cell_len, set_cell_size
 from mlbench.domain.study_axes import Axis
 
 BEST, GOOD, BROKEN, BEYOND, LINE = "★", "•", "×", "▾", "─"
+BEST_CURVE, CURVE, CUT = "━", "·", "✂"
 # Of several in a cell the one that tells most is seen.
-_RANKS = {LINE: 0, BEYOND: 1, BROKEN: 2, GOOD: 3, BEST: 4}
+_RANKS = {LINE: 0, BEYOND: 1, BROKEN: 2, GOOD: 3, BEST: 4, CURVE: 0, CUT: 1, BEST_CURVE: 2}
 _FENCE = 3.0
 _FEW = 8
 

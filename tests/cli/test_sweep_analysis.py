@@ -116,6 +116,31 @@ def test_what_is_far_worse_leaves_room_for_the_rest() -> None:
     assert sum("•" in line for line in drawn[2:]) > 2
 
 
+def test_curves_show_the_best_above_the_others_and_where_one_was_pruned() -> None:
+    falling = tuple((step, 100.0 / 10**step) for step in range(5))
+    board = (
+        trial(0, 1e-5, "sgd", 0.5, curve=tuple((step, 100.0) for step in range(5))),
+        trial(1, 1e-3, "sgd", 0.9, curve=falling),
+        Trial(2, TrialState.PRUNED, {}, curve=((0, 100.0), (2, 10.0))),
+    )
+    drawn = analysis_lines(view(board, UP), None, 60)[-1]
+    assert drawn == [
+        "accuracy by step (log)   ━ best  · others  ✂ pruned",
+        " 100 ┤━━━━         ·            ·             ·            ·",
+        "     │   ━━━━━━",
+        "     │        ━━━━━━",
+        "     │             ━━━━━━       ✂",
+        "     │                   ━━━━━━",
+        "     │                        ━━━━━━",
+        "     │                             ━━━━━━",
+        "     │                                  ━━━━━━",
+        "     │                                        ━━━━━━",
+        "     │                                             ━━━━━━",
+        "0.01 ┤                                                  ━━━━",
+        "      0                                                    4",
+    ]
+
+
 def test_nothing_yet_and_no_importances_are_sentences() -> None:
     out = io.StringIO()
     print_analysis(view((Trial(0, TrialState.RUNNING),), UP), None, out)
@@ -149,6 +174,7 @@ def test_any_board_fits_any_width(
             {"train.alpha": 10.0 ** -(number % 6), "train.solver": SPACE[1].choices[number % 3]},
             (one, other)[: len(objectives)] if state is TrialState.COMPLETE else (),
             constraints={"seconds <= 60": -1.0 if holds else 1.0},
+            curve=((0, one), (number, other), (2**62, one))[: number % 4],
         )
         for number, (one, other, state, holds) in enumerate(scored)
     )
