@@ -10,7 +10,7 @@ from typing import Any
 from mlbench.domain.phrases import ago, duration, number
 from mlbench.domain.runs import Run
 
-_GAP = 2
+GAP = 2
 _MONTH = 30 * 86400.0
 _WIDEST = 28
 # Columns in the order of the table; of those that can't all fit the least rank stays.
@@ -29,11 +29,12 @@ class Column:
     cells: tuple[str, ...]
     rank: int = 0
     right: bool = False
+    widest: int = _WIDEST
 
     @property
     def width(self) -> int:
         """As wide as what it shows, up to a limit."""
-        return min(_WIDEST, max(map(_width, (self.title, *self.cells))))
+        return min(self.widest, max(map(_width, (self.title, *self.cells))))
 
 
 def columns_for(
@@ -100,10 +101,10 @@ def fitting(columns: Sequence[Column], width: int | None) -> list[Column]:
     """The columns that stand side by side in this width, in their order; all for None."""
     if width is None:
         return list(columns)
-    room = width + _GAP
+    room = width + GAP
     stay: set[int] = set()
     for at in sorted(range(len(columns)), key=lambda at: columns[at].rank):
-        needed = columns[at].width + _GAP
+        needed = columns[at].width + GAP
         if needed <= room or not stay:
             stay.add(at)
             room -= needed
@@ -117,12 +118,12 @@ def table_lines(
     # Once: a width is that of the widest of all cells.
     widths = [(column.width, column.right) for column in columns]
     titles = [_cell(column.title, *shape) for column, shape in zip(columns, widths, strict=True)]
-    lines = [(" " * _GAP).join(titles).rstrip()]
+    lines = [(" " * GAP).join(titles).rstrip()]
     for row in range(len(columns[0].cells)):
         first, *others = (
             _cell(column.cells[row], *shape) for column, shape in zip(columns, widths, strict=True)
         )
-        lines.append((" " * _GAP).join((paint(row, first), *others)).rstrip())
+        lines.append((" " * GAP).join((paint(row, first), *others)).rstrip())
     return lines
 
 

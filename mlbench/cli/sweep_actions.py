@@ -12,6 +12,7 @@ from mlbench.cli.sweep_lines import summary_lines
 from mlbench.cli.sweep_voices import trial_to_plain
 from mlbench.domain.errors import SweepError, UsageError
 from mlbench.domain.plain import to_plain
+from mlbench.domain.spaces import in_words
 from mlbench.domain.sweeps import EnqueueTrial, StopSweep, StudyView, Trial
 from mlbench.engine.queries import Queries
 from mlbench.engine.study_files import StudyFiles
@@ -47,7 +48,7 @@ def enqueue(queries: Queries, name: str | None, texts: Sequence[str]) -> int:
     files, view = find(queries, name)
     params = read_trial(view.study.sweep, texts)
     files.send(EnqueueTrial(params))
-    told = " ".join(f"{key}={value}" for key, value in params.items())
+    told = " ".join(f"{key}={in_words(value)}" for key, value in params.items())
     if files.is_running:
         narrate(f"{view.study.name} tries {told} next")
     else:
@@ -101,7 +102,8 @@ def apply(queries: Queries, name: str | None, options: argparse.Namespace) -> in
     elif not diff:
         narrate(f"the params have the values of trial {trial.number} already")
     else:
-        said = f"{' and '.join(written)} has the params of trial {trial.number}"
+        have = "has" if len(written) == 1 else "have"
+        said = f"{' and '.join(written)} {have} the params of trial {trial.number}"
         narrate(said if is_wanted else "nothing was written")
     return 0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
@@ -33,6 +33,20 @@ def names_in_condition(when: str) -> frozenset[str]:
     return frozenset(name.removeprefix(_PARAMS) for name in names_in(parse(when)))
 
 
+def leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Each value of a parameter by its dotted name: of a table all in it, else the one."""
+    if isinstance(value, Mapping) and value:
+        for key, item in value.items():
+            yield from leaves(f"{name}.{key}", item)
+    else:
+        yield name, value
+
+
+def is_within(name: str, names: Iterable[str]) -> bool:
+    """Whether a parameter is one of these, or in a table that is."""
+    return any(name == one or name.startswith(f"{one}.") for one in names)
+
+
 def in_order(space: Iterable[Dimension]) -> tuple[Dimension, ...]:
     """The space with each dimension after those that its condition names, else as it was written.
 
@@ -40,7 +54,11 @@ def in_order(space: Iterable[Dimension]) -> tuple[Dimension, ...]:
     """
     by_name = {dimension.name: dimension for dimension in space}
     waits = {
-        name: names_in_condition(dimension.when) & by_name.keys()
+        name: {
+            other
+            for other in by_name
+            if any(is_within(read, (other,)) for read in names_in_condition(dimension.when))
+        }
         for name, dimension in by_name.items()
     }
     try:
@@ -63,8 +81,11 @@ def is_active(dimension: Dimension, values: Mapping[str, Any]) -> bool:
     """
     if not dimension.when:
         return True
+    # What is in a table counts as it was sampled, not as the params file has it.
+    tables = (leaves(name, value) for name, value in values.items() if isinstance(value, Mapping))
+    known = {**values, **{name: value for table in tables for name, value in table}}
     try:
-        return bool(evaluate(parse(dimension.when), {"params": values}))
+        return bool(evaluate(parse(dimension.when), {"params": known}))
     except MissingFactError:
         return False
 

@@ -98,6 +98,15 @@ def test_a_stage_goes_on_from_the_project_s_checkpoint_and_not_from_another_vari
     assert training.read("checkpoint") == "1"
 
 
+def test_where_the_project_has_no_checkpoint_each_variant_begins_anew(training: Lab) -> None:
+    for rate in (2, 3):
+        place = variant(training, rate=rate)
+        build(training, place, "make", f"run-{rate}")
+        build(training, place, "train", f"run-{rate}")
+        assert (place.root / "model.txt").read_text() == f"7{rate}"
+        place.release()
+
+
 def test_the_project_compares_with_what_stands_in_it_and_not_with_a_variant(training: Lab) -> None:
     built(training)
     build_all(training, rate=2)

@@ -12,6 +12,7 @@ from mlbench.cli.sweep_list import print_sweeps
 from mlbench.cli.sweep_voices import JsonVoice, TextVoice
 from mlbench.domain.clock import utc
 from mlbench.domain.errors import UsageError
+from mlbench.domain.graph import needs_of
 from mlbench.domain.objectives import read_metric
 from mlbench.domain.stages import Project
 from mlbench.domain.sweeps import MAXIMIZE, MINIMIZE, Component, Sweep
@@ -201,7 +202,10 @@ def _refuse_change_of_a_running(
 
 
 def _measuring_stage(queries: Queries, project: Project, objective: str) -> str:
-    """The only stage, or the one that gave the objective's metric in the newest run that passed."""
+    """The stage that gave the objective's metric in the newest run that passed.
+
+    Where none did, the only one that nothing else is built on.
+    """
     names = [stage.name for stage in project.stages]
     metric = read_metric(objective.partition(" ")[2]).removeprefix("metrics.")
     try:
@@ -209,8 +213,15 @@ def _measuring_stage(queries: Queries, project: Project, objective: str) -> str:
     except UsageError:
         record = {}
     giving = [name for name in names if name in record and metric in record[name].metrics]
-    found = giving if len(names) > 1 else names
+    found = giving or _ends(project)
     if len(found) != 1:
         there = ", ".join(giving or names)
         raise UsageError(f"--over: say what a trial runs, with --stage; there is {there}")
     return found[0]
+
+
+def _ends(project: Project) -> list[str]:
+    builds = [stage for stage in project.stages if not stage.is_test]
+    needs = needs_of(builds)
+    used = frozenset().union(*needs.values())
+    return [name for name in needs if name not in used]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mlbench.domain.errors import ProjectFileError, UsageError
 from mlbench.domain.records import dataclass
+from mlbench.domain.spaces import leaves
 from mlbench.domain.sweeps import Study, Trial
 from mlbench.project.assignments import revived
 from mlbench.project.edit_params import value_at, with_values
@@ -68,9 +69,10 @@ def _edits(layout: Layout, study: Study, trial: Trial) -> list[_Edit]:
     by_file: dict[str, dict[str, object]] = {}
     order = [dimension.name for dimension in study.sweep.space]
     for place in dict.fromkeys((*order, *trial.params)):
-        if place in trial.params:
-            file, _, key = place.rpartition(":")
-            by_file.setdefault(file or DEFAULT_PARAMS, {})[key] = trial.params[place]
+        given = leaves(place, trial.params[place]) if place in trial.params else ()
+        for name, value in given:
+            file, _, key = name.rpartition(":")
+            by_file.setdefault(file or DEFAULT_PARAMS, {})[key] = value
     try:
         edits = [_edit(layout.root, file, values) for file, values in by_file.items()]
     except ProjectFileError as error:

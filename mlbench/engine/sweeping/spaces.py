@@ -12,6 +12,7 @@ from mlbench.domain.spaces import (
     described,
     in_words,
     is_same,
+    is_within,
 )
 from mlbench.domain.sweeps import Component, Dimension, Study, Sweep
 
@@ -77,7 +78,8 @@ def moved_inputs(study: Study, sweep: Sweep, others: Mapping[str, str]) -> tuple
     return tuple(
         name.partition(":")[2]
         for name in dict.fromkeys((*study.inputs, *others))
-        if study.inputs.get(name) != others.get(name) and name.removeprefix(_PARAM) not in swept
+        if study.inputs.get(name) != others.get(name)
+        and not is_within(name.removeprefix(_PARAM), swept)
     )
 
 

@@ -154,13 +154,14 @@ class TrialRun:
             how, reason = _full_or_failed(error.errno in FULL), f"{where}{error.strerror or error}"
         except Exception:
             how, reason = Ending.FAILED, f"internal error: {traceback.format_exc()}"
+        took = {run.id: self._seconds_by_run(run) for run in done}
         return Ended(
             self.claim.number,
             how,
             tuple(done),
             reason,
-            seconds=sum(self._seconds(run, run.id) for run in done),
-            stage_seconds=sum(map(self._seconds, done)),
+            seconds=sum(seconds.get(run_id, 0.0) for run_id, seconds in took.items()),
+            stage_seconds=sum(sum(seconds.values()) for seconds in took.values()),
         )
 
     def _known(self, run_id: str) -> Run | None:
@@ -223,6 +224,8 @@ class TrialRun:
                 with self._lock:
                     self._build = None
         trace = result.trace
+        if self.claim.number == SHARED and result.outcome.stands:
+            self.slot.settle(stage, trace)
         if result.outcome is StageOutcome.UNCHANGED and trace is not None and trace.run == run_id:
             return as_it_ran(result, trace, folder)
         return result
@@ -263,14 +266,18 @@ class TrialRun:
                     return True
         return False
 
-    def _seconds(self, run: Run, ran_in: str = "") -> float:
-        """How long the commands of a trial's own stages took by themselves; of this run, or any."""
-        total = 0.0
+    def _seconds_by_run(self, run: Run) -> dict[str, float]:
+        """How long the commands of a trial's own stages took, by the run that they ran in.
+
+        What a stage waited for its place is not among it.
+        """
+        seconds: dict[str, float] = {}
         for name, record in run.stages.items():
-            if record.ran_in and ran_in in ("", record.ran_in) and name not in self._place.shared:
+            if record.ran_in and name not in self._place.shared:
                 ending = ending_in(self._place.layout.stage_folder(record.ran_in, name))
-                total += ending.seconds if ending is not None else 0.0
-        return total
+                took = ending.seconds if ending is not None else 0.0
+                seconds[record.ran_in] = seconds.get(record.ran_in, 0.0) + took
+        return seconds
 
 
 def _full_or_failed(is_full: bool) -> Ending:

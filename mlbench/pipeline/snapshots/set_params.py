@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mlbench.domain.errors import ProjectFileError
+from mlbench.domain.spaces import leaves
 from mlbench.project.params import name_on_disk, parse_params
 from mlbench.project.stage_table import DEFAULT_PARAMS
 from mlbench.project.toml_file import text_of
@@ -17,12 +18,14 @@ from mlbench.system.files import write_atomically
 def set_params(root: Path, params: Mapping[str, Any]) -> None:
     """Set parameters below `root`, by their dotted keys, after their file and a colon if need be.
 
-    ProjectFileError for one that is not there, or whose file no stage of the snapshot reads.
+    A table sets what is in it, and leaves the rest of the one in the file. ProjectFileError for one
+    that is not there, or whose file no stage of the snapshot reads.
     """
     by_file: dict[str, dict[str, Any]] = {}
-    for place, value in params.items():
-        file, _, key = place.rpartition(":")
-        by_file.setdefault(file or DEFAULT_PARAMS, {})[key] = value
+    for name, given in params.items():
+        for place, value in leaves(name, given):
+            file, _, key = place.rpartition(":")
+            by_file.setdefault(file or DEFAULT_PARAMS, {})[key] = value
     for file, values in by_file.items():
         name = name_on_disk(file, lambda name: (root / name).is_file())
         path = Path(os.path.realpath(root / name))

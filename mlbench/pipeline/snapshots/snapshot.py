@@ -139,6 +139,7 @@ class Snapshot:
     def _apply(self, wanted: Wanted) -> Update:
         known = _entries_in(read_json(self._manifest))
         present = _Present()
+        self._open_up(self.tree)
         self._clear("", wanted, present)
         for name in sorted(wanted.folders):
             if name not in present.folders:
@@ -172,6 +173,7 @@ class Snapshot:
             elif entry.is_dir():
                 if name in wanted.folders:
                     present.folders.add(name)
+                    self._open_up(entry.path)
                     self._clear(f"{name}/", wanted, present)
                     continue
                 if entry.name == _BYTECODE or entry.path == self._inner:
@@ -181,6 +183,12 @@ class Snapshot:
                 continue
             _remove(Path(entry.path))
             present.removed.append(name)
+
+    def _open_up(self, folder: str | Path) -> None:
+        """Give a folder the mode that it was made with: a stage may have closed it."""
+        usual = stat.S_IMODE(self.folder.parent.stat().st_mode)
+        if stat.S_IMODE(os.stat(folder).st_mode) != usual:
+            os.chmod(folder, usual)
 
     def _copy(self, source: Path, target: Path) -> _Copied | None:
         """Copy one file with its mode and time; None where it can't be read, as a stage will see.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +13,19 @@ from mlbench.domain.plain import from_plain, to_plain
 from mlbench.domain.plan import Reason
 from mlbench.domain.records import dataclass
 from mlbench.domain.stages import Project, Stage
-from mlbench.pipeline.builder import Build
 from mlbench.pipeline.job import Job
 from mlbench.pipeline.launch import Launch
+from mlbench.pipeline.snapshots.apart import Apart, fill, written
 from mlbench.pipeline.snapshots.isolated import inside
 from mlbench.pipeline.snapshots.set_params import set_params
 from mlbench.pipeline.snapshots.snapshot import Snapshot
 from mlbench.pipeline.snapshots.variant_build import VariantBuild
-from mlbench.pipeline.snapshots.wanted import inputs_among
+from mlbench.pipeline.traces import Trace
 from mlbench.pipeline.workspace import Workspace
 from mlbench.project.layout import Layout
 from mlbench.system.files import read_json, write_json
 
-_CLAIM, _BEGUN_WITH = "trial.json", "begun_with.json"
+_CLAIM, _BEGUN_WITH, _SETTLED = "trial.json", "begun_with.json", "settled.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,8 @@ class SweepBase:
         self._layout = layout
         self._study = study
         self._mark = self.snapshot.folder / _BEGUN_WITH
+        self._settled = self.snapshot.folder / _SETTLED
+        self.settled = frozenset(read_json(self._settled) or ())
 
     @property
     def exists(self) -> bool:
@@ -61,14 +64,28 @@ class SweepBase:
         plain = read_json(self._mark)
         if plain is not None:
             return from_plain(Project, plain)
-        inputs: list[str] = []
-        for stage in stages:
-            latest = workspace.traces.latest(stage.name)
-            found = latest.found if latest is not None else ()
-            inputs += (*workspace.fingerprint(stage, project).parts, *found)
-        self.snapshot.bring_up_to_date(stages, project, inputs_among(inputs), outs_of(stages))
+        self._settle_with(frozenset())
+        # Every trial goes on from what persisted then, and none from what another has left.
+        made_anew = [out.path for out in written(stages) if not out.persist]
+        fill(self.snapshot, workspace, project, stages, made_anew)
         write_json(self._mark, to_plain(project))
         return project
+
+    def settle(self, stage: Stage, given: Trace | None, slot: TrialSlot) -> None:
+        """Keep for all trials what a stage that none of them touches gave in a slot.
+
+        Only of one that could give them something else: it runs every time, or what it gave is not
+        in the cache. From then on it stands in every slot, for as long as the study is gone on
+        with.
+        """
+        if stage.name in self.settled or not _may_differ(stage, given, slot.space):
+            return
+        space = self.workspace(slot.space)
+        for path in stage.out_paths:
+            space.tree.remove(space.root / path)
+            if slot.space.tree.stat(slot.root / path) is not None:
+                space.tree.copy(slot.root / path, space.root / path)
+        self._settle_with(self.settled | {stage.name})
 
     def workspace(self, origin: Workspace) -> Workspace:
         """The workspace over it; nothing is built there."""
@@ -95,8 +112,12 @@ class SweepBase:
         """Let it go; it stays for whoever goes on with the sweep."""
         self.snapshot.release()
 
+    def _settle_with(self, names: frozenset[str]) -> None:
+        self.settled = names
+        write_json(self._settled, sorted(names))
 
-class TrialSlot:
+
+class TrialSlot(Apart):
     """A snapshot in which one trial after the other runs; what it builds lands in the cache."""
 
     def __init__(
@@ -108,13 +129,9 @@ class TrialSlot:
         project: Project,
     ) -> None:
         """Over a snapshot of which the lock is held; `workspace` is the project's own."""
+        super().__init__(snapshot, workspace, project, base.workspace(workspace))
         self.number = number
-        self.root = snapshot.tree
-        self.space = inside(workspace, snapshot)
         self._base = base
-        self._snapshot = snapshot
-        self._origin = workspace
-        self._project = project
 
     @property
     def claim(self) -> Claim | None:
@@ -135,8 +152,13 @@ class TrialSlot:
 
     def prepare(self, stages: tuple[Stage, ...], params: Mapping[str, Any]) -> None:
         """Make the tree the base's with these parameters; outs of before stay."""
-        self._snapshot.mirror(self._base.snapshot, outs_of(stages))
+        own = (stage for stage in stages if stage.name not in self._base.settled)
+        self._snapshot.mirror(self._base.snapshot, [out.path for out in written(own)])
         set_params(self.root, params)
+
+    def settle(self, stage: Stage, given: Trace | None) -> None:
+        """Have all trials use what this stage gave here, which none of them touches."""
+        self._base.settle(stage, given, self)
 
     def build(
         self,
@@ -145,12 +167,10 @@ class TrialSlot:
         on_start: Callable[[tuple[Reason, ...]], None],
         logged: Callable[[Path], Mapping[str, float]],
     ) -> VariantBuild:
-        """A build of one stage here."""
-        return VariantBuild(self._origin, self.space, self._project, stage, job, on_start, logged)
-
-    def adopt(self, launch: Launch, logged: Callable[[Path], Mapping[str, float]]) -> Build:
-        """A build here that a coordinator before began."""
-        return Build.adopt(self.space, self._project, launch, logged=logged)
+        """A build of one stage here; one that runs every time has done so for all trials."""
+        if stage.name in self._base.settled:
+            stage = replace(stage, always_changed=False)
+        return super().build(stage, job, on_start, logged)
 
     def take_up(self) -> tuple[tuple[Launch, ...], list[str]]:
         """What a coordinator before left: launches to go on with, and stages that are lost.
@@ -160,16 +180,19 @@ class TrialSlot:
         lost = self.space.recover()
         return self.space.unfinished(), lost
 
-    def clear(self) -> None:
-        """Stop and take back whatever is running or half done here."""
-        self.space.stop_all()
-
     def release(self) -> None:
         """Let the slot go."""
         self.space.digests.save()
         self._snapshot.release()
 
 
-def outs_of(stages: Iterable[Stage]) -> list[str]:
-    """What these stages write; a frozen stage's outs are inputs like any other."""
-    return [out for stage in stages if not stage.frozen for out in stage.out_paths]
+def _may_differ(stage: Stage, given: Trace | None, space: Workspace) -> bool:
+    """Whether building a stage anew, from the same, could give something else than it gave."""
+    outs = given.outs.values() if given is not None else ()
+    return (
+        stage.always_changed
+        or stage.frozen
+        or not stage.deterministic
+        or any(out.persist for out in stage.outs)
+        or not all(map(space.store.has, outs))
+    )

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from mlbench.domain.errors import UsageError, nearest
 from mlbench.domain.graph import with_ancestors
 from mlbench.domain.plain import from_plain, to_plain
-from mlbench.domain.plan import Plan, Reason
+from mlbench.domain.plan import Plan
 from mlbench.domain.stages import Project, Stage
-from mlbench.pipeline.builder import Build
 from mlbench.pipeline.job import Job
 from mlbench.pipeline.launch import Launch
+from mlbench.pipeline.snapshots.apart import Apart, fill, written
 from mlbench.pipeline.snapshots.isolated import inside
 from mlbench.pipeline.snapshots.set_params import set_params
 from mlbench.pipeline.snapshots.snapshot import Snapshot
-from mlbench.pipeline.snapshots.variant_build import VariantBuild
-from mlbench.pipeline.snapshots.wanted import inputs_among
 from mlbench.pipeline.workspace import Workspace
 from mlbench.project.layout import Layout
 from mlbench.system.files import read_json, write_json
@@ -28,7 +25,7 @@ _PURPOSE = "set"
 _CLAIM = "variant.json"
 
 
-class Variant:
+class Variant(Apart):
     """A snapshot that is held, with the project as it was at launch.
 
     What runs here leaves traces and outs in the cache, and the project's own files alone. The slot
@@ -40,12 +37,8 @@ class Variant:
         self, snapshot: Snapshot, workspace: Workspace, project: Project, stages: tuple[Stage, ...]
     ) -> None:
         """Over a snapshot of which the lock is held; `stages` are those that may run there."""
-        self._snapshot = snapshot
-        self._origin = workspace
+        super().__init__(snapshot, workspace, project)
         self.slot = snapshot.folder.name
-        self.root = snapshot.tree
-        self.space = inside(workspace, snapshot)
-        self.project = project
         self.wanted = replace(project, stages=stages)
         self.stages = {stage.name: stage for stage in stages}
 
@@ -109,27 +102,9 @@ class Variant:
             build = self.build(stage, nowhere, lambda _: None, lambda _: {})
             build.bring_in(self.space.fingerprint(stage, self.project))
 
-    def build(
-        self,
-        stage: Stage,
-        job: Job,
-        on_start: Callable[[tuple[Reason, ...]], None],
-        logged: Callable[[Path], Mapping[str, float]],
-    ) -> VariantBuild:
-        """A build of one stage here."""
-        return VariantBuild(self._origin, self.space, self.project, stage, job, on_start, logged)
-
-    def adopt(self, launch: Launch, logged: Callable[[Path], Mapping[str, float]]) -> Build:
-        """A build here that a holder before began."""
-        return Build.adopt(self.space, self.project, launch, logged=logged)
-
     def unfinished(self) -> tuple[Launch, ...]:
         """The launches of a holder before that can be gone on with."""
         return self.space.unfinished()
-
-    def clear(self) -> None:
-        """Stop and take back whatever a holder before has left running or half done."""
-        self.space.stop_all()
 
     def release(self) -> None:
         """All is done: the slot is free for the next."""
@@ -149,14 +124,8 @@ class Variant:
         names = [stage.name for stage in stages]
         claim = {"project": to_plain(self.project), "stages": names}
         write_json(self._snapshot.folder / _CLAIM, claim)
-        inputs: list[str] = []
-        for stage in stages:
-            latest = self._origin.traces.latest(stage.name)
-            found = latest.found if latest is not None else ()
-            inputs += (*self._origin.fingerprint(stage, self.project).parts, *found)
-        # A frozen stage does not run: what it gave once is an input like any other.
-        kept = [out for stage in stages if not stage.frozen for out in stage.out_paths]
-        self._snapshot.bring_up_to_date(stages, self.project, inputs_among(inputs), kept)
+        kept = [out.path for out in written(stages)]
+        fill(self._snapshot, self._origin, self.project, stages, kept)
         set_params(self.root, params)
 
 
