@@ -23,6 +23,7 @@ _HERE = Path(__file__).parent
 _SIZE = (120, 34)
 _PATIENCE_SECONDS = 120.0
 _CHARTED_SECONDS = 45.0
+_DRAWN_TRIALS = 17
 
 
 async def draw(folder: Path, target: Path) -> None:
@@ -50,6 +51,7 @@ async def draw(folder: Path, target: Path) -> None:
         app.clear_notifications()
         await pilot.pause(0.5)
         _save(app, target / "runs.svg")
+        await _draw_sweep(app, pilot, target)
         await pilot.press("4")
         await see("candidate")
         await see("Signature")
@@ -64,6 +66,21 @@ async def draw(folder: Path, target: Path) -> None:
         finally:
             stop.set()
             asking.join()
+
+
+async def _draw_sweep(app: Workbench, pilot: Pilot[int], target: Path) -> None:
+    """Draw screen 3 in the middle of the sample's sweep, and stop that."""
+    await pilot.press("3")
+    await _until(pilot, lambda: "No sweep yet" in _text(app), "screen 3")
+    await pilot.press("n")
+    await _until(pilot, lambda: "small" in _text(app), "the sweeps to choose from")
+    await pilot.press("enter")
+    await _until(pilot, lambda: _ended_trials(app) >= _DRAWN_TRIALS, "the trials")
+    app.clear_notifications()
+    await pilot.pause(0.5)
+    _save(app, target / "sweeps.svg")
+    await pilot.press("s", "s")
+    await _until(pilot, lambda: "stopped" in _text(app), "the end of the sweep")
 
 
 async def _draw_serving(app: Workbench, pilot: Pilot[int], target: Path) -> None:
@@ -87,6 +104,11 @@ def _ask(folder: Path, stop: threading.Event) -> None:
         sandbox.ask(sandbox.request("staging", row=row % 100))
         if stop.wait(0.01 + 0.01 * math.sin(row / 60)):
             return
+
+
+def _ended_trials(app: Workbench) -> int:
+    chosen = app.known.sweeps.chosen
+    return sum(trial.state.has_ended for trial in chosen.view.trials) if chosen is not None else 0
 
 
 def _known_seconds(app: Workbench) -> float:

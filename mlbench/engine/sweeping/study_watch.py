@@ -93,7 +93,9 @@ class WatchedStudy:
     def _noted(self, trials: Iterable[Trial]) -> Iterable[Trial]:
         """The same trials, with what they report kept by step."""
         for trial in trials:
-            if trial.step is not None and trial.intermediate is not None:
+            if trial.curve:
+                self.curves[trial.number] = trial.curve
+            elif trial.step is not None and trial.intermediate is not None:
                 curve = self.curves.get(trial.number, ())
                 # A trial that is run again, with another seed say, begins its curve anew.
                 while curve and curve[-1][0] >= trial.step:
