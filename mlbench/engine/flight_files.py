@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import field
 from pathlib import Path
-from typing import TypeVar
 
-from mlbench.domain.plain import from_plain, to_plain
+from mlbench.domain.plain import to_plain
 from mlbench.domain.records import dataclass
 from mlbench.domain.runs import CodeState, Scalar
 from mlbench.engine.inputs import Kept
-from mlbench.system.files import read_json, write_json
-
-T = TypeVar("T")
+from mlbench.system.files import write_json
+from mlbench.system.values import read_value
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +35,7 @@ class FlightFiles:
         if not self._folder.is_dir():
             return ()
         paths = sorted(self._folder.glob("*.flight.json"))
-        return tuple(kept for path in paths if (kept := _read(Kept, path)) is not None)
+        return tuple(kept for path in paths if (kept := read_value(Kept, path)) is not None)
 
     def has(self, run: str) -> bool:
         """Whether this run is on its way."""
@@ -53,7 +51,7 @@ class FlightFiles:
 
     def opening(self, run: str) -> Opening | None:
         """Where code and parameters stood when this run began; None where nobody wrote it down."""
-        return _read(Opening, self._folder / f"{run}.opening.json")
+        return read_value(Opening, self._folder / f"{run}.opening.json")
 
     def forget(self, run: str) -> None:
         """The run is closed."""
@@ -63,11 +61,3 @@ class FlightFiles:
     def _write(self, name: str, value: object) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         write_json(self._folder / name, to_plain(value))
-
-
-def _read(kind: type[T], path: Path) -> T | None:
-    plain = read_json(path)
-    try:
-        return None if plain is None else from_plain(kind, plain)
-    except (ValueError, KeyError, TypeError):
-        return None

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TypeVar
 
 from mlbench.domain.names import new_command_id
 from mlbench.domain.plain import from_plain, to_plain
@@ -38,8 +37,8 @@ from mlbench.system.files import (
 )
 from mlbench.system.journal import append, line_of, read_lines
 from mlbench.system.locks import FileLock, is_held
+from mlbench.system.values import read_value, value_in
 
-T = TypeVar("T")
 _COMMANDS: Mapping[str, type[SweepCommand]] = {
     "stop": StopSweep,
     "enqueue": EnqueueTrial,
@@ -71,7 +70,7 @@ class StudyFiles:
 
     def study(self) -> Study | None:
         """What it is; None where that was never written, or can't be read."""
-        return _read(Study, self.folder / "study.json")
+        return read_value(Study, self.folder / "study.json")
 
     def write_study(self, study: Study) -> None:
         """Write down what it is."""
@@ -80,7 +79,7 @@ class StudyFiles:
 
     def progress(self) -> Progress:
         """What its coordinator said last."""
-        return _read(Progress, self.folder / "progress.json") or Progress("preparing")
+        return read_value(Progress, self.folder / "progress.json") or Progress("preparing")
 
     def write_progress(self, progress: Progress) -> None:
         """Say how the coordinator stands; on a full disk over what it said before."""
@@ -147,8 +146,11 @@ class StudyFiles:
 
 
 def trials_in(lines: Iterable[Mapping[str, object]]) -> Iterator[Trial]:
-    """The trials of a board's lines, in order; a later one of the same number counts."""
-    return (from_plain(Trial, line) for line in lines)
+    """The trials of a board's lines, in order; a later one of the same number counts.
+
+    A line that is none is passed over, as a damaged one is.
+    """
+    return (trial for line in lines if (trial := value_in(Trial, line)) is not None)
 
 
 def all_studies(layout: Layout) -> list[StudyFiles]:
@@ -157,11 +159,3 @@ def all_studies(layout: Layout) -> list[StudyFiles]:
         return []
     folders = sorted((path for path in layout.studies.iterdir() if path.is_dir()), reverse=True)
     return [StudyFiles(layout, folder.name) for folder in folders]
-
-
-def _read(kind: type[T], path: Path) -> T | None:
-    plain = read_json(path)
-    try:
-        return None if plain is None else from_plain(kind, plain)
-    except (ValueError, KeyError, TypeError):
-        return None

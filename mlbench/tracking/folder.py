@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from mlbench.domain.plain import from_plain, to_plain
+from mlbench.domain.plain import to_plain
 from mlbench.domain.runs import Marks, Run
-from mlbench.system.files import read_json, write_json
+from mlbench.system.files import write_json
+from mlbench.system.values import read_value
 
 RUN_NAME = "run.json"
 MARKS_NAME = "marks.json"
@@ -30,13 +31,11 @@ def write_run(folder: Path, run: Run, diff: str = "") -> None:
 
 def read_run(folder: Path) -> Run | None:
     """The run of a folder, or None where it holds no whole record."""
-    plain = read_json(folder / RUN_NAME)
-    try:
-        run = None if plain is None else from_plain(Run, plain)
-    except (ValueError, KeyError, TypeError, AttributeError):
+    run = read_value(Run, folder / RUN_NAME)
+    if run is None:
         return None
     marks = read_marks(folder)
-    return run if run is None or marks is None else replace(run, marks=marks)
+    return run if marks is None else replace(run, marks=marks)
 
 
 def write_marks(folder: Path, marks: Marks) -> None:
@@ -46,8 +45,4 @@ def write_marks(folder: Path, marks: Marks) -> None:
 
 def read_marks(folder: Path) -> Marks | None:
     """What people say of the run of this folder; None where nobody has marked it."""
-    plain = read_json(folder / MARKS_NAME)
-    try:
-        return None if plain is None else from_plain(Marks, plain)
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return None
+    return read_value(Marks, folder / MARKS_NAME)

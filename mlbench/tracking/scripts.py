@@ -8,7 +8,6 @@ import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from mlbench.domain.clock import utc
 from mlbench.domain.names import friendly_name
@@ -19,6 +18,7 @@ from mlbench.domain.runs import CodeState, Extremes, Marks, Run, StageRecord
 from mlbench.inside.script import DESCRIPTION_LOCK_NAME, ENDED_NAME, LOCK_NAME, SCRIPT_NAME
 from mlbench.system.files import read_json
 from mlbench.system.locks import is_held
+from mlbench.system.values import read_value
 from mlbench.tracking.folder import DIFF_NAME, ENVIRONMENT_NAME, read_marks
 from mlbench.tracking.live import latest_values
 from mlbench.tracking.logged import read_logged
@@ -67,13 +67,13 @@ def read_script_run(folder: Path) -> Run | None:
     Its outcome is None only while its process lives. One that ended in the last moments is waited
     for, until the process that describes its code has ended too.
     """
-    script = _read(_Script, folder / SCRIPT_NAME)
+    script = read_value(_Script, folder / SCRIPT_NAME)
     if script is None:
         return None
     stage_folder = folder / "stages" / script.script.replace("/", "%2F")
     # Before a look for its ending, which is written while the lock is held.
     lives = is_held(folder / LOCK_NAME)
-    ending = _read(_Ending, folder / ENDED_NAME)
+    ending = read_value(_Ending, folder / ENDED_NAME)
     if ending is None and lives:
         return _run(folder, script, None, time.time() - script.started, stage_folder)
     _wait_for_description(folder)
@@ -85,7 +85,7 @@ def read_script_run(folder: Path) -> Run | None:
 
 def complete(folder: Path) -> None:
     """Give a further run of a process the diff and the environment of its first one."""
-    script = _read(_Script, folder / SCRIPT_NAME)
+    script = read_value(_Script, folder / SCRIPT_NAME)
     if script is None or script.described_in in ("", folder.name):
         return
     for name in (DIFF_NAME, ENVIRONMENT_NAME):
@@ -170,11 +170,3 @@ def _last_sign(stage_folder: Path) -> float:
             with contextlib.suppress(OSError):
                 latest = max(latest, entry.stat().st_mtime)
     return latest
-
-
-def _read(kind: type[Any], path: Path) -> Any:
-    plain = read_json(path)
-    try:
-        return None if plain is None else from_plain(kind, plain)
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return None

@@ -9,6 +9,7 @@ from mlbench.domain.outcomes import TrialState
 from mlbench.domain.sweeps import Progress, Trial
 from mlbench.engine.study_files import StudyFiles
 from mlbench.project.layout import Layout
+from mlbench.system.journal import append
 from tests.small_disk import small_disk
 
 STUDY = "20260101-000000-00000000"
@@ -46,6 +47,14 @@ def test_a_board_that_is_large_for_its_trials_is_left_as_it_is(tmp_path: Path) -
     files.write_trials([replace(trials[0], reason="")])
     files.compact(trials)
     assert files.board.stat().st_ino == inode
+
+
+def test_a_line_that_is_no_trial_costs_no_other_trial(tmp_path: Path) -> None:
+    files = _files(tmp_path)
+    append(files.board, [["no", "trial"], {"state": "complete"}, 7], durable=False)
+    files.write_trials([Trial(3, TrialState.PRUNED)])
+    append(files.board, [{"number": 4, "state": "unheard of"}], durable=False)
+    assert files.trials() == {3: Trial(3, TrialState.PRUNED)}
 
 
 def test_on_a_full_disk_it_is_still_said_how_a_sweep_ended() -> None:

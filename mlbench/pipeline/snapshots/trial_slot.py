@@ -24,6 +24,7 @@ from mlbench.pipeline.traces import Trace
 from mlbench.pipeline.workspace import Workspace
 from mlbench.project.layout import Layout
 from mlbench.system.files import read_json, write_json
+from mlbench.system.values import read_value
 
 _CLAIM, _BEGUN_WITH, _SETTLED = "trial.json", "begun_with.json", "settled.json"
 
@@ -136,11 +137,7 @@ class TrialSlot(Apart):
     @property
     def claim(self) -> Claim | None:
         """The trial that a coordinator before has left here, if one has."""
-        plain = read_json(self._snapshot.folder / _CLAIM)
-        try:
-            return None if plain is None else from_plain(Claim, plain)
-        except (ValueError, KeyError, TypeError):
-            return None
+        return read_value(Claim, self._snapshot.folder / _CLAIM)
 
     def take_for(self, claim: Claim) -> None:
         """Write down which trial is about to run here."""
