@@ -63,16 +63,6 @@ json.dump({"score": x + seed / 8, "cost": size}, open("build/metrics.json", "w")
 """
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    return (tmp_path / "quick").resolve()
-
-
-@pytest.fixture
-def count(tmp_path: Path) -> Path:
-    return tmp_path / "prepared"
-
-
 def _add_to_training(project: SmallProject, code: str) -> None:
     lines = project.read("train.py").splitlines(keepends=True)
     at = next(n for n, line in enumerate(lines) if line.startswith("Path("))

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from mlbench.domain.outcomes import TrialState
 from mlbench.domain.sweeps import EnqueueTrial
 from mlbench.engine.study_files import StudyFiles
@@ -43,11 +41,6 @@ def _study(root: Path, of: Path, code: str, trials: int, more: str = "") -> Stud
     code = code.format(inbox=str(files.folder / "inbox"), asked=str(asked))
     project.write("train.py", code + project.read("train.py"))
     return files
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    return (tmp_path / "quick").resolve()
 
 
 def test_what_is_killed_three_times_has_failed(root: Path, tmp_path: Path) -> None:

@@ -43,16 +43,6 @@ while not os.path.exists({go!r}):
 """
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    return (tmp_path / "quick").resolve()
-
-
-@pytest.fixture
-def count(tmp_path: Path) -> Path:
-    return tmp_path / "prepared"
-
-
 def _board(root: Path) -> list[Trial]:
     return [trial for _, trial in sorted(newest(root).trials().items())]
 
