@@ -191,6 +191,7 @@ class LoopState:
     seem to overtake themselves. While `planning`, `asking` is the request that is planned,
     `called_off` says that it was stopped, and `unsettled` are the stages that were running since,
     of which the plan tells nothing. `copying` are the requests for which a variant is being made.
+    `releases` wait for a look begun after them, `looked_for` for the one under way.
     `restoring` maps the command that brings outs back to their stages, and `restored` says that
     one has since the last plan was begun; `left_alone` are the keys of all stages as of then, as
     long as they are these. `kept` and `unfinished` are what the holder before left,
@@ -208,6 +209,8 @@ class LoopState:
     unsettled: frozenset[str] = frozenset()
     waiting: tuple[Asked, ...] = ()
     copying: tuple[Asked, ...] = ()
+    releases: tuple[Asked, ...] = ()
+    looked_for: tuple[Asked, ...] = ()
     closing: frozenset[str] = frozenset()
     carrying: int = 0
     restoring: Mapping[str, frozenset[str]] = field(default_factory=dict)
@@ -226,7 +229,7 @@ class LoopState:
     @property
     def is_idle(self) -> bool:
         """Whether nothing is under way or waiting."""
-        pending = self.planning or self.waiting or self.copying
+        pending = self.planning or self.waiting or self.copying or self.releases
         return not (self.flights or pending or self.closing or self.carrying)
 
     @property

@@ -227,7 +227,7 @@ def test_quitting_stops_what_runs_and_finishes_when_all_is_closed() -> None:
 
 def test_quitting_waits_for_a_promotion_under_way() -> None:
     walk = Walk()
-    walk.feed(got.Asked("p1", Promote("staging")))
+    walk.feed(got.Asked("p1", Promote("staging")), planned(plan()))
     assert do.Finish() not in walk.feed(got.Quit())
     done = CommandDone("", "p1", 0)
     assert do.Finish() in walk.feed(got.Happened((done,)))

@@ -49,6 +49,8 @@ def plan_next(state: LoopState, told: Effects) -> Step:
         asking=request,
         unsettled=state.running | state.being_restored,
         waiting=state.waiting[1:],
+        releases=(),
+        looked_for=state.releases,
         tree_moved=False,
     )
     return state, [*told, do.MakePlan(request)]

@@ -25,6 +25,7 @@ from mlbench.engine.steps.blaming import note_plan
 from mlbench.engine.steps.edits import apply_verdict, judge_save, worth_starting
 from mlbench.engine.steps.flights import go_on, stopped, take_off
 from mlbench.engine.steps.holders import not_resumed, resume
+from mlbench.engine.steps.releasing import begin_releases, release
 from mlbench.engine.steps.restoring import leave_restored_alone, restore
 
 
@@ -47,7 +48,7 @@ def asked(happened: got.Asked, state: LoopState) -> Step:
         return _set_watch(state, happened.id, command)
     if isinstance(command, RestoreRun):
         return restore(happened.id, command, state)
-    return replace(state, carrying=state.carrying + 1), [do.CarryOut(happened.id, command)]
+    return release(happened, state)
 
 
 def planned(happened: got.Planned, state: LoopState, new_run: NewRun) -> Step:
@@ -69,6 +70,8 @@ def planned(happened: got.Planned, state: LoopState, new_run: NewRun) -> Step:
     if state.quitting:
         # Nobody is answered any more: who asked turns to the next holder.
         return go_on(state, told)
+    state, releases = begin_releases(state)
+    told += releases
     state = leave_restored_alone(happened.plan, state)
     state, resumed = resume(note_plan(happened.plan, state), happened)
     told += resumed
@@ -93,8 +96,9 @@ def plan_failed(happened: got.PlanFailed, state: LoopState) -> Step:
         told.append(tell(Notice(UNSTAMPED, "error", happened.message)))
     problem = happened.message
     state = replace(state, planning=False, asking=None, called_off=False, last_problem=problem)
+    state, releases = begin_releases(state, happened)
     state, effects = not_resumed(state, happened)
-    return plan_next(state, told + effects)
+    return plan_next(state, told + releases + effects)
 
 
 def _begin_asked(
