@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from rich.cells import cell_len
 
+from mlbench.cli.sweep_lines import short_names
 from mlbench.cli.sweep_plot import fitted, plain, right_cell
 from mlbench.domain.best_trials import as_costs, best_of
 from mlbench.domain.phrases import number, plural
 from mlbench.domain.study_axes import is_number, value_text
-from mlbench.domain.sweeps import StudyView, Trial
+from mlbench.domain.sweeps import Objective, StudyView, Trial
 
 _MOST, _MOST_ON_FRONT = 5, 12
 _GAP = 2
@@ -18,9 +20,19 @@ _WIDEST = 24
 _NONE = "–"
 
 
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """A column: what stands above it, its cells, and how wide it is."""
+
+    title: str
+    texts: Sequence[str]
+    width: int
+
+
 def best_trials_lines(view: StudyView, order: Sequence[str], width: int) -> list[str]:
     """A title, the heads and a line a trial; parameters in this order, as many as fit.
 
+    Where not all do they are called by their last parts, and the title says how many are missing.
     Nothing where no trial is complete and within its constraints.
     """
     objectives = view.study.sweep.objectives
@@ -28,23 +40,50 @@ def best_trials_lines(view: StudyView, order: Sequence[str], width: int) -> list
     trials = _front(view) if several else _best(view)
     if not trials:
         return []
-    columns = [("trial", [str(trial.number) for trial in trials])]
-    for at, objective in enumerate(objectives):
-        columns.append((objective.metric, [_value(trial, at) for trial in trials]))
-    room = width - sum(_width(column) + _GAP for column in columns)
-    left_out = 0
-    for name in order:
-        column = (name, [_param(trial, name) for trial in trials])
-        if _width(column) + _GAP > room:
-            left_out += 1
-            continue
-        room -= _width(column) + _GAP
-        columns.append(column)
+    pinned = _pinned(trials, objectives, width)
+    columns = _with_params(pinned, trials, {name: name for name in order}, width)
+    if len(columns) < len(pinned) + len(order):
+        columns = _with_params(pinned, trials, short_names(order), width)
+    left_out = len(pinned) + len(order) - len(columns)
     title = "Pareto front, best in the first objective first" if several else "Best trials"
     more = f"   (no room for {plural(left_out, 'parameter')})" if left_out else ""
     cut = len(best_of(view.trials, objectives)) - len(trials) if several else 0
     rest = [f"… and {plural(cut, 'trial')} more"] if cut > 0 else []
     return [f"{title}{more}", *_table(columns), *rest]
+
+
+def _pinned(trials: Sequence[Trial], objectives: Sequence[Objective], width: int) -> list[_Column]:
+    """Number and values, which are always there: their spreads give way, and then their heads."""
+    number_column = _column("trial", [str(trial.number) for trial in trials])
+    for has_spread in (True, False):
+        values = [
+            _column(each.metric, [_value(trial, at, has_spread=has_spread) for trial in trials])
+            for at, each in enumerate(objectives)
+        ]
+        least = sum(_widest(column.texts) + _GAP for column in values)
+        if number_column.width + least <= width:
+            break
+    room = width - number_column.width
+    while sum(column.width + _GAP for column in values) > room:
+        broadest = max(values, key=lambda column: column.width - _widest(column.texts))
+        if broadest.width <= 1:
+            break
+        values[values.index(broadest)] = replace(broadest, width=broadest.width - 1)
+    return [number_column, *values]
+
+
+def _with_params(
+    pinned: Sequence[_Column], trials: Sequence[Trial], titles: Mapping[str, str], width: int
+) -> list[_Column]:
+    """These and the parameters for which there is room beside them."""
+    columns = list(pinned)
+    used = sum(column.width for column in columns) + _GAP * (len(columns) - 1)
+    for name, title in titles.items():
+        column = _column(title, [_param(trial, name) for trial in trials])
+        if used + _GAP + column.width <= width:
+            used += _GAP + column.width
+            columns.append(column)
+    return columns
 
 
 def _best(view: StudyView) -> list[Trial]:
@@ -67,9 +106,9 @@ def _front(view: StudyView) -> list[Trial]:
     return sorted(front, key=lambda trial: as_costs(trial.values, objectives))[:_MOST_ON_FRONT]
 
 
-def _value(trial: Trial, at: int) -> str:
+def _value(trial: Trial, at: int, *, has_spread: bool) -> str:
     value = number(trial.values[at])
-    spread = trial.spread[at] if at < len(trial.spread) else 0.0
+    spread = trial.spread[at] if has_spread and at < len(trial.spread) else 0.0
     return f"{value} ± {number(float(f'{spread:.2g}'))}" if spread else value
 
 
@@ -79,15 +118,15 @@ def _param(trial: Trial, name: str) -> str:
     return plain(value_text(trial.params[name]))
 
 
-def _table(columns: Sequence[tuple[str, list[str]]]) -> Iterator[str]:
+def _table(columns: Sequence[_Column]) -> Iterator[str]:
     """Numbers stand at the right of their columns."""
-    rights = [all(_is_numeric(text) for text in texts) for _, texts in columns]
-    for row in zip(*([name, *texts] for name, texts in columns), strict=True):
+    rights = [all(map(_is_numeric, column.texts)) for column in columns]
+    for row in zip(*((column.title, *column.texts) for column in columns), strict=True):
         cells = (
-            right_cell(fitted(text, min(cell_len(text), wide)), wide)
+            right_cell(fitted(text, min(cell_len(text), column.width)), column.width)
             if right
-            else fitted(text, wide)
-            for text, wide, right in zip(row, map(_width, columns), rights, strict=True)
+            else fitted(text, column.width)
+            for text, column, right in zip(row, columns, rights, strict=True)
         )
         yield (" " * _GAP).join(cells).rstrip()
 
@@ -99,6 +138,9 @@ def _is_numeric(text: str) -> bool:
         return False
 
 
-def _width(column: tuple[str, list[str]]) -> int:
-    name, texts = column
-    return min(_WIDEST, max(map(cell_len, (name, *texts))))
+def _column(title: str, texts: Sequence[str]) -> _Column:
+    return _Column(title, texts, min(_WIDEST, max(cell_len(title), _widest(texts))))
+
+
+def _widest(texts: Sequence[str]) -> int:
+    return max(map(cell_len, texts))

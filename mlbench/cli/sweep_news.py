@@ -23,7 +23,7 @@ class Began:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A trial ended; `is_best`: then it was the best so far, or on the Pareto front."""
+    """A trial ended; `is_best`: then it was better than all before it, or on the Pareto front."""
 
     trial: Trial
     is_best: bool = False
@@ -54,12 +54,15 @@ def news(told: Board, board: Board, objectives: Sequence[Objective]) -> list[New
             found.append((trial.ended or trial.started, number, 1, trial))
     known = {number: trial for number, trial in told.items() if is_over(trial.state)}
     told_now: list[News] = []
+    best = best_of(known.values(), objectives)
     for _, number, is_end, trial in sorted(found, key=lambda item: item[:3]):
         if not is_end:
             told_now.append(Began(trial))
             continue
         known[number] = trial
-        told_now.append(Ended(trial, number in best_of(known.values(), objectives)))
+        former, best = best, best_of(known.values(), objectives)
+        is_tie = len(objectives) == 1 and any(known[one].values == trial.values for one in former)
+        told_now.append(Ended(trial, number in best and not is_tie))
     return told_now
 
 

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mlbench.domain.objectives import read_objective
 from mlbench.domain.outcomes import TrialState
 from mlbench.domain.phrases import number
+from mlbench.domain.stages import Project
+from mlbench.domain.study_axes import value_text
 from mlbench.domain.sweeps import Dimension, Range, Sweep, Trial
 from mlbench.tui.situation import Situation
 from mlbench.tui.studied import Studied
 from mlbench.tui.sweep_hand import BeginOnTheSpot
-from mlbench.tui.trial_order import value_text
 
 STAGE, OBJECTIVE, TRIALS, JOBS = "stage", "objective", "trials", "jobs"
 OVER = ("try", "and", "and too")
 _SHOWN_CHOICES = 40
+# What stands between commas; those within quotes belong to a name, as in `m["f1,macro"]`.
+_OBJECTIVE = re.compile(r"""(?:[^,"']|"[^"]*"|'[^']*'|["'])+""")
 
 
 def configured(situation: Situation) -> tuple[Sweep, ...]:
@@ -191,13 +196,7 @@ def made_on_the_spot(texts: Mapping[str, str]) -> BeginOnTheSpot:
     for text in over:
         if not text.partition("=")[2].strip():
             raise ValueError(f'"{text}": write NAME=log(1e-5,1e-1), NAME=32,64 or so')
-    objectives = tuple(part.strip() for part in texts[OBJECTIVE].split(",") if part.strip())
-    for objective in objectives:
-        direction, _, metric = objective.partition(" ")
-        if direction not in ("maximize", "minimize") or not metric.strip():
-            raise ValueError(f'"{objective}": write maximize METRIC or minimize METRIC')
-    if not objectives:
-        raise ValueError("which way is better? write maximize METRIC or minimize METRIC")
+    objectives = _objectives_in(texts[OBJECTIVE])
     trials, jobs = texts[TRIALS].strip(), texts.get(JOBS, "").strip()
     for name, text in ((TRIALS, trials), (JOBS, jobs or "1")):
         if not text.isdecimal() or not int(text):
@@ -207,6 +206,20 @@ def made_on_the_spot(texts: Mapping[str, str]) -> BeginOnTheSpot:
     return BeginOnTheSpot(
         texts[STAGE].strip(), over, objectives, int(trials), int(jobs) if jobs else None
     )
+
+
+def _objectives_in(text: str) -> tuple[str, ...]:
+    """The objectives with commas between, as mlbench.toml takes each; ValueError otherwise."""
+    objectives = tuple(part.strip() for part in _OBJECTIVE.findall(text) if part.strip())
+    if not objectives:
+        raise ValueError("which way is better? write maximize METRIC or minimize METRIC")
+    known = [read_objective(objective) for objective in objectives]
+    for objective, understood in zip(objectives, known, strict=True):
+        if understood is None:
+            raise ValueError(f'"{objective}": write maximize METRIC or minimize METRIC')
+        if known.count(understood) > 1:
+            raise ValueError(f'"{objective}" is there twice')
+    return objectives
 
 
 def fault_on_the_spot(situation: Situation, texts: Mapping[str, str]) -> str:
@@ -225,10 +238,31 @@ def begun_with(situation: Situation) -> dict[str, str]:
     project = situation.surroundings.project
     if project is None:
         return {}
-    builds = [stage.name for stage in project.stages if not stage.is_test]
-    stage = next((model.stage for model in project.models), builds[-1] if builds else "")
     objective = project.objective or "maximize accuracy"
-    return {STAGE: stage, OBJECTIVE: objective, **dict.fromkeys(OVER, ""), TRIALS: "20", JOBS: ""}
+    return {
+        STAGE: _measuring_stage(situation, project, objective),
+        OBJECTIVE: objective,
+        **dict.fromkeys(OVER, ""),
+        TRIALS: "20",
+        JOBS: "",
+    }
+
+
+def _measuring_stage(situation: Situation, project: Project, objective: str) -> str:
+    """The stage that gave the objective's metric in the newest run, or one that may give it.
+
+    With the stage that makes the model alone no trial would have a value where another measures it.
+    """
+    builds = [stage for stage in project.stages if not stage.is_test]
+    wanted = read_objective(objective)
+    metric = wanted.metric.removeprefix("metrics.") if wanted is not None else ""
+    for run in situation.history.recent:
+        known = run.stages
+        giving = [s.name for s in builds if s.name in known and metric in known[s.name].metrics]
+        if giving:
+            return giving[-1]
+    declaring = [stage for stage in builds if stage.metrics]
+    return next((stage.name for stage in reversed(declaring or builds)), "")
 
 
 def chosen_params(trial: Trial) -> str:
@@ -240,7 +274,7 @@ def _exact(value: Any) -> str:
     """A text that stands for exactly this value."""
     if isinstance(value, str):
         return value
-    return json.dumps(list(value) if isinstance(value, tuple) else value)
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _value_in(dimension: Dimension, text: str) -> Any:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable
 from typing import Any
 
 from mlbench.domain.outcomes import TrialState
+from mlbench.domain.study_axes import value_text
 from mlbench.domain.sweeps import Study, Trial
-from mlbench.tui.words import scalar
 
 NUMBER, STATE, SECONDS, NOW, GATES = "number", "state", "seconds", "now", "gates"
 VALUE, SPREAD, PARAM = "value:", "spread:", "param:"
@@ -40,13 +39,6 @@ def text_of(trial: Trial) -> str:
     by_hand = "by hand" if trial.is_by_hand else ""
     words = (f"#{trial.number}", trial.state.word, trial.stage, trial.reason, by_hand, params)
     return " ".join(words).lower()
-
-
-def value_text(value: Any) -> str:
-    """A parameter's value in a cell or field: numbers in short, lists as JSON."""
-    if isinstance(value, (list, tuple, dict)):
-        return json.dumps(value)
-    return scalar(value)
 
 
 def _rank(key: str, trial: Trial) -> Any:

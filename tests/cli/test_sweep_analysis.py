@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import math
+from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from mlbench.cli.sweep_analysis import analysis_lines, print_analysis
+from mlbench.cli.sweep_best import best_trials_lines
 from mlbench.domain.best_trials import best_of
 from mlbench.domain.outcomes import TrialState
 from mlbench.domain.study_analysis import Importances
@@ -66,17 +69,13 @@ def test_one_objective_has_history_best_importances_and_slices() -> None:
     ]
     assert blocks[1][2].startswith("  1 ┤")
     assert "×" in blocks[1][2]
-    assert (
-        blocks[2]
-        == [
-            "Best trials",
-            "trial      accuracy  train.solver  train.alpha",
-            "    1  0.9 ± 0.012   sgd                 0.001",
-            "    2  0.7           隠れ層                0.1",
-            "    0  0.5           sgd                  1e-5",
-        ]
-        or blocks[2][0] == "Best trials"
-    )
+    assert blocks[2] == [
+        "Best trials",
+        "trial     accuracy  train.solver  train.alpha",
+        "    1  0.9 ± 0.012  sgd                 0.001",
+        "    2          0.7  隠れ層                0.1",
+        "    0          0.5  sgd                  1e-5",
+    ]
     assert blocks[3][0] == "What matters for accuracy   fANOVA, 5 trials"
     assert blocks[3][1].startswith("train.solver   75 %  █████")
     assert [block[0] for block in blocks[4:]] == [
@@ -105,6 +104,30 @@ def test_several_objectives_have_a_front() -> None:
         ["1", "0.9", "0.2"],
         ["0", "0.5", "0.1"],
     ]
+
+
+@pytest.mark.parametrize("width", [30, 40, 60, 80])
+def test_a_narrow_table_of_the_best_keeps_number_and_values(width: int) -> None:
+    metrics = [Objective(name, "minimize") for name in ("validation_loss", "latency_ms", "size")]
+    names = [f"model.optimizer.parameter_{at}" for at in range(8)]
+    params = dict.fromkeys(names, 0.25)
+    board = tuple(
+        Trial(n, TrialState.COMPLETE, params, (0.1 + n, 9.0 - n, 5.25), spread=(0.0123, 0.5, 0.0))
+        for n in range(3)
+    )
+    space = tuple(Dimension(name, Range(0.0, 1.0)) for name in names)
+    wide = view(board, *metrics)
+    wide = replace(wide, study=replace(wide.study, sweep=replace(wide.study.sweep, space=space)))
+    heads, *rows = best_trials_lines(wide, names, width)[1:]
+    assert all(cell_len(line) <= width for line in (heads, *rows))
+    assert heads.startswith("trial  ")
+    for n, row in enumerate(rows):
+        values = [text for text in row.split() if text != "±" and text not in ("0.012", "0.5")]
+        assert values[:4] == [str(n), f"{0.1 + n:g}", f"{9 - n}", "5.25"], "values are whole"
+    shown = heads.count("parameter_")
+    title = best_trials_lines(wide, names, width)[0]
+    assert f"(no room for {8 - shown} parameters)" in title
+    assert shown == {30: 0, 40: 0, 60: 1, 80: 3}[width]
 
 
 def test_what_is_far_worse_leaves_room_for_the_rest() -> None:

@@ -49,6 +49,15 @@ def test_the_mark_of_the_best_is_as_of_the_moment_at_which_each_ended() -> None:
     ]
 
 
+def test_a_trial_that_only_equals_the_best_is_not_marked_in_its_turn() -> None:
+    board = {3: complete(3, 0.9, ended="2"), 1: complete(1, 0.9, ended="3")}
+    ends = [item for item in news({}, board, SWEEP.objectives) if isinstance(item, Ended)]
+    assert [(item.trial.number, item.is_best) for item in ends] == [(3, True), (1, False)]
+    both = {3: complete(3, 0.9, 1.0, ended="2"), 1: complete(1, 0.9, 1.0, ended="3")}
+    ends = [item for item in news({}, both, FRONT.objectives) if isinstance(item, Ended)]
+    assert all(item.is_best for item in ends), "a front keeps both"
+
+
 def test_a_board_that_is_written_anew_tells_nothing_again() -> None:
     told = {0: complete(0, 0.5), 1: running(1)}
     assert news(told, {}, SWEEP.objectives) == []

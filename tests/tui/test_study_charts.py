@@ -9,7 +9,6 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from textual.app import App, ComposeResult
 from textual.binding import Binding
 
 from mlbench.domain.best_trials import best_of
@@ -42,9 +41,7 @@ from mlbench.tui.draw.study_chart import (
     drawn_chart,
 )
 from mlbench.tui.draw.study_plot import Look, scale_over
-from mlbench.tui.themes import FALLBACK
 from mlbench.tui.widgets.study_charts import StudyCharts
-from mlbench.tui.widgets.study_plot import StudyPlot
 
 SPACE = (
     Dimension("train.alpha", Range(1e-5, 0.1, log=True)),
@@ -261,6 +258,12 @@ def test_parallel_axes_end_with_the_objective_and_what_matters_most_before_it() 
     assert names.split() == ["momentum", "solver", "alpha", "accuracy"]
 
 
+def test_a_selected_trial_without_a_value_is_not_in_the_legend_of_what_is_drawn() -> None:
+    view = study(trial(0, 0.5), trial(1, 0.9), trial(2, state=PRUNED))
+    assert "◆ trial 1" in text(Known(view, selected=1), PARALLEL, width=80)
+    assert "◆" not in text(Known(view, selected=2), PARALLEL, width=80)
+
+
 def test_the_selected_trial_is_marked_everywhere_and_clicks_find_trials() -> None:
     view = study(*(trial(number, 0.5 + number / 10, 3.0 - number) for number in range(4)),
                  objectives=OBJECTIVES)  # fmt: skip
@@ -295,53 +298,6 @@ def test_the_timeline_shows_each_trial_from_beginning_to_end() -> None:
     assert "2 trials in 20 s, 19 s of their stages' own" in shown
     row = next(each for each in shown.splitlines() if each.startswith("0  ✓"))
     assert abs(row.index("★") - 31) <= 1
-
-
-class Charts(App[None]):
-    """The charts alone, telling what they tell."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.told: list[object] = []
-
-    def compose(self) -> ComposeResult:
-        yield StudyCharts()
-
-    def get_theme_variable_defaults(self) -> dict[str, str]:
-        return dict(FALLBACK.variables)
-
-    def on_study_charts_pointed(self, message: StudyCharts.Pointed) -> None:
-        self.told.append(message.number)
-
-    def on_study_charts_changed(self) -> None:
-        self.told.append(self.query_one(StudyCharts).chart)
-
-
-async def test_keys_and_clicks_choose_the_chart_the_parameter_and_a_trial() -> None:
-    app = Charts()
-    async with app.run_test(size=(90, 24)) as pilot:
-        charts, plot = app.query_one(StudyCharts), app.query_one(StudyPlot)
-        charts.take_focus()
-        charts.show(study(*(trial(number, 0.5 + number / 10) for number in range(5))))
-        await pilot.pause()
-        assert "★ 0.9 in trial 4" in plot.text
-        rows = plot.text.splitlines()
-        y = next(at for at, row in enumerate(rows) if "★" in row and at > 0)
-        await pilot.click(StudyPlot, offset=(rows[y].index("★") - 1, y))
-        assert charts.wants_importances is False
-        await pilot.press("v", "v", "right")
-        await pilot.pause()
-        assert "by train.solver" in plot.text
-        await pilot.press("left_square_bracket")
-        await pilot.pause()
-        assert "by train.alpha" in plot.text
-        await pilot.click("#study-tabs", offset=(2, 0))
-        await pilot.pause()
-        assert app.told == [4, IMPORTANCES, SLICE, HISTORY]
-        await pilot.resize_terminal(40, 20)
-        await pilot.pause()
-        assert {len(row) for row in plot.text.splitlines()} == {plot.size.width}
-        assert not charts.act("promote")
 
 
 def test_the_key_named_for_the_objective_is_not_that_of_the_tables_order() -> None:

@@ -8,12 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mlbench.domain.objectives import read_objective
 from mlbench.domain.outcomes import TrialState
-from mlbench.domain.stages import Project, Stage
+from mlbench.domain.stages import ModelSpec, Project, Stage
 from mlbench.domain.sweeps import Objective, Progress, Study, StudyView, Sweep, Trial
 from mlbench.tui.actions import ACTIONS, action_of, for_key
 from mlbench.tui.draw.sweeps import detail_lines, head_lines, no_studies, study_rows, trial_lines
 from mlbench.tui.draw.trials import cell_of, columns_for, trial_line
+from mlbench.tui.history import History
 from mlbench.tui.reading import Surroundings
 from mlbench.tui.situation import PIPELINE, SWEEPS, Situation
 from mlbench.tui.studied import Studied, studied, trial_of
@@ -28,7 +30,8 @@ from mlbench.tui.sweeping_rules import (
     params_in,
     texts_for,
 )
-from mlbench.tui.trial_order import NOW, NUMBER, SECONDS, STATE, in_order, keys_of, text_of
+from mlbench.tui.trial_order import NOW, in_order, keys_of, text_of
+from tests.tui.released import run_of
 from tests.tui.swept import BASE, BEGAN, SPACE, SWEEP, stepped, study_id, trial
 
 PROJECT = Project(
@@ -182,6 +185,48 @@ def test_a_sweep_on_the_spot_is_what_the_form_says() -> None:
         assert said in fault_on_the_spot(situation, {**texts, name: wrong})
 
 
+def test_the_form_begins_with_the_stage_that_measures_the_objective() -> None:
+    stages = (Stage("train", ("true",)), Stage("evaluate", ("true",)), Stage("report", ("true",)))
+    project = replace(PROJECT, stages=stages, models=(ModelSpec("m", "train", "m.joblib"),))
+    situation = known(None, surroundings=Surroundings(project))
+    assert begun_with(situation)["stage"] == "report", "nothing is known: all are built"
+    declared = tuple(
+        replace(each, metrics=("metrics.json",)) if each.name == "evaluate" else each
+        for each in stages
+    )
+    project = replace(project, stages=declared)
+    situation = replace(situation, surroundings=Surroundings(project))
+    assert begun_with(situation)["stage"] == "evaluate"
+    measured = replace(situation, history=History(recent=(run_of(2, 0.9),)))
+    assert begun_with(measured)["stage"] == "train", "its last run says who gave the metric"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        ("maximize accuracy",),
+        ("maximize accuracy", "minimize loss"),
+        ('maximize m["val/accuracy"]', "minimize loss"),
+        ('minimize m["loss, smoothed"]',),
+        ("maximize m['f1,macro']", 'minimize m["it\'s"]'),
+    ],
+)
+def test_the_form_takes_each_objective_that_mlbench_toml_takes(written: tuple[str, ...]) -> None:
+    situation = known(None)
+    texts = begun_with(situation) | {"try": "train.alpha=log(1e-5,1e-1)"}
+    texts["objective"] = " ,".join(written)
+    assert fault_on_the_spot(situation, texts) == ""
+    assert made_on_the_spot(texts).objectives == written
+    assert all(read_objective(text) is not None for text in written)
+
+
+@pytest.mark.parametrize("text", ["maximize", "best m['a,b']", " , ", "minimize a, minimize  a"])
+def test_the_form_refuses_what_mlbench_toml_refuses(text: str) -> None:
+    situation = known(None)
+    texts = begun_with(situation) | {"try": "train.alpha=log(1e-5,1e-1)", "objective": text}
+    assert fault_on_the_spot(situation, texts)
+
+
 ANY_TRIAL = st.builds(
     lambda number, state, value, seconds: trial(
         number, state, values=() if value is None else (value,), seconds=seconds
@@ -271,16 +316,6 @@ def test_a_trial_is_found_by_its_number_where_some_are_missing() -> None:
     trials = [trial(number) for number in (0, 1, 4, 9)]
     assert [t.number for n in range(11) if (t := trial_of(trials, n))] == [0, 1, 4, 9]
     assert trial_of((), 0) is None
-
-
-def test_columns_keep_number_state_and_value_when_others_are_scrolled() -> None:
-    study = Study(study_id(1), SWEEP, "")
-    keys = keys_of(study, has_gates=False)
-    first = [c.key for c in columns_for(study, keys, [trial(0)], 60)]
-    later = [c.key for c in columns_for(study, keys, [trial(0)], 60, 3)]
-    assert first[:3] == later[:3] == [NUMBER, STATE, "value:0"]
-    assert SECONDS in later
-    assert SECONDS not in first
 
 
 def test_of_several_studies_only_the_newest_of_a_sweep_goes_on() -> None:

@@ -16,6 +16,7 @@ from mlbench.system.journal import Journal
 
 T = TypeVar("T")
 Point = tuple[int, float]
+Curve = tuple[Point, ...]
 # The front is looked for among so many trials at a time: its cost grows with their square.
 _AT_ONCE = 64
 
@@ -55,7 +56,7 @@ class WatchedStudy:
         self._view: StudyView | None = None
         self._study: _Kept[Study | None] = _Kept(files.folder / "study.json", files.study)
         self._progress: _Kept[Progress] = _Kept(files.folder / "progress.json", files.progress)
-        self.curves: dict[int, tuple[Point, ...]] = {}
+        self.curves: dict[int, Curve] = {}
 
     def look(self) -> StudyView | None:
         """How it stands; None where it can't be read, or is not written yet."""
@@ -80,28 +81,53 @@ class WatchedStudy:
         is_anew, lines = self._journal.news()
         if not (is_anew or lines):
             return False
+        before = self._trials
         if is_anew:
             self._trials, self._best = {}, ()
-        news = {trial.number: trial for trial in self._noted(trials_in(lines))}
+        trials = list(trials_in(lines))
+        news = {trial.number: trial for trial in trials}
         self._trials.update(news)
+        if is_anew:
+            self.curves = {
+                number: curve
+                for number, curve in self.curves.items()
+                if _is_one_run(before.get(number), self._trials.get(number))
+            }
+        self.curves.update(curves_of(trials, self.curves))
         ended = [trial for trial in news.values() if trial.state is TrialState.COMPLETE]
         for start in range(0, len(ended), _AT_ONCE):
             known = [self._trials[number] for number in self._best]
             self._best = best_of([*known, *ended[start : start + _AT_ONCE]], objectives)
         return True
 
-    def _noted(self, trials: Iterable[Trial]) -> Iterable[Trial]:
-        """The same trials, with what they report kept by step."""
-        for trial in trials:
-            if trial.curve:
-                self.curves[trial.number] = trial.curve
-            elif trial.step is not None and trial.intermediate is not None:
-                curve = self.curves.get(trial.number, ())
-                # A trial that is run again, with another seed say, begins its curve anew.
-                while curve and curve[-1][0] >= trial.step:
-                    curve = curve[:-1]
-                self.curves[trial.number] = (*curve, (trial.step, trial.intermediate))
-            yield trial
+
+def curves_of(trials: Iterable[Trial], before: Mapping[int, Curve]) -> dict[int, Curve]:
+    """The curves that the lines of a board change, after those of the lines before it.
+
+    A trial's points are put together once for all of its lines: one that logs often has many.
+    """
+    grown: dict[int, list[Point]] = {}
+    for trial in trials:
+        if trial.curve:
+            grown[trial.number] = list(trial.curve)
+        elif trial.step is not None and trial.intermediate is not None:
+            if trial.number not in grown:
+                grown[trial.number] = list(before.get(trial.number, ()))
+            points = grown[trial.number]
+            # A trial that is run again, with another seed say, begins its curve anew.
+            while points and points[-1][0] >= trial.step:
+                points.pop()
+            points.append((trial.step, trial.intermediate))
+    return {number: tuple(points) for number, points in grown.items()}
+
+
+def _is_one_run(before: Trial | None, now: Trial | None) -> bool:
+    """Whether a trial of another board is the one known from the board before.
+
+    A board that is written anew has the last line of each trial alone: what a running one reported
+    earlier is known from the lines before.
+    """
+    return before is not None and now is not None and before.started == now.started
 
 
 class _Kept(Generic[T]):

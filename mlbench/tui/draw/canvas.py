@@ -82,7 +82,9 @@ def _parts(
     parts: list[Part] = []
     text, current = "", ""
     for value, drawn, sign in zip(bits, styles, signs, strict=True):
-        style = sign[1] if sign else drawn if value else ""
+        # An empty cell looks the same in any colour: where it takes its neighbour's there are fewer
+        # parts, each of which takes the screen time.
+        style = sign[1] if sign else drawn if value else current
         if style != current and text:
             parts.append((text, current) if current else text)
             text = ""

@@ -36,13 +36,16 @@ class Known:
     curves: Logged | None = None
     selected: int | None = None
 
-    def behind(self, chart: str) -> tuple[object, ...]:
-        """All that a chart is drawn from: where it is the same the chart is, too."""
+    def tells_as(self, other: Known, chart: str) -> bool:
+        """Whether a chart drawn from either is the same: what was read once is the same object.
+
+        To compare thousands of trials one by one would take as long as to draw them.
+        """
         return (
-            self.view,
-            self.importances if chart in BY_IMPORTANCES else None,
-            self.curves if chart == CURVES else None,
-            self.selected,
+            self.view is other.view
+            and self.selected == other.selected
+            and (chart not in BY_IMPORTANCES or self.importances is other.importances)
+            and (chart != CURVES or self.curves is other.curves)
         )
 
 
@@ -78,6 +81,36 @@ class Choice:
         """The places of two parameters of so many; two different ones where there are two."""
         one, other = self.param % count, self.second % count
         return one, (other + 1) % count if other == one else other
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Wanted:
+    """A chart as it is wanted: of what, which, and how."""
+
+    known: Known
+    choice: Choice
+    chart: str
+    look: Look
+
+    def is_as(self, other: Wanted) -> bool:
+        """Whether what is drawn for either is the same."""
+        return self.is_seen_as(other) and self.known.tells_as(other.known, self.chart)
+
+    def is_seen_as(self, other: Wanted) -> bool:
+        """Whether either may stand for the other, though more may be known of the study by now."""
+        return (
+            self.is_of_study(other)
+            and (self.chart, self.choice) == (other.chart, other.choice)
+            and replace(self.look, selected=None) == replace(other.look, selected=None)
+        )
+
+    def is_of_study(self, other: Wanted) -> bool:
+        """Whether both are about one study."""
+        return self.known.view.study.id == other.known.view.study.id
+
+    def drawn(self) -> Chart:
+        """That chart."""
+        return drawn_chart(self.known, self.choice, self.chart, self.look)
 
 
 def charts_of(view: StudyView) -> tuple[str, ...]:

@@ -124,6 +124,6 @@ def _head(
         legend.append(line((f"{len(drawn)} of {count} drawn, the best among them", "$quiet")))
     if missing:
         legend.append(line((f"{missing} more axes in a wider window", "$quiet")))
-    if look.selected is not None:
+    if any(point.number == look.selected for point in drawn):
         legend.append(line(SELECTED, f" trial {look.selected}"))
     return head_lines(line(*answer), legend, look)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from operator import itemgetter
 
 from textual.content import Content
 
@@ -59,13 +61,19 @@ def timeline_chart(view: StudyView, look: Look) -> Chart:
             ]
             cells = _cells(some, span, width, set(view.best[:1]), look.selected)
             spots |= {(_LABEL + at, len(lines)): number for at, (_, number) in cells.items()}
-            signs = [cells[at][0] if at in cells else " " for at in range(width)]
-            lines.append(line((f"{slot:<{_LABEL}}", "$quiet"), *signs))
+            signs = (cells[at][0] if at in cells else (" ", "") for at in range(width))
+            lines.append(line((f"{slot:<{_LABEL}}", "$quiet"), *_runs(signs)))
     ends = line(("0", "$quiet")), line((duration(last - first), "$quiet"))
     gap = max(1, width - ends[0].cell_length - ends[1].cell_length)
     lines = lines[: max(1, look.height - 1)]
     lines.append(line(" " * _LABEL, ends[0], " " * gap, ends[1]))
     return boxed(lines, look, spots)
+
+
+def _runs(signs: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Neighbours of one style as one part: each part takes the screen time."""
+    for style, run in groupby(signs, key=itemgetter(1)):
+        yield "".join(sign for sign, _ in run), style
 
 
 def _cells(

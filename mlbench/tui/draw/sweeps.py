@@ -9,14 +9,16 @@ from textual.content import Content
 
 from mlbench.domain.outcomes import TrialState
 from mlbench.domain.phrases import ago, clock, duration, number, plural
+from mlbench.domain.study_axes import value_text
 from mlbench.domain.sweeps import Component, Study, Sweep, Trial
 from mlbench.tui.draw.ansi import safe
 from mlbench.tui.draw.empty import folded, problem_lines
 from mlbench.tui.draw.lanes import bar
 from mlbench.tui.draw.lines import EMPTY, Part, cell, joined, line, widest
+from mlbench.tui.draw.trials import cell_of
 from mlbench.tui.situation import Situation
 from mlbench.tui.studied import Studied
-from mlbench.tui.trial_order import value_text
+from mlbench.tui.trial_order import NOW
 from mlbench.tui.words import tabular
 
 _SNIPPET = (
@@ -27,7 +29,7 @@ _SNIPPET = (
     "[sweeps.small.space]",
     '"train.alpha" = { low = 1e-5, high = 1e-1, log = true }',
 )
-_BAR, _MOST_METRICS, _MOST_MOVED = 18, 8, 4
+_BAR, _LEAST_BAR, _MOST_METRICS, _MOST_MOVED = 18, 4, 8, 4
 
 
 def study_rows(studies: Sequence[Studied], width: int, now: float) -> list[Content]:
@@ -79,10 +81,12 @@ def head_lines(study: Studied, width: int, now: float, jobs: int) -> list[Conten
     """What counts most, where there is little room: how far it is, counts, the best trial."""
     lines = [
         cell(
-            joined([_progress(study, 8 if width >= 60 else 0), _times(study, now, jobs)], "  "),
+            joined(
+                [_progress(study, width, 8 if width >= 60 else 0), _times(study, now, jobs)], "  "
+            ),
             width,
         ),
-        cell(_counts(study), width),
+        cell(joined(_counts(study), "  "), width),
         cell(_best_in_brief(study), width),
     ]
     return [*lines, *(cell(text, width) for text in _told(study, width)[:2])]
@@ -93,13 +97,13 @@ def detail_lines(study: Studied, width: int, now: float, jobs: int) -> list[Cont
     sweep = study.view.study.sweep
     lines = [
         *(line((safe(objective.text), "bold")) for objective in sweep.objectives),
-        *(line((text, "$quiet")) for text in _packed(_how(sweep, jobs), width)),
+        *_packed(_how(sweep, jobs), (" · ", "$quiet"), width),
         EMPTY,
-        _progress(study, min(_BAR, width // 3)),
+        _progress(study, width, _BAR),
         _times(study, now, jobs),
-        *_wrapped(_counts(study), width),
+        *_packed(_counts(study), "  ", width),
         EMPTY,
-        *_best_in_full(study),
+        *_best_in_full(study, width),
     ]
     told = _told(study, width)
     return [cell(text, width) for text in [*lines, *([EMPTY, *told] if told else [])]]
@@ -110,6 +114,7 @@ def trial_lines(trial: Trial, study: Study, width: int) -> list[Content]:
     state = trial.state
     facts: list[tuple[str, Part]] = [
         ("state", (f"{state.glyph} {state.word}", f"${state.colour}")),
+        *([("now", cell_of(NOW, trial))] if state is TrialState.RUNNING else []),
         *(
             (objective.metric, (_with_spread(trial, place), "bold"))
             for place, objective in enumerate(study.sweep.objectives)
@@ -168,11 +173,14 @@ def sweeping_line(study: Studied, now: float, width: int) -> Content:
     return cell(line(head, value, (f"  {time_text(study, now)}  3 opens", "$quiet")), width)
 
 
-def _progress(study: Studied, bar_width: int) -> Content:
+def _progress(study: Studied, width: int, most: int) -> Content:
+    """How it stands and how far it is, with a bar of at most so many cells where there is room."""
     word, glyph, colour = study.sign
+    ends = [line((f"{glyph} {word}", f"${colour}")), line(count_text(study))]
+    room = min(most, width - sum(end.cell_length + 2 for end in ends))
     share = study.done / max(1, study.trials)
-    drawn = bar(min(1.0, share), bar_width) if bar_width else EMPTY
-    return joined([line((f"{glyph} {word}", f"${colour}")), drawn, line(count_text(study))], "  ")
+    drawn = bar(min(1.0, share), room) if room >= _LEAST_BAR else EMPTY
+    return joined([ends[0], drawn, ends[1]], "  ")
 
 
 def _times(study: Studied, now: float, jobs: int) -> Content:
@@ -182,14 +190,15 @@ def _times(study: Studied, now: float, jobs: int) -> Content:
     return joined([line((time_text(study, now), "$quiet")), to_go], "  ")
 
 
-def _counts(study: Studied) -> Content:
+def _counts(study: Studied) -> list[Content]:
+    """How many trials there are of each state."""
     parts = [
         line((f"{state.glyph} ", f"${state.colour}"), f"{study.counts[state]} {state.word}")
         for state in (*(s for s in TrialState if s.has_ended), TrialState.LOST, TrialState.RUNNING,
                       TrialState.WAITING)
         if study.counts.get(state)
     ]  # fmt: skip
-    return joined(parts, "  ") if parts else line(("no trial yet", "$quiet"))
+    return parts or [line(("no trial yet", "$quiet"))]
 
 
 def _best_in_brief(study: Studied) -> Content:
@@ -202,15 +211,16 @@ def _best_in_brief(study: Studied) -> Content:
     return line(head, f" in trial {best.number}{front}", (f": {params}", "$quiet"))
 
 
-def _best_in_full(study: Studied) -> list[Content]:
+def _best_in_full(study: Studied, width: int) -> list[Content]:
     best = study.best
     if best is None:
         return [line(("no complete trial yet", "$quiet"))]
     front = len(study.view.best)
-    more = f", one of {plural(front, 'trial')} on the front" if front > 1 else ""
+    head = [line(("★ ", "$ok"), (values_text(best), "bold"), f" in trial {best.number}")]
+    head += [line(f"one of {plural(front, 'trial')} on the front")] if front > 1 else []
     names = widest(best.params)
     return [
-        line(("★ ", "$ok"), (values_text(best), "bold"), f" in trial {best.number}{more}"),
+        *_packed(head, ", ", width),
         *(
             line("  ", cell((name, "$quiet"), names), "  ", safe(value_text(value)))
             for name, value in best.params.items()
@@ -219,8 +229,14 @@ def _best_in_full(study: Studied) -> list[Content]:
 
 
 def _told(study: Studied, width: int) -> list[Content]:
-    """What one has to know: inputs that changed since, why it ended, what its coordinator says."""
-    view, lines = study.view, list[Content]()
+    """What one has to know: why it ended, or that nobody has it; inputs that changed since."""
+    view, progress = study.view, study.view.progress
+    is_gone = not view.is_running and progress.phase != "ended"
+    said = "" if view.is_running else progress.because
+    if is_gone:
+        said = "its coordinator is gone; u goes on where it was"
+    style = "$warn" if is_gone else "$quiet"
+    lines = [line((piece.plain, style)) for piece in folded(safe(said), width)]
     if view.moved:
         named = ", ".join(view.moved[:_MOST_MOVED])
         more = f" and {len(view.moved) - _MOST_MOVED} more" if len(view.moved) > _MOST_MOVED else ""
@@ -228,28 +244,27 @@ def _told(study: Studied, width: int) -> list[Content]:
         keys = "R starts anew with them" + ("" if view.is_running else ", u goes on without")
         for text, style in ((said, "$warn"), (keys, "$warn"), (named + more, "$quiet")):
             lines += [line((piece.plain, style)) for piece in folded(safe(text), width)]
-    progress = view.progress
-    said = "" if view.is_running else progress.because
-    if not view.is_running and progress.phase != "ended":
-        said = "its coordinator is gone; u goes on where it was"
-    return [*lines, *_prose(safe(said), width)]
+    return lines
 
 
-def _how(sweep: Sweep, jobs: int) -> list[str]:
+def _how(sweep: Sweep, jobs: int) -> list[Content]:
     parts = [_component(sweep.sampler), _component(sweep.pruner), plural(jobs, "job")]
     parts += [f"{sweep.repeats} runs a trial"] if sweep.repeats > 1 else []
     parts += [f"patience {sweep.patience}"] if sweep.patience is not None else []
-    return [safe(part) for part in (f"stage {sweep.stage}", *parts) if part]
+    return [line((safe(part), "$quiet")) for part in (f"stage {sweep.stage}", *parts) if part]
 
 
-def _packed(parts: Sequence[str], width: int) -> list[str]:
-    """Parts with a dot between, in lines that break between parts alone."""
-    lines: list[str] = []
+def _packed(parts: Sequence[Content], separator: Part, width: int) -> list[Content]:
+    """Parts with a separator between, in lines that break between parts, and in none that fits."""
+    lines: list[Content] = []
     for part in parts:
-        if lines and len(lines[-1]) + 3 + len(part) <= width:
-            lines[-1] += f" · {part}"
-        else:
+        longer = joined([lines[-1], part], separator) if lines else None
+        if longer is not None and longer.cell_length <= width:
+            lines[-1] = longer
+        elif part.cell_length <= width:
             lines.append(part)
+        else:
+            lines += part.wrap(max(8, width))
     return lines
 
 
@@ -269,7 +284,3 @@ def _with_spread(trial: Trial, place: int) -> str:
 
 def _prose(text: str, width: int) -> list[Content]:
     return [line((piece.plain, "$quiet")) for piece in folded(text, width)]
-
-
-def _wrapped(text: Content, width: int) -> list[Content]:
-    return list(text.wrap(max(8, width)))

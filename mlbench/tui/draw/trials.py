@@ -8,6 +8,7 @@ from textual.content import Content
 
 from mlbench.domain.outcomes import TrialState
 from mlbench.domain.phrases import duration, number
+from mlbench.domain.study_axes import value_text
 from mlbench.domain.sweeps import Study, Trial
 from mlbench.tui.draw.ansi import safe
 from mlbench.tui.draw.columns import GAP, Column
@@ -21,7 +22,6 @@ from mlbench.tui.trial_order import (
     SPREAD,
     STATE,
     VALUE,
-    value_text,
 )
 from mlbench.tui.words import tabular
 
@@ -45,29 +45,36 @@ def title_of(key: str, study: Study) -> str:
 
 
 def columns_for(
-    study: Study, keys: Sequence[str], sample: Sequence[Trial], width: int, first: int = 0
+    study: Study,
+    keys: Sequence[str],
+    sample: Sequence[Trial],
+    width: int,
+    first: int = 0,
+    sort: str = NUMBER,
 ) -> tuple[Column, ...]:
     """The columns that fit into this width, as wide as these trials need.
 
-    Number, state and the first value stay; `first` of the others are left out before the rest.
+    Number, state and the first value stay; `first` of the others are left out before the rest. The
+    one that sorts has room for its arrow.
     """
     pinned = _PINNED + 1
     wanted = (*keys[:pinned], *keys[pinned + first :])
     columns: list[Column] = []
     room = width
     for key in wanted:
-        column = _column(key, study, sample)
-        if column.width + GAP > room and len(columns) >= pinned:
-            if key != NOW:
+        column = _column(key, study, sample, is_sorting=key == sort)
+        # Behind the last one there need be no gap.
+        if column.width > room and len(columns) >= pinned:
+            if key != NOW or room < _LEAST_NOW:
                 break
-            column = Column(key, column.title, room - GAP)
-        if column.width <= 0:
+            column = Column(key, column.title, room)
+        if room <= 0:
             break
         columns.append(column)
         room -= column.width + GAP
-    if columns and columns[-1].key == NOW and room > 0:
+    if columns and columns[-1].key == NOW and room > -GAP:
         last = columns[-1]
-        columns[-1] = Column(last.key, last.title, last.width + room)
+        columns[-1] = Column(last.key, last.title, last.width + room + GAP)
     return tuple(columns)
 
 
@@ -79,8 +86,8 @@ def trial_line(
     parts: list[Part] = [sign, " "]
     for column in columns:
         text = cell_of(column.key, trial, now)
-        parts += [fitted(text, column.width, right=column.right), " " * GAP]
-    return line(*parts)
+        parts += [" " * GAP, fitted(text, column.width, right=column.right)]
+    return line(*parts[:2], *parts[3:])
 
 
 def cell_of(key: str, trial: Trial, now: Callable[[Trial], str] | None = None) -> Part:
@@ -121,10 +128,10 @@ def _shared(names: Sequence[str]) -> str:
     return f"{tables.pop()}." if len(tables) == 1 and tables != {""} else ""
 
 
-def _column(key: str, study: Study, sample: Sequence[Trial]) -> Column:
+def _column(key: str, study: Study, sample: Sequence[Trial], *, is_sorting: bool) -> Column:
     title = title_of(key, study)
     texts = (length(cell_of(key, trial)) for trial in sample)
-    least = min(_MOST_TITLE, len(title)) + 1
+    least = min(_MOST_TITLE, len(title)) + is_sorting
     if key == STATE:
         least = max(len(state.word) for state in _STATES) + 2
     elif key == NOW:

@@ -308,6 +308,7 @@ class SweepsPane(Pane):
         study = self.selected
         if study is not None:
             self._ask(ImportancesQuestion(study.id, self.charts.objective))
+            cast("Workbench", self.app).tell("which parameters matter is being worked out …")
 
     def _ask(self, question: ImportancesQuestion) -> None:
         self._asked = question

@@ -23,7 +23,7 @@ from mlbench.tui.draw.trials import SIGNS, columns_for, sample_of, trial_line
 from mlbench.tui.sweeping_reading import SweepQuestion, Sweeps
 from mlbench.tui.trial_order import NOW, NUMBER, keys_of
 from mlbench.tui.widgets.drawn import Drawn
-from mlbench.tui.widgets.line_list import LineList
+from mlbench.tui.widgets.line_list import GUTTER, LineList
 from mlbench.tui.widgets.piece_bar import PieceBar
 
 _SORT = "sort:"
@@ -118,7 +118,7 @@ class TrialTable(Vertical):
             self._take(sweeps)
         chosen = sweeps.chosen
         rows = sweeps.rows
-        self._measure(listed.line_width - SIGNS)
+        self._measure(listed.line_width + GUTTER - SIGNS)
         best = frozenset(chosen.view.best) if chosen is not None else frozenset()
         is_running = chosen is not None and bool(chosen.running)
 
@@ -129,8 +129,8 @@ class TrialTable(Vertical):
             )
 
         # What runs is told to the second; between seconds nothing is painted anew for nothing.
-        now = (id(sweeps), self._columns, int(moment) if is_running else 0)
-        if now != self._painted_for:
+        now = (sweeps, self._columns, int(moment) if is_running else 0)
+        if not _is_same(now, self._painted_for):
             self._painted_for = now
             listed.show(len(rows), drawn)
         self._draw_titles(sweeps)
@@ -165,21 +165,23 @@ class TrialTable(Vertical):
 
     def _measure(self, width: int) -> None:
         """Work the columns out anew where something that they depend on has changed."""
-        sweeps, chosen = self._sweeps, self._sweeps.chosen
-        now = (id(sweeps), width, self._first)
-        if chosen is None or now == self._measured_for:
+        sweeps, chosen, sort = self._sweeps, self._sweeps.chosen, self.question.sort
+        now = (sweeps, width, self._first, sort)
+        if chosen is None or _is_same(now, self._measured_for):
             return
         self._measured_for = now
         trials, study = chosen.view.trials, chosen.view.study
         sample = sample_of(trials, _MOST_MEASURED, chosen.view.best)
         has_gates = any(trial.gates_hold is not None for trial in sample)
         self._keys = keys_of(study, has_gates=has_gates)
-        self._columns = columns_for(study, self._keys, sample, width, self._first)
+        self._columns = columns_for(study, self._keys, sample, width, self._first, sort)
 
     def _draw_titles(self, sweeps: Sweeps) -> None:
         asked, titles = self.question, self.query_one("#trials-header", PieceBar)
         cells = header_cells(self._columns, asked.sort or NUMBER, descending=asked.descending)
-        pieces = [Piece(content, _SORT + column.key) for column, content in cells]
+        pieces = [Piece(content, _SORT + column.key) for column, content in cells[:-1]]
+        # Behind the last one there is room for no gap.
+        pieces += [Piece(text.truncate(one.width), _SORT + one.key) for one, text in cells[-1:]]
         titles.show([Piece(line(" " * SIGNS)), *pieces])
         titles.display = bool(sweeps.rows)
 
@@ -188,6 +190,11 @@ class TrialTable(Vertical):
             return "No trial has these words. Press esc to drop the filter."
         is_running = sweeps.chosen is not None and sweeps.chosen.view.is_running
         return "What all trials share is being built …" if is_running else "No trial was begun."
+
+
+def _is_same(now: tuple[object, ...], before: tuple[object, ...]) -> bool:
+    """Whether nothing differs; of what was read, which comes first, only the same object counts."""
+    return bool(before) and now[0] is before[0] and now[1:] == before[1:]
 
 
 def _since(moment: float) -> Callable[[Trial], str]:

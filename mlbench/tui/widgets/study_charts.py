@@ -2,9 +2,11 @@
 
 The interface:
 
-- `show(view, importances, curves, selected)` at every tick, with whatever is known: it draws anew
-  only where something differs. `importances` None: not known yet; `curves` are points
-  (step, value) by trial number, None: not read yet; `selected` is the trial that is marked.
+- `show(view, importances, curves, selected)` at every tick, with whatever is known: a chart is
+  drawn anew only where something differs, and in a thread of its own, for that takes a while with
+  many trials. Until then the one before is seen, unless it is of another study. `importances` None:
+  not known yet; `curves` are points (step, value) by trial number, None: not read yet; `selected`
+  is the trial that is marked.
 - `chart` is the title of what is shown (`HISTORY` … `CURVES`), `charts` all that there are for this
   study, `show_chart(title)` shows one. `wants_curves` and `wants_importances` say whether what is
   shown needs what takes long to read; `objective` is the number of the objective looked at.
@@ -28,6 +30,7 @@ from textual.message import Message
 
 from mlbench.domain.study_analysis import Importances
 from mlbench.domain.sweeps import StudyView
+from mlbench.tui.background import Background, Broken
 from mlbench.tui.draw.bars import Piece
 from mlbench.tui.draw.lines import line
 from mlbench.tui.draw.study_chart import (
@@ -36,12 +39,12 @@ from mlbench.tui.draw.study_chart import (
     CURVES,
     Choice,
     Known,
+    Wanted,
     charts_of,
     choices_of,
-    drawn_chart,
 )
 from mlbench.tui.draw.study_curves import Logged
-from mlbench.tui.draw.study_plot import Look
+from mlbench.tui.draw.study_plot import Chart, Look, said
 from mlbench.tui.widgets.piece_bar import PieceBar
 from mlbench.tui.widgets.study_plot import StudyPlot
 
@@ -78,12 +81,21 @@ class StudyCharts(Vertical):
     class Changed(Message):
         """Another chart or objective is shown: ask again what it wants."""
 
+    class Answered(Message):
+        """A chart was drawn in the background, or could not be."""
+
+        def __init__(self, answer: tuple[Wanted, Chart] | Broken) -> None:
+            """Carry the chart, with what it was drawn for."""
+            self.answer = answer
+            super().__init__()
+
     def __init__(self, *, id: str | None = None) -> None:
         """Begin with nothing known."""
         super().__init__(id=id)
         self._known: Known | None = None
         self._chosen = Choice()
-        self._drawn_for: tuple[object, ...] = ()
+        self._wanted: Wanted | None = None
+        self._drawing: Background[Wanted, tuple[Wanted, Chart]] | None = None
 
     def compose(self) -> ComposeResult:
         """Tabs, what can be chosen, the chart."""
@@ -185,12 +197,37 @@ class StudyCharts(Vertical):
             return
         plot = self.query_one(StudyPlot)
         look = Look(plot.size.width, plot.size.height, self._known.selected, self._chosen.is_log)
-        now = (self._known.behind(self.chart), replace(self._chosen, chart=self.chart), look)
-        if now == self._drawn_for or look.width < 1 or look.height < 1:
+        wanted = Wanted(self._known, replace(self._chosen, chart=self.chart), self.chart, look)
+        before = self._wanted
+        if look.width < 1 or look.height < 1 or (before is not None and wanted.is_as(before)):
             return
-        self._drawn_for = now
+        if before is not None and not wanted.is_of_study(before):
+            plot.show(Chart(()))
+        self._wanted = wanted
         self._draw_bars()
-        plot.show(drawn_chart(self._known, self._chosen, self.chart, look))
+        self._drawing = self._drawing or Background(_drawn, self._deliver)
+        self._drawing.ask(wanted)
+
+    def on_study_charts_answered(self, message: Answered) -> None:
+        """Show what was drawn, if it is still what is wanted."""
+        message.stop()
+        wanted, plot = self._wanted, self.query_one(StudyPlot)
+        if wanted is None:
+            return
+        if isinstance(message.answer, Broken):
+            plot.show(said(f"The chart could not be drawn: {message.answer.message}", wanted.look))
+            return
+        drawn_for, chart = message.answer
+        if drawn_for.is_seen_as(wanted):
+            plot.show(chart)
+
+    def on_unmount(self) -> None:
+        """Let the thread end."""
+        if self._drawing is not None:
+            self._drawing.close()
+
+    def _deliver(self, answer: tuple[Wanted, Chart] | Broken) -> None:
+        self.post_message(self.Answered(answer))
 
     def _draw_bars(self) -> None:
         """The tabs, and below them what else can be chosen for the chart."""
@@ -223,3 +260,7 @@ class StudyCharts(Vertical):
         self.draw()
         if (self.chart, self.objective) != before:
             self.post_message(self.Changed())
+
+
+def _drawn(wanted: Wanted) -> tuple[Wanted, Chart]:
+    return wanted, wanted.drawn()
