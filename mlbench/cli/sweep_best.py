@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 
 from rich.cells import cell_len
 
-from mlbench.cli.sweep_lines import short_names
 from mlbench.cli.sweep_plot import fitted, plain, right_cell
 from mlbench.domain.best_trials import as_costs, best_of
 from mlbench.domain.phrases import number, plural
-from mlbench.domain.study_axes import is_number, value_text
+from mlbench.domain.study_axes import is_number, short_names, value_text
 from mlbench.domain.sweeps import Objective, StudyView, Trial
 
 _MOST, _MOST_ON_FRONT = 5, 12

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mlbench.cli.sweep_news import Board, counts, has_ended
 from mlbench.domain.outcomes import TrialState
 from mlbench.domain.phrases import duration, number, plural, took
-from mlbench.domain.study_axes import value_text
+from mlbench.domain.study_axes import short_names, value_text
 from mlbench.domain.sweeps import Dimension, Objective, Study, Sweep, Trial
 
 BEST = "★"
@@ -48,13 +47,6 @@ def params_text(params: Mapping[str, Any], space: Iterable[Dimension]) -> str:
         for name, value in params.items()
         if name in varying or not varying
     )
-
-
-def short_names(names: Iterable[str]) -> dict[str, str]:
-    """Each dotted name, perhaps after a file, by its last part, where no other ends with that."""
-    ends = {name: name.rpartition(":")[2].rpartition(".")[2] for name in names}
-    found = Counter(ends.values())
-    return {name: end if found[end] == 1 else name for name, end in ends.items()}
 
 
 def status_line(board: Board, sweep: Sweep, message: str = "") -> str:

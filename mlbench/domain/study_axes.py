@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -63,6 +64,13 @@ def axis_over(name: str, values: Sequence[float]) -> Axis:
     """The axis of a metric over what was seen of it; from 0 to 1 where nothing was."""
     finite = list(filter(math.isfinite, values))
     return Axis(name, min(finite), max(finite)) if finite else Axis(name)
+
+
+def short_names(names: Iterable[str]) -> dict[str, str]:
+    """Each dotted name, perhaps after a file, by its last part, where no other ends with that."""
+    ends = {name: name.rpartition(":")[2].rpartition(".")[2] for name in names}
+    found = Counter(ends.values())
+    return {name: end if found[end] == 1 else name for name, end in ends.items()}
 
 
 def value_text(value: Any) -> str:

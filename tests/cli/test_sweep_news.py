@@ -7,9 +7,10 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlbench.cli.sweep_lines import short_names, status_line, summary_lines, trial_line
+from mlbench.cli.sweep_lines import status_line, summary_lines, trial_line
 from mlbench.cli.sweep_news import Began, Ended, counts, is_over, news
 from mlbench.domain.outcomes import TrialState
+from mlbench.domain.study_axes import short_names
 from mlbench.domain.sweeps import Dimension, Objective, Range, Study, Sweep, Trial
 
 SPACE = (Dimension("train.rate", Range(0.0, 1.0)), Dimension("train.size", choices=(8, 16)))

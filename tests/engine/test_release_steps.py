@@ -13,6 +13,7 @@ from mlbench.domain.commands import (
     SetTraffic,
     StartCanary,
     StartShadow,
+    StopStages,
 )
 from mlbench.domain.events import CommandDone
 from mlbench.engine import effects as do
@@ -42,13 +43,21 @@ def test_a_look_that_began_before_the_release_says_nothing_of_the_edit_before_it
     assert CARRIED_OUT in walk.feed(planned(plan()))
 
 
-def test_a_look_for_a_run_counts_and_a_run_that_is_called_off_holds_no_release_up() -> None:
+def test_a_look_for_a_run_counts_for_a_release_too() -> None:
     walk = Walk()
     walk.feed(got.TreeChanged(()), RUN, PROMOTE)
     walk.feed(planned(plan()))
     walk.feed(planned(plan("a"), RUN))
     assert walk.of(do.CarryOut) == [CARRIED_OUT]
     assert walk.started() == ["a"]
+
+
+def test_a_run_that_is_called_off_holds_no_release_up() -> None:
+    walk = Walk()
+    walk.feed(RUN, PROMOTE, got.Asked("s1", StopStages()))
+    walk.feed(planned(plan("a"), RUN), planned(plan("a")))
+    assert walk.of(do.CarryOut) == [CARRIED_OUT]
+    assert walk.started() == []
 
 
 def test_releases_are_carried_out_in_the_order_they_came() -> None:

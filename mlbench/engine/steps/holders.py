@@ -84,8 +84,16 @@ def not_resumed(state: LoopState, failed: got.PlanFailed) -> Step:
 def quit_loop(happened: got.Quit, state: LoopState) -> Step:
     """Let the loop go: stop what is its own, or leave all; another terminal's is always left."""
     # Whoever waits for what was not begun is not answered, and asks the next holder.
-    state = replace(state, quitting=True, watching=False, tree_moved=False)
-    state = replace(state, waiting=(), copying=(), releases=(), looked_for=())
+    state = replace(
+        state,
+        quitting=True,
+        watching=False,
+        tree_moved=False,
+        waiting=(),
+        copying=(),
+        releases=(),
+        looked_for=(),
+    )
     told: Effects = [do.SetWatching(False)]
     for flight in state.flights:
         if happened.leave_running or flight.is_foreign:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mlbench.domain.commands import Command, EndTrial, Release, Rollback, SetTraffic
+from mlbench.domain.commands import EndTrial, Release, Rollback, SetTraffic
 from mlbench.engine import effects as do
 from mlbench.engine import inputs as got
 from mlbench.engine.state import LoopState
@@ -33,6 +33,6 @@ def begin_releases(state: LoopState, failed: got.PlanFailed | None = None) -> St
     return replace(state, looked_for=()), told
 
 
-def _takes_back(command: Command) -> bool:
+def _takes_back(command: Release) -> bool:
     is_given_back = isinstance(command, SetTraffic) and not command.weights
     return is_given_back or isinstance(command, Rollback | EndTrial)

@@ -93,7 +93,7 @@ class WatchedStudy:
                 for number, curve in self.curves.items()
                 if _is_one_run(before.get(number), self._trials.get(number))
             }
-        self.curves.update(curves_of(trials, self.curves))
+        self.curves.update(_curves_of(trials, self.curves))
         ended = [trial for trial in news.values() if trial.state is TrialState.COMPLETE]
         for start in range(0, len(ended), _AT_ONCE):
             known = [self._trials[number] for number in self._best]
@@ -101,7 +101,7 @@ class WatchedStudy:
         return True
 
 
-def curves_of(trials: Iterable[Trial], before: Mapping[int, Curve]) -> dict[int, Curve]:
+def _curves_of(trials: Iterable[Trial], before: Mapping[int, Curve]) -> dict[int, Curve]:
     """The curves that the lines of a board change, after those of the lines before it.
 
     A trial's points are put together once for all of its lines: one that logs often has many.

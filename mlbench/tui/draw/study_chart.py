@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from mlbench.domain.study_analysis import Importances
+from mlbench.domain.study_axes import short_names
 from mlbench.domain.sweeps import StudyView
 from mlbench.tui.draw.bars import Piece
 from mlbench.tui.draw.lines import line
@@ -17,7 +18,6 @@ from mlbench.tui.draw.study_pareto import pairs_of, pareto_chart
 from mlbench.tui.draw.study_plot import Chart, Look, said
 from mlbench.tui.draw.study_slice import slice_chart
 from mlbench.tui.draw.study_timeline import timeline_chart
-from mlbench.tui.draw.study_trials import short_names
 
 HISTORY, IMPORTANCES, SLICE, CONTOUR = "History", "Importances", "Slice", "Contour"
 PARALLEL, PARETO, CURVES, TIMELINE = "Parallel", "Pareto", "Curves", "Timeline"

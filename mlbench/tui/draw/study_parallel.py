@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from textual.content import Content
 
 from mlbench.domain.phrases import number
-from mlbench.domain.study_axes import value_text
+from mlbench.domain.study_axes import short_names, value_text
 from mlbench.domain.sweeps import MAXIMIZE, Dimension, StudyView
 from mlbench.tui.draw.lines import Part, line
 from mlbench.tui.draw.parallel import Axis, Thread, shown_axes, threaded
@@ -29,7 +29,6 @@ from mlbench.tui.draw.study_trials import (
     ends_of,
     scored,
     share_on,
-    short_names,
 )
 
 _MOST_BRIGHT, _MOST_DIM = 12, 60

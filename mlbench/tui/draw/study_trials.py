@@ -107,12 +107,6 @@ def best_scored(points: Sequence[Scored], objective: Objective) -> Scored | None
     return min(sound, key=lambda point: (turn * point.value, point.number), default=None)
 
 
-def short_names(names: Sequence[str]) -> dict[str, str]:
-    """Each dotted name as its last part where that is no other's, else in full."""
-    lasts = Counter(name.rpartition(".")[2] for name in names)
-    return {name: last if lasts[last := name.rpartition(".")[2]] == 1 else name for name in names}
-
-
 def sign_of(
     point: Scored, best: Collection[int], selected: int | None
 ) -> tuple[tuple[str, str], int]:

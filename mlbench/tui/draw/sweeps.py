@@ -235,15 +235,14 @@ def _told(study: Studied, width: int) -> list[Content]:
     said = "" if view.is_running else progress.because
     if is_gone:
         said = "its coordinator is gone; u goes on where it was"
-    style = "$warn" if is_gone else "$quiet"
-    lines = [line((piece.plain, style)) for piece in folded(safe(said), width)]
+    lines = _prose(safe(said), width, "$warn" if is_gone else "$quiet")
     if view.moved:
         named = ", ".join(view.moved[:_MOST_MOVED])
         more = f" and {len(view.moved) - _MOST_MOVED} more" if len(view.moved) > _MOST_MOVED else ""
         said = f"! the code moved on since: {plural(len(view.moved), 'input')}"
         keys = "R starts anew with them" + ("" if view.is_running else ", u goes on without")
         for text, style in ((said, "$warn"), (keys, "$warn"), (named + more, "$quiet")):
-            lines += [line((piece.plain, style)) for piece in folded(safe(text), width)]
+            lines += _prose(safe(text), width, style)
     return lines
 
 
@@ -282,5 +281,5 @@ def _with_spread(trial: Trial, place: int) -> str:
     return f"{value} ± {number(float(f'{trial.spread[place]:.2g}'))}"
 
 
-def _prose(text: str, width: int) -> list[Content]:
-    return [line((piece.plain, "$quiet")) for piece in folded(text, width)]
+def _prose(text: str, width: int, style: str = "$quiet") -> list[Content]:
+    return [line((piece.plain, style)) for piece in folded(text, width)]
