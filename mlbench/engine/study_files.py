@@ -124,6 +124,10 @@ class StudyFiles:
                 commands.append(command)
         return commands
 
+    def enqueued(self) -> list[EnqueueTrial]:
+        """What is to be tried and nobody has read yet, oldest first; it stays."""
+        return [one for _, one in self._waiting() if isinstance(one, EnqueueTrial)]
+
     def forget_stops(self) -> None:
         """Drop what was meant for a coordinator that ended before it read it.
 

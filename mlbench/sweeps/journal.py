@@ -53,10 +53,15 @@ def open_storage(path: Path) -> JournalStorage:
     try:
         return JournalStorage(OneWriterBackend(path))
     except (ValueError, KeyError, TypeError, AssertionError) as error:
-        raise SweepError(
-            f"{path}: Optuna can't read it ({error or type(error).__name__}); `mlbench sweep` "
-            "with `--restart` begins a new study"
-        ) from None
+        raise unreadable(path, error) from None
+
+
+def unreadable(path: Path, error: Exception) -> SweepError:
+    """What to say of a damaged journal, by what Optuna raised."""
+    return SweepError(
+        f"{path}: Optuna can't read it ({error or type(error).__name__}); `mlbench sweep` "
+        "with `--restart` begins a new study"
+    )
 
 
 def mend(path: Path) -> int:

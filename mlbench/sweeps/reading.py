@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend
 
+from mlbench.domain.sweeps import KnownTrial, Sweep
+from mlbench.sweeps import decoding
+from mlbench.sweeps.journal import unreadable
 from mlbench.sweeps.quiet import optuna
+from mlbench.sweeps.space import Space
 
 
 class JournalAsItIs(BaseJournalBackend):
@@ -36,6 +40,25 @@ class JournalAsItIs(BaseJournalBackend):
 def read_study(journal: Path) -> optuna.Study:
     """The one study of a journal; what Optuna raises, or OSError, where it can't be read."""
     return optuna.load_study(study_name=None, storage=JournalStorage(JournalAsItIs(journal)))
+
+
+def known_trials(journal: Path, sweep: Sweep, base: Mapping[str, Any]) -> tuple[KnownTrial, ...]:
+    """Every trial of the study in a journal, by number; none where it was not begun.
+
+    `base` has the values of the params files. SweepError where the journal is damaged.
+    """
+    if not journal.exists():
+        return ()
+    try:
+        storage = JournalStorage(JournalAsItIs(journal))
+    except (ValueError, KeyError, TypeError, AssertionError) as error:
+        raise unreadable(journal, error) from None
+    space = Space(sweep.space, base)
+    return tuple(
+        decoding.known(trial, space)
+        for study in storage.get_all_studies()
+        for trial in storage.get_all_trials(study._study_id, deepcopy=False)
+    )
 
 
 def _is_json(line: bytes) -> bool:

@@ -87,11 +87,13 @@ class OptunaStudy:
             try:
                 params = self._space.suggest(trial)
             except Exception as error:
-                self.fail(trial.number, lost=True)
-                if isinstance(error, SweepError):
-                    raise
                 name = type(self._study.sampler).__name__.lstrip("_")
-                raise SweepError(f"{name} can't draw a trial: {error}") from error
+                is_ours = isinstance(error, SweepError)
+                other = "give the sweep another sampler, or other options"
+                told = str(error) if is_ours else f"{name} can't draw a trial: {error}; {other}"
+                self.note(trial.number, "reason", told)
+                self.fail(trial.number, lost=True)
+                raise SweepError(told) from error
         self._asked[trial.number] = trial
         return trial.number, params
 

@@ -183,7 +183,7 @@ class Coordinator:
         self._show_waiting()
 
     def _show_waiting(self) -> None:
-        """Put trials on the board that are to be tried, and are not there yet."""
+        """Put trials on the board that are not there yet: to be tried, or never drawn."""
         for number, trial in self._all.trials().items():
             if number not in self._trials:
                 self._tell(trial)
@@ -209,6 +209,7 @@ class Coordinator:
                 self._begin()
             except SweepError as error:
                 # Those that run are told how they ended all the same.
+                self._show_waiting()
                 self._say("finishing")
                 return Decision(because=str(error), has_failed=True)
         if not self._running and self._all.optuna.is_exhausted:

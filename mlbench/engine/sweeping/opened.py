@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -56,9 +56,13 @@ class Opened:
     def trials(self) -> dict[int, Trial]:
         """Every trial as the study has it, with what the board knows beside."""
         board = self._files.trials()
+        known = self.optuna.known()
+        runs = self._runs(self._files, known)
         return {
-            one.number: _as_told(one, board.get(one.number), self.curves.reported(one))
-            for one in self.optuna.known()
+            one.number: _as_told(
+                one, board.get(one.number), runs[one.number], self.curves.reported(one)
+            )
+            for one in known
         }
 
     def slots(self) -> list[TrialSlot]:
@@ -126,6 +130,22 @@ class Opened:
             self._files.write_study(begun)
         return project, known.stages, known.shared, begun
 
+    def _runs(self, files: StudyFiles, known: Collection[KnownTrial]) -> dict[int, tuple[str, ...]]:
+        """The runs of each trial; of one that the board has lost, those on record."""
+        board = files.trials()
+        runs = {one.number: tuple(one.notes.get("runs", ())) for one in known}
+        runs |= {number: trial.runs for number, trial in board.items() if trial.runs}
+        lost = {
+            one.number
+            for one in known
+            if one.number not in board and one.state.has_ended and not runs[one.number]
+        }
+        if lost:
+            for run in self.place.recording.store.runs():
+                if run.study == files.id and run.trial in lost:
+                    runs[run.trial] = (*runs[run.trial], run.id)
+        return runs
+
     def _take_over(self) -> None:
         """Have the comparable trials of the study before count here, once."""
         study = self.study
@@ -138,21 +158,22 @@ class Opened:
         source = OptunaStudy.open(before.journal, of_before.sweep, of_before.base)
         is_watched_alike = of_before.sweep.watched == study.sweep.watched
         wanted = [one for one in source.known() if one.number in study.taken]
-        board = before.trials()
+        runs = self._runs(before, wanted)
         sampled = [
             replace(
                 one,
                 params=active_values(study.sweep.space, {**of_before.base, **one.params}),
                 intermediate=one.intermediate if is_watched_alike else {},
-                notes={**one.notes, "from": study.before, "runs": list(board[one.number].runs)},
+                notes={**one.notes, "from": study.before, "runs": list(runs[one.number])},
             )
             for one in wanted
-            if one.number in board
         ]
         self.optuna.take_over(sampled)
 
 
-def _as_told(known: KnownTrial, told: Trial | None, reported: Points) -> Trial:
+def _as_told(
+    known: KnownTrial, told: Trial | None, runs: tuple[str, ...], reported: Points
+) -> Trial:
     """A trial as people see it; what the study says of it decides."""
     trial = told if told is not None else Trial(known.number, known.state)
     state = known.state
@@ -162,9 +183,10 @@ def _as_told(known: KnownTrial, told: Trial | None, reported: Points) -> Trial:
         trial,
         state=state,
         params=known.params,
-        values=known.values or trial.values,
+        # Of a pruned one Optuna has what it reported last, perhaps of another metric.
+        values=() if state is TrialState.PRUNED else known.values or trial.values,
         constraints=known.constraints or trial.constraints,
-        runs=trial.runs or tuple(known.notes.get("runs", ())),
+        runs=runs,
         started=trial.started or known.started,
         ended=trial.ended or known.ended,
         curve=trial.curve or tuple(reported),

@@ -17,13 +17,20 @@ from mlbench.domain.phrases import plural
 from mlbench.domain.records import dataclass
 from mlbench.domain.spaces import doubts
 from mlbench.domain.stages import Project, Stage
-from mlbench.domain.sweeps import Progress, Study, Sweep
+from mlbench.domain.sweeps import EnqueueTrial, KnownTrial, Progress, Study, Sweep, Trial
 from mlbench.engine.machine import this_machine
 from mlbench.engine.scheduling import refusal
 from mlbench.engine.session import prepare_folder
 from mlbench.engine.study_files import StudyFiles, all_studies
+from mlbench.engine.sweeping.carried_over import (
+    asked_for,
+    has_own,
+    known_trials,
+    that_count,
+    that_still_fit,
+)
 from mlbench.engine.sweeping.inputs import SweepInputs, inputs_of
-from mlbench.engine.sweeping.spaces import comparable, moved_inputs, what_changed, why_none
+from mlbench.engine.sweeping.spaces import what_changed
 from mlbench.inside.identity import new_run_id
 from mlbench.pipeline.workspace import Workspace
 from mlbench.project.layout import Layout
@@ -71,9 +78,9 @@ def begin(
     sweep = replace(sweep, trials=trials or sweep.trials, jobs=jobs or sweep.jobs)
     with writable(layout.root):
         prepare_folder(layout)
-    # Whoever begins the same at the same moment then finds it begun.
-    with locked(layout.studies.with_suffix(".lock")):
-        return _gone_on_with(layout, project, sweep, restart=restart)
+        # Whoever begins the same at the same moment then finds it begun.
+        with locked(layout.studies.with_suffix(".lock")):
+            return _gone_on_with(layout, project, sweep, restart=restart)
 
 
 def _gone_on_with(layout: Layout, project: Project, sweep: Sweep, *, restart: bool) -> Begun:
@@ -87,35 +94,99 @@ def _gone_on_with(layout: Layout, project: Project, sweep: Sweep, *, restart: bo
     files, study = last
     if files.is_running:
         return Begun(files, (f"{sweep.name} is running already; following it",))
-    if not files.trials():
-        # It came to nothing, perhaps for what has been mended since.
-        shutil.rmtree(files.folder)
-        return _new(layout, project, sweep)
     changed = what_changed(study.sweep, replace(sweep, seeds=sweep.seeds or study.sweep.seeds))
-    if changed:
-        return _changed(layout, project, sweep, files, study, changed)
+    board = files.trials().values()
+    ended = sum(trial.state.has_ended for trial in board)
+    if changed or not any(map(_is_own, board)):
+        known = known_trials(files, study)
+        if changed or (not has_own(known) and _came_to_nothing(files)):
+            return _anew(layout, project, sweep, files, study, known, changed)
+        goes_on_behind = sum(trial.state.has_ended for trial in known)
+    else:
+        goes_on_behind = ended
     study = replace(study, sweep=_with_limits(study.sweep, sweep))
-    ended = sum(trial.state.has_ended for trial in files.trials().values())
+    # By the board: where that has lost trials, a coordinator makes it anew.
     if files.progress().is_done and ended >= sweep.trials:
         raise SweepError(
             f"study {sweep.name} is done: all {plural(sweep.trials, 'trial')} have ended; "
             f"`--trials {2 * sweep.trials}` adds as many, --restart begins anew"
         )
     files.write_study(study)
-    told = (f"{sweep.name} goes on behind {plural(ended, 'trial')}",) if ended else ()
-    return _coordinated(layout, files, told)
+    behind = f"{sweep.name} goes on behind {plural(goes_on_behind, 'trial')}"
+    return _coordinated(layout, files, (behind,) if goes_on_behind else ())
 
 
-def _new(layout: Layout, project: Project, sweep: Sweep, **more: Any) -> Begun:
-    # Before anything is written: what no stage reads can't be swept.
-    known = inputs_of(Workspace.open(layout), project, sweep)
-    _refuse_what_finds_no_seat(sweep, known.stages)
-    told = (*more.pop("told", ()), *doubts(sweep.space, known.params))
-    study = Study(new_run_id(), sweep, utc(), **more)
+def _anew(
+    layout: Layout,
+    project: Project,
+    sweep: Sweep,
+    files: StudyFiles,
+    study: Study,
+    known: tuple[KnownTrial, ...],
+    changed: tuple[str, ...],
+) -> Begun:
+    """Begin anew behind a study, with what of it counts and what was asked for in it.
+
+    One in which no trial ran makes way: it came to nothing, perhaps for what has been mended since.
+    """
+    before, of_before, trials = files, study, known
+    if not has_own(known) and study.before:
+        # What it took is judged again by what it was taken from.
+        taken_from = StudyFiles(layout, study.before)
+        of_taken_from = taken_from.study()
+        if of_taken_from is not None:
+            before, of_before = taken_from, of_taken_from
+            trials = known_trials(before, of_before)
+    ended = [trial for trial in trials if trial.state.has_ended]
+    now = inputs_of(Workspace.open(layout), project, sweep)
+    taken, of_taken = that_count(ended, of_before, sweep, now) if ended else ((), ())
+    asked, of_asked = that_still_fit(asked_for(files, known), sweep)
+    of_change = (f"{sweep.name} changed: {'; '.join(changed)}",) if changed else ()
+    begun = Study(new_run_id(), sweep, utc(), before=before.id if ended else "", taken=taken)
+    makes_way = files if not has_own(known) and begun.before != files.id else None
+    told = (*of_change, *of_taken, *of_asked)
+    return _begun(layout, begun, now, told, asked=asked, instead_of=makes_way)
+
+
+def _new(layout: Layout, project: Project, sweep: Sweep) -> Begun:
+    now = inputs_of(Workspace.open(layout), project, sweep)
+    return _begun(layout, Study(new_run_id(), sweep, utc()), now, ())
+
+
+def _begun(
+    layout: Layout,
+    study: Study,
+    now: SweepInputs,
+    told: tuple[str, ...],
+    *,
+    asked: Sequence[Mapping[str, Any]] = (),
+    instead_of: StudyFiles | None = None,
+) -> Begun:
+    """Have a new study on disk, and its coordinator at work; nothing where it can't be tried."""
+    # Late: most who go on with a study never ask Optuna.
+    from mlbench.sweeps.checking import check
+
+    _refuse_what_finds_no_seat(study.sweep, now.stages)
+    check(study.sweep)
     files = StudyFiles(layout, study.id)
+    for params in asked:
+        files.send(EnqueueTrial(params))
+    # From here on it is there, with all that it has from the one before.
     files.write_study(study)
-    files.write_progress(Progress("preparing"))
-    return _coordinated(layout, files, told)
+    if instead_of is not None:
+        shutil.rmtree(instead_of.folder)
+    return _coordinated(layout, files, (*told, *doubts(study.sweep.space, now.params)))
+
+
+def _is_own(trial: Trial) -> bool:
+    """Whether a trial of the board has begun in its study, rather than in the one before."""
+    return not trial.from_study and trial.state is not TrialState.WAITING
+
+
+def _came_to_nothing(files: StudyFiles) -> bool:
+    """Whether its coordinator ended for another reason than that there is no more to do."""
+    progress = files.progress()
+    return progress.phase == "ended" and not progress.is_done
 
 
 def _refuse_what_finds_no_seat(sweep: Sweep, stages: Sequence[Stage]) -> None:
@@ -125,46 +196,6 @@ def _refuse_what_finds_no_seat(sweep: Sweep, stages: Sequence[Stage]) -> None:
         told = refusal(stage, machine)
         if told:
             raise SweepError(f"sweep {sweep.name}: stage {stage.name} {told}")
-
-
-def _changed(
-    layout: Layout,
-    project: Project,
-    sweep: Sweep,
-    files: StudyFiles,
-    study: Study,
-    changed: tuple[str, ...],
-) -> Begun:
-    """Begin anew for a sweep that changed, with what of the study before is comparable."""
-    now = inputs_of(Workspace.open(layout), project, sweep)
-    taken: list[int] = []
-    why_not: dict[str, int] = {}
-    for trial in files.trials().values():
-        if not trial.state.has_ended or not trial.values:
-            continue
-        if trial.state is TrialState.PRUNED and study.sweep.watched != sweep.watched:
-            continue
-        fits, reason = _fits(trial.params, study, sweep, now)
-        if fits:
-            taken.append(trial.number)
-        else:
-            why_not[reason] = why_not.get(reason, 0) + 1
-    told = (
-        f"{sweep.name} changed: {'; '.join(changed)}",
-        f"a new study begins, in which {plural(len(taken), 'trial')} of the one before count",
-        *(f"{plural(count, 'trial')} not: {reason}" for reason, count in why_not.items()),
-    )
-    return _new(layout, project, sweep, before=files.id, taken=tuple(taken), told=told)
-
-
-def _fits(
-    params: Mapping[str, Any], study: Study, sweep: Sweep, now: SweepInputs
-) -> tuple[bool, str]:
-    none = why_none(study.sweep, sweep)
-    moved = moved_inputs(study, sweep, now.others)
-    if none or moved:
-        return False, none or f"{moved[0]} changed since"
-    return comparable({**study.base, **params}, study.sweep, sweep, now.params)
 
 
 def _with_limits(study: Sweep, sweep: Sweep) -> Sweep:

@@ -154,7 +154,7 @@ def _of_lost_ones(found: Evidence) -> Iterator[str]:
 
 
 def _of_runs(found: Evidence) -> Iterator[str]:
-    """Each finished trial has its runs on record, once; no other trial has a run that passed."""
+    """Each finished trial has its runs on record, once; of no other trial all runs passed."""
     on_record = Counter(run.id for run in found.runs)
     yield from (f"run {run} is on record {n} times" for run, n in on_record.items() if n > 1)
     of_trials = {run.id for run in found.runs if run.trial is not None}
@@ -170,8 +170,10 @@ def _of_runs(found: Evidence) -> Iterator[str]:
             continue
         if trial is None:
             yield f"run {run.id} is of trial {run.trial}, which is not there"
-        elif run.outcome is RunOutcome.PASSED and trial.state is not TrialState.COMPLETE:
-            yield f"run {run.id} passed, and its trial {run.trial} is {trial.state.word}"
+    passed = Counter(run.trial for run in found.runs if run.outcome is RunOutcome.PASSED)
+    for number, trial in found.board.items():
+        if passed[number] >= found.study.sweep.repeats and trial.state is not TrialState.COMPLETE:
+            yield f"{passed[number]} runs of trial {number} passed, and it is {trial.state.word}"
     known = {run.id: run for run in found.runs}
     for trial in found.board.values():
         if trial.state is TrialState.COMPLETE:

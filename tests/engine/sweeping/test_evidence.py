@@ -111,7 +111,7 @@ def test_a_sound_study_has_no_fault() -> None:
         (_with(_COMPLETE, state=TrialState.RUNNING), "trial 1 is running"),
         (
             _with(_COMPLETE, state=TrialState.FAILED, reason="?"),
-            "passed, and its trial 1 is failed",
+            "1 runs of trial 1 passed, and it is failed",
         ),
         (_with(_COMPLETE, runs=()), "trial 1 has 0 runs"),
         (_with(_COMPLETE, runs=("run-2",)), "run run-2 is of 2 trials"),

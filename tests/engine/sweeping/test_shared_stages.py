@@ -8,8 +8,14 @@ import signal
 from pathlib import Path
 
 from mlbench.engine.study_files import StudyFiles
-from tests.engine.sweeping.quick_sweep import begun_study, coordinator, write_quick
-from tests.support import until
+from tests.engine.sweeping.quick_sweep import (
+    NAME,
+    begun_study,
+    coordinator,
+    newest,
+    write_quick,
+)
+from tests.support import SmallProject, until
 
 _WAITS = """\
 import os, time
@@ -70,4 +76,15 @@ def test_a_shared_stage_whose_process_is_gone_is_built_anew(tmp_path: Path) -> N
     scene.kill_stage()
     scene.go_on()
     assert scene.count.read_text() == "once\n" * 2
+    assert _states(scene.files) == ["complete"] * 2
+
+
+def test_whoever_sweeps_next_goes_on_with_a_shared_stage_that_still_runs(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    scene.kill_coordinator()
+    scene.gate.touch()
+    done = SmallProject(scene.root).cli("sweep", NAME)
+    assert done.returncode == 0, done.stderr
+    assert newest(scene.root).id == scene.files.id
+    assert scene.count.read_text() == "once\n"
     assert _states(scene.files) == ["complete"] * 2
