@@ -13,7 +13,7 @@ from mlbench.cli.sweep_voices import trial_to_plain
 from mlbench.domain.errors import SweepError, UsageError
 from mlbench.domain.plain import to_plain
 from mlbench.domain.spaces import in_words
-from mlbench.domain.sweeps import EnqueueTrial, StopSweep, StudyView, Trial
+from mlbench.domain.sweeps import StopSweep, StudyView, Trial
 from mlbench.engine.queries import Queries
 from mlbench.engine.study_files import StudyFiles
 from mlbench.engine.sweeping.queries import find_study, studies, view_of
@@ -43,11 +43,12 @@ def stop(queries: Queries, name: str | None, *, at_once: bool) -> int:
 def enqueue(queries: Queries, name: str | None, texts: Sequence[str]) -> int:
     """Have these values tried next."""
     # Late: few come here, and it reads what is typed with a parser of its own.
+    from mlbench.engine.sweeping import starting
     from mlbench.engine.sweeping.enqueuing import read_trial
 
     files, view = find(queries, name)
     params = read_trial(view.study.sweep, texts)
-    files.send(EnqueueTrial(params))
+    starting.enqueue(queries.layout, files.id, params)
     told = " ".join(f"{key}={in_words(value)}" for key, value in params.items())
     if files.is_running:
         narrate(f"{view.study.name} tries {told} next")

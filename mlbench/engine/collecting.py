@@ -9,10 +9,11 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from mlbench.domain.outcomes import RunOutcome
+from mlbench.domain.outcomes import RunOutcome, TrialState
 from mlbench.domain.stages import Project
 from mlbench.engine.kept_trials import best_runs
 from mlbench.engine.leftovers import KEPT_DAYS, clear_leftovers
+from mlbench.engine.study_files import all_studies
 from mlbench.pipeline.workspace import Workspace
 from mlbench.project.layout import Layout
 from mlbench.release.registry import Registry
@@ -34,7 +35,8 @@ OF_VERSIONS = "versions and candidates"
 OF_MARKED = "marked runs"
 OF_RECENT = f"runs that passed in the last {KEPT_DAYS} days"
 OF_STAGES = "the stages as they stand"
-IN_USE = f"what was used in the last {GRACE_SECONDS / 60:.0f} minutes"
+_GRACE = f"in the last {GRACE_SECONDS / 60:.0f} minutes"
+IN_USE = f"what was used {_GRACE}, or since trials that run began"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +74,20 @@ class Collection:
         return self.size > self.limit
 
 
-def choose(objects: Iterable[Stored], needed: Mapping[str, str], limit: int, now: float) -> Choice:
+def choose(
+    objects: Iterable[Stored], needed: Mapping[str, str], limit: int, in_use: float
+) -> Choice:
     """What was used longest ago and is needed by nobody, until the rest fits the limit; pure.
 
-    `needed` maps the digest of what must stay to the reason; what was used in the last minutes
-    stays too, for a build may be about to use it.
+    `needed` maps the digest of what must stay to the reason; what was used since `in_use`,
+    in seconds since the epoch, stays too, for a build may be about to use it.
     """
     kept: dict[str, int] = {}
     free: list[Stored] = []
     total = 0
     for item in objects:
         total += item.size
-        why = needed.get(item.digest) or (IN_USE if now - item.used < GRACE_SECONDS else None)
+        why = needed.get(item.digest) or (IN_USE if item.used > in_use else None)
         if why is None:
             free.append(item)
         else:
@@ -136,7 +140,7 @@ class Collector:
         objects = list(self._store.objects())
         # After the listing: what is recorded from now on was used after it, and stays for that.
         needed = self._needed(project, runs, best)
-        choice = choose(objects, needed, limit, time.time())
+        choice = choose(objects, needed, limit, _in_use_since(self._layout, time.time()))
         gone = choice.removed if dry_run else self._store.remove(choice.removed, wait=wait)
         cache = sum(item.size for item in gone)
         unfinished = self._store.remove_unfinished(wait=wait, dry_run=dry_run)
@@ -230,6 +234,18 @@ class CacheWatch:
             return sizes, int(known["cleaned"]), float(known["at"])
         except (TypeError, KeyError, ValueError, AttributeError):
             return {}, 0, 0.0
+
+
+def _in_use_since(layout: Layout, now: float) -> float:
+    """Since when what was used may be used again: by a build, or by the trials that run."""
+    since = now - GRACE_SECONDS
+    for files in all_studies(layout):
+        if not files.is_running:
+            continue
+        running = [trial for trial in files.trials().values() if trial.state is TrialState.RUNNING]
+        begun = [_moment(trial.started) for trial in running if trial.started]
+        since = min((since, *begun))
+    return since
 
 
 def _is_due(size: int, cleaned: int, since: float, limit: int) -> bool:

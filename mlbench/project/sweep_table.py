@@ -47,8 +47,8 @@ def _objectives(table: Table, usual: str | None) -> tuple[Objective, ...]:
     if not texts:
         table.fail("objective", 'a sweep needs an objective such as "maximize accuracy"')
     objectives = tuple(_objective(table, "objective", text) for text in texts)
-    if len(set(objectives)) < len(objectives):
-        table.fail("objective", "has one objective twice")
+    if len({one.metric for one in objectives}) < len(objectives):
+        table.fail("objective", "has one metric twice")
     return objectives
 
 

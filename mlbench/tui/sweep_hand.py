@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from mlbench.domain.errors import MlbenchError, UsageError
 from mlbench.domain.records import dataclass
 from mlbench.domain.runs import Run
-from mlbench.domain.sweeps import StopSweep, Study, Sweep, SweepCommand, Trial
+from mlbench.domain.sweeps import EnqueueTrial, StopSweep, Study, Sweep, SweepCommand, Trial
 from mlbench.tui.reading import queries_of
 
 if TYPE_CHECKING:
@@ -155,6 +155,11 @@ class SweepHand:
                 return self._begin(queries, sweep, restart=restart)
             case BeginOnTheSpot():
                 return self._begin(queries, _made(queries, deed), restart=False)
+            case Order(study, EnqueueTrial(params), said):
+                from mlbench.engine.sweeping.starting import enqueue
+
+                enqueue(queries.layout, study, params)
+                return SweepDone(said)
             case Order(study, command, said):
                 _files(queries, study).send(command)
                 return SweepDone(said)

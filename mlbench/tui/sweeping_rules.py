@@ -82,8 +82,14 @@ def not_resumable(situation: Situation) -> str:
     newest = next(item for item in situation.sweeps.studies if item.name == study.name)
     if newest.id != study.id:
         return f"there is a newer study of {study.name}, which goes on instead"
-    if study.view.progress.is_done and sweep_now(situation, study).trials <= study.done:
+    if not study.view.progress.is_done:
+        return ""
+    of, now = study.view.study.sweep, sweep_now(situation, study)
+    if now.trials <= study.done:
         return f"{study.name} is done: R starts it anew, more `trials` in mlbench.toml go on"
+    if study.done < of.trials and (now.timeout, now.patience) == (of.timeout, of.patience):
+        because = study.view.progress.because
+        return f"{study.name} is done, {because}: R starts it anew, a larger limit goes on"
     return ""
 
 

@@ -179,6 +179,14 @@ def test_what_can_not_be_meant_is_refused_with_a_sentence(project: SmallProject)
         ("small", "--over", "train.size=8,16", "--maximize", "score"): "another name",
         ("--over", "train.sise=8,16", "--maximize", "score"): "read no parameter train.sise",
         ("small", "--trials", "0"): "1 or more",
+        (
+            *("--over", "train.size=8,16", "--over", "train.size=4,8"),
+            *("--maximize", "score"),
+        ): "train.size is varied twice",
+        (
+            *("--over", "train.size=8,16", "--stage", "train"),
+            *("--maximize", "score", "--minimize", "score"),
+        ): "score is an objective twice",
         ("--show",): "no study yet",
     }
     for words, sentence in refused.items():

@@ -7,7 +7,7 @@ import json
 import os
 import time
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -155,6 +155,33 @@ def test_runs_that_are_marked_or_passed_lately_keep_what_they_gave(
         True,
     ]
     assert done.is_over
+
+
+def test_what_was_used_since_a_running_trial_began_stays(
+    layout: Layout, project: Project, junk: Junk
+) -> None:
+    sweep = Sweep("small", "train", (Objective("score", MAXIMIZE),), (Dimension("a"),))
+    files = StudyFiles(layout, "20260101-000000-00000001")
+    files.write_study(Study(files.id, sweep, "2026-01-01T00:00:00Z"))
+    hours = [junk(b"used %d hours ago" % number) for number in range(4)]
+    store = ContentStore(layout.cache)
+    for number, digest in enumerate(hours):
+        os.utime(store.path_of(digest), (NOW - number * 3600 - 1800,) * 2)
+
+    def began(number: int, state: TrialState, ago: float) -> None:
+        moment = datetime.fromtimestamp(NOW - ago * 3600, tz=UTC).isoformat()
+        files.write_trials([Trial(number, state, started=moment)])
+
+    began(0, TrialState.COMPLETE, 9)
+    began(1, TrialState.RUNNING, 2)
+    began(2, TrialState.RUNNING, 1)
+    assert files.lock.try_acquire()
+    collect(layout, project)
+    files.lock.release()
+    assert [store.path_of(digest).exists() for digest in hours] == [True, True, False, False]
+    # Without a coordinator nothing runs, whatever the board says.
+    collect(layout, project)
+    assert not any(store.path_of(digest).exists() for digest in hours)
 
 
 def test_of_trials_the_best_five_keep_what_they_gave(

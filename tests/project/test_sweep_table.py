@@ -129,7 +129,7 @@ BAD = {
     "an objective twice": (
         '[sweeps.s]\nstage = "train"\nobjective = ["minimize a", "minimize a"]\n',
         2,
-        "s.objective: has one objective twice",
+        "s.objective: has one metric twice",
     ),
     "no trials": (f"{HEAD}trials = 0\n{SPACE}a = [1]\n", 3, "s.trials: must be 1 or more"),
     "a sampler without a name": (

@@ -95,6 +95,9 @@ def test_what_can_not_be_done_says_why() -> None:
     assert why("stop-trial", ended) == "trial 0 does not run: it is complete"
     full = view_of(*map(trial, range(30)), progress=DONE, best=(13,))
     assert why("sweep-on", known(full)).startswith("small is done: R starts it anew")
+    told = replace(DONE, because="no better one in 8 trials")
+    ended_early = view_of(*map(trial, range(9)), progress=told, best=(1,))
+    assert "is done, no better one in 8 trials: R starts" in why("sweep-on", known(ended_early))
     assert why("sweep-on", known(view_of(trial(0)), beginning=("small",))) == "small runs"
     assert why("chart-objective", ended) == "small has one objective"
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from mlbench.domain.errors import SweepError
 from mlbench.domain.outcomes import TrialState
 from mlbench.domain.phrases import plural
 from mlbench.domain.spaces import contains, in_words
@@ -20,12 +21,26 @@ Params = Mapping[str, Any]
 def known_trials(files: StudyFiles, study: Study) -> tuple[KnownTrial, ...]:
     """A study's trials as its journal has them: the board may be lost, or torn.
 
-    SweepError where Optuna can't read it. No coordinator may be at work on it.
+    SweepError where Optuna can't read it, or where it lacks trials that the board has. No
+    coordinator may be at work on it.
     """
     # Late: most who go on with a study never ask Optuna.
     from mlbench.sweeps.reading import known_trials as read
 
-    return read(files.journal, study.sweep, study.base)
+    trials = read(files.journal, study.sweep, study.base)
+    refuse_lost_journal(files, study, trials)
+    return trials
+
+
+def refuse_lost_journal(files: StudyFiles, study: Study, trials: Iterable[KnownTrial]) -> None:
+    """SweepError where trials ended by the board that the journal, whose word counts, lacks."""
+    ended = {number for number, trial in files.trials().items() if trial.state.has_ended}
+    lacking = len(ended.difference(one.number for one in trials))
+    if lacking:
+        raise SweepError(
+            f"{files.journal} lacks {plural(lacking, 'trial')} that {files.board.name} beside it "
+            f"has: put it back, or `mlbench sweep {study.name} --restart` begins anew"
+        )
 
 
 def has_own(trials: Iterable[KnownTrial]) -> bool:

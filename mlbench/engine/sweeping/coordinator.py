@@ -279,6 +279,7 @@ class Coordinator:
         else:
             self._end_by_itself(trial, ended)
         self._files.compact(self._trials.values())
+        self._all.cleaning.after_trial()
         run.slot.free()
         if not self._all.is_needed(run.slot):
             run.slot.release()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
 from mlbench.domain.errors import UsageError, nearest
 from mlbench.domain.objectives import read_objective
@@ -28,11 +29,19 @@ def sweep_on_the_spot(
     names = [item.name for item in project.stages]
     if stage not in names:
         raise UsageError(f'there is no stage "{stage}"{nearest(stage, names)}')
-    space = in_order(tuple(parse_over(text) for text in over))
+    tried = tuple(parse_over(text) for text in over)
+    _refuse_twice((one.name for one in tried), "varied")
+    space = in_order(tried)
     name = "-".join(dict.fromkeys(item.name.rpartition(".")[2] for item in space))
-    return Sweep(
-        name, stage, tuple(map(_objective, objectives)), space, trials or USUAL_TRIALS, jobs
-    )
+    read = tuple(map(_objective, objectives))
+    _refuse_twice((one.metric for one in read), "an objective")
+    return Sweep(name, stage, read, space, trials or USUAL_TRIALS, jobs)
+
+
+def _refuse_twice(names: Iterable[str], what: str) -> None:
+    for name, times in Counter(names).items():
+        if times > 1:
+            raise UsageError(f"{name} is {what} twice; give it once")
 
 
 def _objective(text: str) -> Objective:

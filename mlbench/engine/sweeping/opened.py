@@ -15,6 +15,8 @@ from mlbench.domain.sweeps import KnownTrial, Progress, Study, Trial
 from mlbench.engine.hands.recording import RecordingHand
 from mlbench.engine.machine import this_machine
 from mlbench.engine.study_files import StudyFiles
+from mlbench.engine.sweeping.carried_over import refuse_lost_journal
+from mlbench.engine.sweeping.cleaning import TrialCleaning
 from mlbench.engine.sweeping.inputs import inputs_of
 from mlbench.engine.sweeping.live_curves import LiveCurves, Points
 from mlbench.engine.sweeping.seats import Seats
@@ -51,6 +53,8 @@ class Opened:
         self.shared = replace(self.place, stages=shared)
         self.optuna = OptunaStudy.open(files.journal, study.sweep, self.study.base)
         self._take_over()
+        refuse_lost_journal(files, self.study, self.optuna.known())
+        self.cleaning = TrialCleaning(layout, project)
         self.curves = LiveCurves(self.study.sweep, self.optuna)
 
     def trials(self) -> dict[int, Trial]:
@@ -108,6 +112,7 @@ class Opened:
             self._base.drop_slots()
         self._base.release()
         self.place.recording.join()
+        self.cleaning.close()
 
     def _begun(self, study: Study) -> tuple[Project, tuple[Stage, ...], tuple[Stage, ...], Study]:
         """The project as the study began with it, the study's stages, those that all share."""

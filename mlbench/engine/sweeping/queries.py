@@ -56,12 +56,12 @@ def view_of(files: StudyFiles) -> StudyView | None:
 def moved_since(layout: Layout, study: Study) -> tuple[str, ...]:
     """What was edited since a study began and its trials don't have: code, data, parameters.
 
-    Nothing where its stages can't be looked at any more, or it has not begun.
+    Nothing where it has not begun. ProjectFileError where the project can't be read now.
     """
     if not study.base:
         return ()
+    project = load_project(layout)
     try:
-        project = load_project(layout)
         now = inputs_of(Workspace.open(layout), project, study.sweep)
     except MlbenchError as error:
         return (str(error),)

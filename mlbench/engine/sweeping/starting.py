@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
@@ -79,8 +80,26 @@ def begin(
     with writable(layout.root):
         prepare_folder(layout)
         # Whoever begins the same at the same moment then finds it begun.
-        with locked(layout.studies.with_suffix(".lock")):
+        with _beginning(layout):
             return _gone_on_with(layout, project, sweep, restart=restart)
+
+
+def enqueue(layout: Layout, study_id: str, params: Mapping[str, Any]) -> None:
+    """Have values tried next in a study, now or when it is gone on with.
+
+    UsageError for one that is gone on with no more, as a newer one of its sweep is there.
+    """
+    with writable(layout.root), _beginning(layout):
+        files = StudyFiles(layout, study_id)
+        study = files.study()
+        last = _newest(layout, study.name) if study is not None else None
+        if last is None or last[0].id != study_id:
+            raise UsageError(f"study {study_id} has made way for a newer one: ask that for it")
+        files.send(EnqueueTrial(params))
+
+
+def _beginning(layout: Layout) -> AbstractContextManager[object]:
+    return locked(layout.studies.with_suffix(".lock"))
 
 
 def _gone_on_with(layout: Layout, project: Project, sweep: Sweep, *, restart: bool) -> Begun:

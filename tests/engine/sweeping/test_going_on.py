@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from mlbench.domain.outcomes import TrialState
 from mlbench.domain.sweeps import Trial
 from mlbench.engine.study_files import StudyFiles, all_studies
 from mlbench.project.layout import Layout
+from mlbench.system.content import ContentStore, hash_file
 from tests.engine.sweeping.evidence import faults, gather
 from tests.engine.sweeping.quick_sweep import NAME, newest, score, write_quick
 from tests.support import SmallProject
@@ -146,3 +148,52 @@ def test_a_sampler_that_is_wrong_leaves_nothing_behind(root: Path, count: Path) 
         assert (done.returncode, "sampler: " in done.stderr) == (2, True), done.stderr
     assert json.loads(project.cli("sweep", "--json").stdout)["studies"] == []
     assert list(Layout(root).snapshots.glob("*")) == []
+
+
+@pytest.mark.parametrize("is_changed", [False, True])
+def test_a_journal_that_is_lost_is_told_and_costs_the_board_nothing(
+    root: Path, count: Path, is_changed: bool
+) -> None:
+    project = write_quick(root, count, trials=2)
+    assert project.cli("sweep", NAME).returncode == 0
+    files = newest(root)
+    board, journal = _complete(files), files.journal.read_bytes()
+    files.journal.unlink()
+    if is_changed:
+        _rewritten(project, "mlbench.toml", _NARROW, _WIDE)
+    refused = project.cli("sweep", NAME, "--trials", "3")
+    assert refused.returncode == 1
+    assert "journal.log lacks 2 trials that trials.jsonl beside it has" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert newest(root).id == files.id
+    assert _complete(files) == board
+    files.journal.write_bytes(journal)
+    done = project.cli("sweep", NAME, "--trials", "3")
+    assert done.returncode == 0, done.stderr
+    assert len(_complete(newest(root))) == 3
+
+
+def test_nothing_is_asked_of_a_study_that_is_gone_on_with_no_more(root: Path, count: Path) -> None:
+    project = write_quick(root, count, trials=1)
+    assert project.cli("sweep", NAME).returncode == 0
+    old = newest(root)
+    assert project.cli("sweep", NAME, "--restart").returncode == 0
+    refused = project.cli("sweep", old.id, "--enqueue", *_TOLD)
+    assert refused.returncode == 2
+    assert f"study {old.id} has made way for a newer one" in refused.stderr
+    assert old.enqueued() == []
+
+
+def test_a_sweep_keeps_the_cache_within_its_limit(root: Path, count: Path, tmp_path: Path) -> None:
+    project = write_quick(root, count, trials=2)
+    _rewritten(project, "mlbench.toml", "jobs = 2\n\n[stages", 'jobs = 2\ncache = "1kB"\n\n[stages')
+    layout = Layout(root)
+    junk = tmp_path / "junk"
+    junk.write_bytes(b"x" * 2000)
+    store, digest = ContentStore(layout.cache), hash_file(junk)
+    store.put(junk, digest)
+    os.utime(store.path_of(digest), (0, 0))
+    done = project.cli("sweep", NAME)
+    assert done.returncode == 0, done.stderr
+    assert not store.path_of(digest).exists()
+    assert "the cache was over its limit" in newest(root).log.read_text()
