@@ -11,6 +11,7 @@ from mlbench.engine.collecting import choose
 from mlbench.system.content import GRACE_SECONDS, Stored
 
 NOW = time.time()
+IN_USE_SINCE = NOW - GRACE_SECONDS
 objects = st.lists(
     st.builds(
         Stored,
@@ -27,12 +28,10 @@ needs = st.dictionaries(st.integers(0, 30).map(lambda n: f"{n:04x}"), st.sampled
 def test_no_more_goes_than_must_and_the_oldest_first(
     items: list[Stored], needed: dict[str, str], limit: int
 ) -> None:
-    choice = choose(items, needed, limit, NOW)
+    choice = choose(items, needed, limit, IN_USE_SINCE)
     stays = [item for item in items if item not in choice.removed]
     left = sum(item.size for item in stays)
-    free = [
-        item for item in items if item.digest not in needed and NOW - item.used >= GRACE_SECONDS
-    ]
+    free = [item for item in items if item.digest not in needed and item.used <= IN_USE_SINCE]
     assert set(choice.removed) <= set(free)
     assert left <= limit or set(choice.removed) == set(free)
     # Without the last of them it would still be over.
