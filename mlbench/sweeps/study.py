@@ -149,12 +149,16 @@ class OptunaStudy:
         """
         self._running(number)
         try:
-            if not any(trial.notes.get(_INSTEAD_OF) == number for trial in self.known()):
+            if not self.is_handed_on(number):
                 with quietly():
                     params = self._space.suggest(self._trial(number))
                 self.enqueue(params, {**(notes or {}), _INSTEAD_OF: number})
         finally:
             self.fail(number, lost=True)
+
+    def is_handed_on(self, number: int) -> bool:
+        """Whether another trial has the parameters of this one, which is lost or about to be."""
+        return any(trial.notes.get(_INSTEAD_OF) == number for trial in self.known())
 
     def enqueue(self, params: Mapping[str, Any], notes: Mapping[str, Any] | None = None) -> None:
         """Have these values tried next; parameters that are not named are sampled.

@@ -107,7 +107,8 @@ class Coordinator:
         claim = slot.claim if slot is not None else None
         if slot is not None and claim is not None:
             launches, lost = slot.take_up()
-            if not lost:
+            # Else a coordinator was killed while it lost this one, and both would count.
+            if not lost and not self._all.optuna.is_handed_on(number):
                 self._free.remove(slot)
                 self._fly(TrialRunOf(slot, claim, launches))
                 return
